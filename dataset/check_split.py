@@ -1,0 +1,51 @@
+"""How much of the test side was seen in training: `python -m dataset.check_split [FILE ...] [--seed N]`.
+
+Without a file it looks at the two shipped ones. For each split it prints the share of test questions that stand word
+for word in the training set, and the share whose date (for additions: whose unordered pair of numbers) does.
+"""
+
+import argparse
+
+from dataset import sequence
+
+
+def seen_shares(file_name, split="grouped", seed=1984):
+    """Measure one split of one file.
+
+    Returns:
+        `(questions, groups)`, fractions of the test rows: the same question is in the training set; the same date or
+        the same unordered pair of numbers is.
+    """
+    data = sequence.load(file_name, seed, split)
+    train = _rows(data.x_train, data.t_train, data.vocab)
+    test = _rows(data.x_test, data.t_test, data.vocab)
+    questions = {question for question, _ in train}
+    groups = {group for _, group in train}
+    return (
+        sum(question in questions for question, _ in test) / len(test),
+        sum(group in groups for _, group in test) / len(test),
+    )
+
+
+def _rows(x, t, vocab):
+    pairs = ((vocab.decode(question), vocab.decode(answer[1:])) for question, answer in zip(x, t))
+    return [(question, sequence.group_key(question, answer)) for question, answer in pairs]
+
+
+def main(argv=None):
+    """Print the shares; see `--help`."""
+    parser = argparse.ArgumentParser(description="How much of the test side was seen in training.")
+    parser.add_argument("files", nargs="*", default=list(sequence.SHIPPED), metavar="FILE")
+    parser.add_argument("--seed", type=int, default=1984, help="seed of the split (default: 1984)")
+    args = parser.parse_args(argv)
+    for file_name in args.files:
+        for split in reversed(sequence.SPLITS):
+            questions, groups = seen_shares(file_name, split, args.seed)
+            print(
+                f"{file_name}, {split} split: {questions:.1%} of the test questions are also in the training set, "
+                f"{groups:.1%} by their date or number pair"
+            )
+
+
+if __name__ == "__main__":
+    main()
