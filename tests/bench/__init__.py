@@ -1,0 +1,1 @@
+"""The benchmark suite: ``python -m tests.bench --help`` says what it measures and how."""

@@ -1,0 +1,142 @@
+"""What is timed: for every job the contenders, each a function that builds its own data and returns a call.
+
+A builder returns ``(call, note)``. The modules it needs are imported inside it, because each contender runs in a process
+of its own that must load nothing of the others.
+"""
+
+import numpy as np
+
+STEP = dict(N=128, T_enc=29, T_dec=10, V=59, D=16, H=256)
+ATTENTION = dict(N=16, T=256, H=256)
+DATES, DATES_ONE_BY_ONE = 5000, 200
+MAX_GRAD = 5.0
+
+
+def random_ids(N, *, T_enc, T_dec, V, **_):
+    """A batch of random questions (N, T_enc) and answers (N, T_dec + 1)."""
+    rng = np.random.default_rng(1)
+    return rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+
+
+def random_states(N, T, H):
+    """Encoder states, decoder states and the gradient of the contexts, each (N, T, H)."""
+    rng = np.random.default_rng(1)
+    return [rng.standard_normal((N, T, H), dtype=np.float32) / np.float32(16) for _ in range(3)]
+
+
+def numpy_step(AttentionSeq2seq, Adam, clip_grads):
+    """Forward, backward, clip, Adam: what a trainer does with one batch."""
+    xs, ts = random_ids(**STEP)
+    model = AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0))
+    optimizer = Adam(lr=0.001)
+
+    def step():
+        loss = model.forward(xs, ts)
+        model.backward()
+        clip_grads(model.grads, MAX_GRAD)
+        optimizer.update(model.params, model.grads)
+        return loss
+
+    return step
+
+
+def step_library():
+    from ch08.attention_seq2seq import AttentionSeq2seq
+    from common.optimizer import Adam
+    from common.util import clip_grads
+
+    return numpy_step(AttentionSeq2seq, Adam, clip_grads), ""
+
+
+def step_plain():
+    from tests.bench.plain import Adam, AttentionSeq2seq, clip_grads
+
+    return numpy_step(AttentionSeq2seq, Adam, clip_grads), ""
+
+
+def step_torch():
+    from tests.bench.torch_model import fastest_step
+
+    xs, ts = random_ids(**STEP)
+    step, adam = fastest_step(xs, ts, STEP["V"], STEP["D"], STEP["H"], MAX_GRAD)
+    return step, f"Adam: {adam} (the fastest of three)"
+
+
+def step_floor():
+    from tests.bench.floor import make_step
+
+    return make_step(**STEP), "matrix products only"
+
+
+def numpy_attention(TimeAttention):
+    hs_enc, hs_dec, dout = random_states(**ATTENTION)
+    layer = TimeAttention()
+
+    def run():
+        layer.forward(hs_enc, hs_dec)
+        layer.backward(dout)
+
+    return run
+
+
+def attention_library():
+    from ch08.attention_layer import TimeAttention
+
+    return numpy_attention(TimeAttention), ""
+
+
+def attention_plain():
+    from tests.bench.plain import TimeAttention
+
+    return numpy_attention(TimeAttention), ""
+
+
+def attention_torch():
+    from tests.bench.torch_model import make_attention
+
+    return make_attention(*random_states(**ATTENTION)), "softmax(q k^T) v, autograd"
+
+
+def attention_floor():
+    from tests.bench.floor import make_attention
+
+    return make_attention(**ATTENTION), "matrix products only"
+
+
+def decode_model():
+    from ch08.attention_seq2seq import AttentionSeq2seq
+
+    model = AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0))
+    xs, _ = random_ids(**{**STEP, "N": DATES})
+    return model, xs
+
+
+def decode_batched():
+    model, xs = decode_model()
+    return lambda: model.greedy_decode(xs, 0, STEP["T_dec"]), f"{DATES:,} dates"
+
+
+def decode_one_by_one():
+    model, xs = decode_model()
+    rows = [xs[n : n + 1] for n in range(DATES_ONE_BY_ONE)]
+
+    def run():
+        for row in rows:
+            model.generate(row, 0, STEP["T_dec"])
+
+    return run, f"{DATES_ONE_BY_ONE} dates timed, times {DATES // DATES_ONE_BY_ONE}"
+
+
+# job -> contender -> builder. Their order is the order of the turns.
+JOBS = {
+    "step": {"library": step_library, "plain": step_plain, "torch": step_torch, "floor": step_floor},
+    "attention": {
+        "library": attention_library,
+        "plain": attention_plain,
+        "torch": attention_torch,
+        "floor": attention_floor,
+    },
+    "decode": {"batched": decode_batched, "one by one": decode_one_by_one},
+}
+# The one-by-one decoder runs a part of the dates only.
+SCALE = {("decode", "one by one"): DATES / DATES_ONE_BY_ONE}
