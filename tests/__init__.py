@@ -1,0 +1,1 @@
+"""The tests of the course. See README.md beside this file."""

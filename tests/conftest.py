@@ -1,0 +1,118 @@
+"""What holds for every test: repeatable randomness, figures without a window, and no silent skip in CI.
+
+Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's machine they are
+skipped where PyTorch is not installed. With CI=true in the environment a missing PyTorch is a failure, and so is any
+other skip of a parity or browser test: there they are promised to run.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"  # no window, also in the processes that tests start
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+NO_TORCH = "PyTorch is not installed"
+PROMISED = ("parity", "browser")  # folders of tests/ and, by the same name, their markers
+
+# Time limits per example would fail on a busy machine; pytest-timeout has the last word. CI draws the same examples
+# every time, so that a red run is always the fault of the change.
+hypothesis.settings.register_profile("course", deadline=None, derandomize=IN_CI)
+hypothesis.settings.load_profile("course")
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Every test starts from the same global random state, whatever ran before it."""
+    np.random.seed(0)
+
+
+@pytest.fixture
+def rng():
+    """A random generator of the test's own."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The root of the repository."""
+    return ROOT
+
+
+class _MissingTorch(pytest.Item):
+    """Stands for a file of parity tests where there is no PyTorch to import."""
+
+    def runtest(self):
+        if IN_CI:
+            pytest.fail(f"{NO_TORCH}, and CI promises the parity tests. Install it: pip install torch", pytrace=False)
+        pytest.skip(NO_TORCH)
+
+    def reportinfo(self):
+        return self.path, 0, str(self.path)
+
+
+class _ModuleWithoutTorch(pytest.Module):
+    """A file of parity tests that is not imported."""
+
+    def collect(self):
+        return [_MissingTorch.from_parent(self, name=NO_TORCH)]
+
+
+def _folder(path):
+    """The folder of tests/ that holds the file `path`, "" outside of tests/."""
+    return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Leave files of tests/parity/ unread where PyTorch is missing: they import it in their first lines."""
+    if not HAS_TORCH and _folder(module_path) == "parity":
+        return _ModuleWithoutTorch.from_parent(parent, path=module_path)
+    return None
+
+
+# First, because pytest's own choice by marker (-m) comes in the same hook and must see the markers set here.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests in tests/parity/ and tests/browser/ carry the marker of that name."""
+    for item in items:
+        if _folder(item.path) in PROMISED:
+            item.add_marker(_folder(item.path))
+
+
+def pytest_runtest_setup(item):
+    """The same rule for a test marked `parity` that stands elsewhere."""
+    if item.get_closest_marker("parity") and not HAS_TORCH and not isinstance(item, _MissingTorch):
+        if IN_CI:
+            pytest.fail(f"{NO_TORCH}, and CI promises the parity tests. Install it: pip install torch", pytrace=False)
+        pytest.skip(NO_TORCH)
+
+
+def _fail_instead_of_skip(report):
+    reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"CI promises this test, and it did not run. {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a skipped parity or browser test has failed."""
+    report = yield
+    if IN_CI and report.skipped and any(item.get_closest_marker(name) for name in PROMISED):
+        _fail_instead_of_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """In CI a file of parity or browser tests that skips itself as a whole has failed."""
+    report = yield
+    if IN_CI and report.skipped and _folder(collector.path) in PROMISED:
+        _fail_instead_of_skip(report)
+    return report
