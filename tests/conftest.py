@@ -1,8 +1,8 @@
 """What holds for every test: repeatable randomness, figures without a window, and no silent skip in CI.
 
-Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's machine they are
-skipped where PyTorch is not installed. With CI=true in the environment a missing PyTorch is a failure, and so is any
-other skip of a parity or browser test: there they are promised to run.
+Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's machine the
+parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing PyTorch is a
+failure, and so is any other skip of a parity or browser test: there they are promised to run.
 """
 
 import importlib.util
@@ -22,8 +22,8 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 NO_TORCH = "PyTorch is not installed"
 PROMISED = ("parity", "browser")  # folders of tests/ and, by the same name, their markers
 
-# Time limits per example would fail on a busy machine; pytest-timeout has the last word. CI draws the same examples
-# every time, so that a red run is always the fault of the change.
+# Time limits per example would fail on a busy machine; pytest-timeout has the last word. CI draws the same
+# examples every time, so that a red run is always the fault of the change.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=IN_CI)
 hypothesis.settings.load_profile("course")
 
@@ -46,13 +46,18 @@ def root():
     return ROOT
 
 
+def _skip_or_fail():
+    if IN_CI:
+        message = f"{NO_TORCH}, and CI promises the parity tests. Install it: pip install torch"
+        pytest.fail(message, pytrace=False)
+    pytest.skip(NO_TORCH)
+
+
 class _MissingTorch(pytest.Item):
     """Stands for a file of parity tests where there is no PyTorch to import."""
 
     def runtest(self):
-        if IN_CI:
-            pytest.fail(f"{NO_TORCH}, and CI promises the parity tests. Install it: pip install torch", pytrace=False)
-        pytest.skip(NO_TORCH)
+        _skip_or_fail()
 
     def reportinfo(self):
         return self.path, 0, str(self.path)
@@ -89,9 +94,7 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_setup(item):
     """The same rule for a test marked `parity` that stands elsewhere."""
     if item.get_closest_marker("parity") and not HAS_TORCH and not isinstance(item, _MissingTorch):
-        if IN_CI:
-            pytest.fail(f"{NO_TORCH}, and CI promises the parity tests. Install it: pip install torch", pytrace=False)
-        pytest.skip(NO_TORCH)
+        _skip_or_fail()
 
 
 def _fail_instead_of_skip(report):
@@ -104,7 +107,8 @@ def _fail_instead_of_skip(report):
 def pytest_runtest_makereport(item, call):
     """In CI a skipped parity or browser test has failed."""
     report = yield
-    if IN_CI and report.skipped and any(item.get_closest_marker(name) for name in PROMISED):
+    expected = hasattr(report, "wasxfail")  # an xfail is reported as skipped, too
+    if IN_CI and report.skipped and not expected and any(item.get_closest_marker(name) for name in PROMISED):
         _fail_instead_of_skip(report)
     return report
 
