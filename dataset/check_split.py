@@ -1,7 +1,8 @@
 """How much of the test side was seen in training: `python -m dataset.check_split [FILE ...] [--seed N]`.
 
-Without a file it looks at the two shipped ones. For each split it prints the share of test questions that stand word
-for word in the training set, and the share whose date (for additions: whose unordered pair of numbers) does.
+Without a file it looks at the two shipped ones. For each split it prints the share of test questions that
+stand word for word in the training set, and the share whose date (for additions: whose unordered pair of
+numbers) does.
 """
 
 import argparse
@@ -13,8 +14,8 @@ def seen_shares(file_name, split="grouped", seed=1984):
     """Measure one split of one file.
 
     Returns:
-        `(questions, groups)`, fractions of the test rows: the same question is in the training set; the same date or
-        the same unordered pair of numbers is.
+        `(questions, groups)`, fractions of the test rows: the same question is in the training set; the same
+        date or the same unordered pair of numbers is.
     """
     data = sequence.load(file_name, seed, split)
     train = _rows(data.x_train, data.t_train, data.vocab)
@@ -42,8 +43,8 @@ def main(argv=None):
         for split in reversed(sequence.SPLITS):
             questions, groups = seen_shares(file_name, split, args.seed)
             print(
-                f"{file_name}, {split} split: {questions:.1%} of the test questions are also in the training set, "
-                f"{groups:.1%} by their date or number pair"
+                f"{file_name}, {split} split: {questions:.1%} of the test questions were seen in training, "
+                f"{groups:.1%} of the test dates or number pairs"
             )
 
 

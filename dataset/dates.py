@@ -7,8 +7,8 @@
 | `short`   | `Jun 17, 2013`                | `2013-06-17` |
 | `slashes` | `2/10/93` (month/day/year)    | `1993-02-10` |
 
-The month names stand here as literals, so nothing depends on the locale of the machine. `may` is a full name and
-counts as `long`; the short form leaves May out, so every question has exactly one form.
+The month names stand here as literals, so nothing depends on the locale of the machine. `may` is a full name
+and counts as `long`; the short form leaves May out, so every question has exactly one form.
 """
 
 import datetime
@@ -18,30 +18,11 @@ import numpy as np
 
 FORMS = ("long", "weekday", "short", "slashes")
 CASES = (str.lower, str.title, str.upper)
-MONTHS = (
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
+MONTHS = tuple(
+    "january february march april may june july august september october november december".split()
 )
 SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
-WEEKDAYS = (
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-)  # as date.weekday() counts
+WEEKDAYS = tuple("monday tuesday wednesday thursday friday saturday sunday".split())  # date.weekday() order
 FIRST_YEAR, LAST_YEAR = 1970, 2017  # a two-digit year 70-99 is 19xx, 00-17 is 20xx
 QUESTION_WIDTH = 29  # "wednesday, september 25, 1985"
 ANSWER_PARTS = {"year": slice(0, 4), "month": slice(5, 7), "day": slice(8, 10)}  # places in "YYYY-MM-DD"
@@ -64,8 +45,8 @@ def write(date, form, case=str.lower):
         The question, at most 29 characters, not padded.
 
     Raises:
-        ValueError: an unknown form, a short May (its name is short already: use `long`), or a year that two digits
-            cannot tell.
+        ValueError: an unknown form, a short May (its name is short already: use `long`), or a year that two
+            digits cannot tell.
     """
     month = MONTHS[date.month - 1]
     if form == "slashes":
@@ -88,8 +69,8 @@ def write(date, form, case=str.lower):
 def parse(question):
     """Read a question of any known form, padded with spaces at its end or not.
 
-    A weekday name must be a real one but need not be the true one for the date: it says nothing about the answer.
-    Years of four digits may lie outside 1970 to 2017.
+    A weekday name must be a real one but need not be the true one for the date: it says nothing about the
+    answer. Years of four digits may lie outside 1970 to 2017.
 
     Returns:
         `(date, form, spans)`: a `datetime.date`, one of `FORMS`, and the spans of `gold_spans`.
@@ -127,13 +108,13 @@ def to_iso(question):
 def gold_spans(question):
     """Where in the question each part of the answer is written.
 
-    The weekday is the source of nothing. A two-digit year is the source of all four digits of the answer's year.
+    The weekday is the source of nothing; a two-digit year is the source of all four digits in the answer.
 
     Args:
         question: a question of any form, padded with spaces at its end or not.
 
     Returns:
-        `{"year": (start, end), "month": (start, end), "day": (start, end)}`, character offsets from 0, end exclusive.
+        `{"year": (start, end), "month": (start, end), "day": (start, end)}`: offsets from 0, end exclusive.
 
     Raises:
         ValueError: the text is no known form, or there is no such day.
@@ -147,11 +128,11 @@ def gold_mask(question, width=QUESTION_WIDTH):
 
     Args:
         question: a question of any form, padded or not.
-        width: the number of columns, the padded width of a question. For a model that reads its input reversed, flip
-            the columns: `gold_mask(question)[:, ::-1]`.
+        width: the number of columns, the padded width of a question. For a model that reads its input
+            reversed, flip the columns: `gold_mask(question)[:, ::-1]`.
 
     Returns:
-        bool array (10, width). Row k belongs to character k of "YYYY-MM-DD"; the rows of the two "-" are all False.
+        bool array (10, width). Row k belongs to character k of "YYYY-MM-DD"; the rows of "-" are all False.
 
     Raises:
         ValueError: the text is no known form, or is longer than `width`.

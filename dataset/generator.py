@@ -7,7 +7,8 @@ from pathlib import Path
 class Draw:
     """Random draws that stay the same on every Python version.
 
-    Python promises a stable stream for `random.Random(seed).random()` alone, so everything is drawn from that.
+    Python promises a stable stream for `random.Random(seed).random()` alone, so everything is drawn from
+    that.
     """
 
     def __init__(self, rng):

@@ -1,8 +1,9 @@
 """Make `addition.txt`: `python -m dataset.make_additions [--out PATH] [--seed N] [--lines N]`.
 
-Every line is a sum of two numbers from 0 to 999, padded with spaces to 7 characters, `_`, and the result padded to 4:
-`16+75  _91  `. Each number is drawn below 10, 100 or 1000 with equal chance, so that short questions are not rare. No
-line comes twice (`3+5` and `5+3` may both be there). The same seed gives the same bytes on every machine.
+Every line is a sum of two numbers from 0 to 999, padded with spaces to 7 characters, `_`, and the result
+padded to 4: `16+75  _91  `. Each number is drawn below 10, 100 or 1000 with equal chance, so that short
+questions are not rare. No line comes twice (`3+5` and `5+3` may both be there). The same seed gives the same
+bytes on every machine.
 """
 
 import random

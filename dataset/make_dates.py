@@ -1,7 +1,8 @@
 """Make `date.txt`: `python -m dataset.make_dates [--out PATH] [--seed N] [--lines N]`.
 
-Every line is a question padded with spaces to 29 characters, `_`, and the answer as an ISO date. The dates lie between
-1970 and 2017, no line comes twice, the weekdays are true. The same seed gives the same bytes on every machine.
+Every line is a question padded with spaces to 29 characters, `_`, and the answer as an ISO date. The dates
+lie between 1970 and 2017, no line comes twice, the weekdays are true. The same seed gives the same bytes on
+every machine.
 """
 
 import datetime
@@ -20,7 +21,8 @@ LAST_DAY = datetime.date(LAST_YEAR, 12, 31).toordinal()
 def make_lines(lines=50_000, seed=1984):
     """Draw that many distinct lines, without their line ends.
 
-    The form is drawn first and kept: a day that cannot be used is drawn again, so repeats do not change the shares.
+    The form is drawn first and kept: a day that cannot be used is drawn again, so repeats do not change the
+    shares.
     """
     draw = Draw(random.Random(seed))
     made = {}  # a dict keeps the order in which lines were drawn

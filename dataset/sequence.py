@@ -1,7 +1,7 @@
 """Question and answer files as arrays of character ids.
 
-A data file is UTF-8 text. Each line is a question padded with spaces, `_` (the start mark of the answer), and an
-answer padded with spaces; all questions are equally wide, and so are all answers:
+A data file is UTF-8 text. Each line is a question padded with spaces, `_` (the start mark of the answer), and
+an answer padded with spaces; all questions are equally wide, and so are all answers:
 
     16+75  _91
 
@@ -11,8 +11,8 @@ Two of them are shipped, `date.txt` and `addition.txt`. Short use, as in the boo
     (x_train, t_train), (x_test, t_test) = sequence.load_data("date.txt")
     char_to_id, id_to_char = sequence.get_vocab()
 
-`load_data` remembers the vocabulary of the file loaded last, for `get_vocab`, `encode` and `decode`. Programs that
-work with several files use `load` and the `Vocab` in its result instead.
+`load_data` remembers the vocabulary of the file loaded last, for `get_vocab`, `encode` and `decode`. Programs
+that work with several files use `load` and the `Vocab` in its result instead.
 """
 
 import os
@@ -36,6 +36,8 @@ _vocab = None  # of the file that load_data read last
 
 class Vocab:
     """The characters of one data file, numbered in the order in which they first appear in it.
+
+    `Vocab(chars)` takes a string or list of characters; repeats are dropped.
 
     Attributes:
         char_to_id, id_to_char: dicts, one the reverse of the other.
@@ -65,7 +67,7 @@ class Vocab:
             int array (width,).
 
         Raises:
-            ValueError: a character that the file does not have (named, with its position), or a text that is too long.
+            ValueError: an unknown character (named, with its position), or a text that is too long.
         """
         if not isinstance(text, str):
             raise TypeError(f"encode takes a str, not {type(text).__name__}: {text!r}")
@@ -74,8 +76,8 @@ class Vocab:
         for position, char in enumerate(text):
             if char not in self.char_to_id:
                 raise ValueError(
-                    f"unknown character {_name(char)} at position {position} (the first is 0) of {_show(text)}: "
-                    f"{self.source} has {self._listing()}"
+                    f"unknown character {_name(char)} at position {position} (the first is 0) "
+                    f"of {_show(text)}: {self.source} has {self._listing()}"
                 )
         if len(text) > width:
             raise ValueError(f"{_show(text)} is too long: {len(text)} characters, at most {width} fit")
@@ -90,7 +92,7 @@ class Vocab:
         """Turn ids, a list or array (T,), into a text without the padding at its end.
 
         Raises:
-            ValueError: an id outside the vocabulary (with its position), or ids that are not one row of integers.
+            ValueError: an unknown id (with its position), or ids that are not one row of integers.
         """
         ids = np.asarray(ids)
         if ids.ndim != 1:
@@ -112,7 +114,7 @@ class Vocab:
 
 
 class Data(NamedTuple):
-    """What `load` returns: ids of questions `x` (N, T_x) and of answers `t` (N, T_t), and their vocabulary."""
+    """What `load` returns: ids of questions `x` (N, T_x) and answers `t` (N, T_t), and their vocabulary."""
 
     x_train: np.ndarray
     t_train: np.ndarray
@@ -126,14 +128,15 @@ def load_data(file_name="addition.txt", seed=1984, split="grouped"):
 
     The split decides what the test accuracy means:
 
-    - `"grouped"` (the default) leaks nothing: no answer stands on both sides, so no calendar date does; for additions
-      no unordered pair of numbers does, so `3+5` and `5+3` stay together. 10 % of the lines are test lines (of the
-      shipped files exactly 5,000 of 50,000), or as near to that as whole groups allow.
+    - `"grouped"` (the default) leaks nothing: no answer stands on both sides, so no calendar date does; for
+      additions no unordered pair of numbers does, so `3+5` and `5+3` stay together. 10 % of the lines are
+      test lines (of the shipped files exactly 5,000 of 50,000), or as near to that as whole groups allow.
     - `"random"` is the book's split: the lines are shuffled and the last 10 % are the test lines.
 
-    Accuracies reported for the book are not comparable with ours. In the book's own `date.txt` 28 % of the test
-    questions stand word for word in the training set, and 93 % of the test dates: a model that only memorizes looks
-    good there. The same two shares of the shipped files, from `python -m dataset.check_split`:
+    Accuracies reported for the book are not comparable with ours. In the book's own `date.txt` 28 % of the
+    test questions stand word for word in the training set, and 93 % of the test dates: a model that only
+    memorizes looks good there. Here are the same two shares of the shipped files, as measured by
+    `python -m dataset.check_split`:
 
     | file           | split   | test questions also in training | test lines whose date or number pair is |
     |----------------|---------|---------------------------------|-----------------------------------------|
@@ -143,20 +146,20 @@ def load_data(file_name="addition.txt", seed=1984, split="grouped"):
     | `addition.txt` | grouped |  0.0 %                          |  0.0 %                                  |
 
     Args:
-        file_name: `"date.txt"` or `"addition.txt"` for the shipped files, whatever the working directory is. Any other
-            name is a path. Write `"./date.txt"` for a file of your own with a shipped name.
-        seed: the same seed gives the same split; None gives a new one each time. NumPy's global state is neither used
-            nor changed.
+        file_name: `"date.txt"` or `"addition.txt"` for the shipped files, whatever the working directory is.
+            Any other name is a path. Write the string `"./date.txt"` for a file of your own called so.
+        seed: the same seed gives the same split; None gives a new one each time. NumPy's global state is
+            neither used nor changed.
         split: `"grouped"` or `"random"`.
 
     Returns:
-        `(x_train, t_train), (x_test, t_test)`, int arrays (N, width). Questions of dates have 29 columns, answers 11;
-        additions 7 and 5. Answers start with the id of `_`. The lines come in shuffled order.
+        `(x_train, t_train), (x_test, t_test)`, int arrays (N, width). Questions of dates have 29 columns,
+        answers 11; additions 7 and 5. Answers start with the id of `_`. The lines come in shuffled order.
 
     Raises:
         FileNotFoundError: there is no such file; the message has the command that makes it.
-        ValueError: a fault in the file, as `file:line: what is wrong`, or a file that cannot be split in two. The
-            vocabulary of an earlier load stays.
+        ValueError: a fault in the file, as `file:line: what is wrong`, or a file that cannot be split in two.
+            The vocabulary of an earlier load stays.
     """
     global _vocab
     data = load(file_name, seed, split)
@@ -187,7 +190,7 @@ def load(file_name="addition.txt", seed=1984, split="grouped"):
 
 
 def get_vocab():
-    """The vocabulary of the file that `load_data` read last: `(char_to_id, id_to_char)`, two dicts of your own."""
+    """The vocabulary of the file that `load_data` read last: `(char_to_id, id_to_char)`, two new dicts."""
     vocab = current_vocab()
     return dict(vocab.char_to_id), dict(vocab.id_to_char)
 
@@ -216,7 +219,7 @@ def current_vocab():
 
 
 def find(file_name):
-    """The `Path` behind the name of a shipped file or behind any other path; FileNotFoundError if nothing is there."""
+    """The `Path` of a shipped file (by its name) or of any other; FileNotFoundError if nothing is there."""
     name = os.fspath(file_name)
     path = _FOLDER / name if name in SHIPPED else Path(name)
     if path.exists():
@@ -232,7 +235,7 @@ def find(file_name):
 
 
 def group_key(question, answer):
-    """What must not stand on both sides of a split: the unordered pair of numbers of an addition, else the answer."""
+    """What a grouped split keeps together: an addition's unordered pair of numbers, else the answer."""
     match = _ADDITION.fullmatch(question)
     return tuple(sorted(match.groups())) if match else answer.rstrip(PAD)
 
@@ -320,10 +323,10 @@ def _split_grouped(path, keys, rng):
 
 
 def _pick(sizes, target, total):
-    """Positions of groups whose sizes add up to `target`, or to the nearest possible sum from 1 to `total` - 1.
+    """Positions of groups whose sizes add up to `target`, or as near as can be, leaving groups on both sides.
 
-    The earliest groups that do it are taken. Bit s of `reached` says that some groups so far add up to s; `last[s]`
-    is the group that made s possible, so that s - sizes[last[s]] was possible before it.
+    The earliest groups that do it are taken. Bit s of `reached` says that some groups so far add up to s;
+    `last[s]` is the group that made s possible, so that s - sizes[last[s]] was possible before it.
     """
     limit = min(total - 1, target + max(sizes))  # the nearest sum is never farther
     reached, last = 1, [None] * (limit + 1)
