@@ -1,13 +1,13 @@
 """What is timed: for every job the contenders, each a function that builds its own data and returns a call.
 
-A builder returns ``(call, note)``. The modules it needs are imported inside it, because each contender runs in a process
-of its own that must load nothing of the others.
+A builder returns ``(call, note)``. The modules it needs are imported inside it, because each contender
+runs in a process of its own that must load nothing of the others.
 """
 
 import numpy as np
 
-STEP = dict(N=128, T_enc=29, T_dec=10, V=59, D=16, H=256)
-ATTENTION = dict(N=16, T=256, H=256)
+STEP = {"N": 128, "T_enc": 29, "T_dec": 10, "V": 59, "D": 16, "H": 256}
+ATTENTION = {"N": 16, "T": 256, "H": 256}
 DATES, DATES_ONE_BY_ONE = 5000, 200
 MAX_GRAD = 5.0
 

@@ -1,16 +1,15 @@
 """The floor: only the matrix products of one training step, into arrays that exist already.
 
-No NumPy program that uses these products can be faster than this, however well the rest is written. Left out is what a
-good implementation leaves out too: the product with the first hidden state of the encoder (it is zero) and the gradient
-of that state (nobody asks for it).
+No NumPy program that uses these products can be faster than this, however well the rest is written. Left
+out is what a good implementation leaves out too: the product with the first hidden state of the encoder
+(it is zero) and the gradient of that state (nobody asks for it).
 """
 
 import numpy as np
 
 
 def product(rng, a_shape, b_shape, transpose=()):
-    """A call that writes a @ b into a fixed array; ``transpose`` names the operands that arrive transposed, as in
-    backward."""
+    """A call that writes a @ b into a fixed array; ``transpose`` names operands that arrive transposed."""
     a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in (a_shape, b_shape))
     a = a.swapaxes(-1, -2) if "a" in transpose else a
     b = b.swapaxes(-1, -2) if "b" in transpose else b
@@ -19,7 +18,7 @@ def product(rng, a_shape, b_shape, transpose=()):
 
 
 def lstm(rng, N, T, D, H, steps):
-    """Forward: all inputs at once, then one product a step. Backward: one product a step, then all dWx, dWh, dx."""
+    """Forward: all inputs at once, one product a step. Backward: one product a step, then dWx, dWh, dx."""
     forward = [product(rng, (T * N, D), (D, 4 * H))]
     forward += [product(rng, (N, H), (H, 4 * H)) for _ in range(steps)]
     backward = [product(rng, (N, 4 * H), (H, 4 * H), "b") for _ in range(steps)]

@@ -1,15 +1,15 @@
-"""AttentionSeq2seq the plain way: one small layer object per time step, as chapters 5 to 8 of the book write it.
+"""AttentionSeq2seq the plain way: one layer object per time step, as the book writes it (chapters 5 to 8).
 
-Nothing here is clever. Every step has its own ``LSTM`` and its own ``Attention``, every gate its own slice, every weight
-is repeated until the shapes match, every layer hands out fresh arrays and every gradient is summed step by step. That
-makes it easy to check against the formulas, so it serves twice:
+Nothing here is clever. Every step has its own ``LSTM`` and its own ``Attention``, every gate its own
+slice, every weight is repeated until the shapes match, every layer hands out fresh arrays and every
+gradient is summed step by step. That makes it easy to check against the formulas, so it serves twice:
 
 - as the yardstick of ``python -m tests.bench`` (how much does the fused library gain over this?),
-- as an independent reference for the tests: same weights in, same loss and same gradients out. It shares no code with
-  the library. The parameters stand in the same order, so they can be copied one by one.
+- as an independent reference for the tests: same weights in, same loss and same gradients out. It shares
+  no code with the library. The parameters stand in the same order, so they can be copied one by one.
 
-Shapes: ``N`` batch, ``T`` time steps, ``D`` word vector size, ``H`` hidden size, ``V`` vocabulary size. All layers follow
-the dtype of their parameters. Gates stand in the order f, g, i, o.
+Shapes: ``N`` batch, ``T`` time steps, ``D`` word vector size, ``H`` hidden size, ``V`` vocabulary size.
+All layers follow the dtype of their parameters. Gates stand in the order f, g, i, o.
 """
 
 import numpy as np
@@ -219,7 +219,7 @@ class WeightSum:
         return np.sum(t, axis=1)  # (N, H)
 
     def backward(self, dc):
-        """A sum repeats the gradient backwards, a repeat sums it, a product multiplies by the other factor."""
+        """Backwards, a sum repeats the gradient, a repeat sums it, a product takes the other factor."""
         hs, ar = self.cache
         N, T, H = hs.shape
         dt = dc.reshape(N, 1, H).repeat(T, axis=1)  # (N, T, H)
@@ -369,7 +369,10 @@ class AttentionDecoder:
 
 
 class AttentionSeq2seq:
-    """The whole model. ``params``: encoder embed W, LSTM Wx, Wh, b, decoder embed W, LSTM Wx, Wh, b, affine W, b."""
+    """The whole model.
+
+    ``params``: encoder embed W, LSTM Wx, Wh, b, then decoder embed W, LSTM Wx, Wh, b, affine W, b.
+    """
 
     def __init__(self, vocab_size, wordvec_size, hidden_size, *, dtype=np.float32, rng=None):
         normal = (rng or np.random.default_rng(0)).standard_normal

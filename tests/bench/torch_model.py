@@ -7,7 +7,7 @@ from torch import nn
 
 
 class AttentionSeq2seq(nn.Module):
-    """Encoder states (N, T_enc, H); the decoder starts from the last one; dot-product attention; one linear layer."""
+    """The decoder starts from the last encoder state; dot-product attention, then one linear layer."""
 
     def __init__(self, vocab_size, wordvec_size, hidden_size):
         super().__init__()

@@ -1,7 +1,7 @@
 """One contender in a process of its own: ``python -m tests.bench.worker JOB CONTENDER``.
 
-It builds its call, says hello, then answers each line on its input (a number of calls) with the seconds of every call.
-All messages are JSON, one a line. It ends when its input closes.
+It builds its call, says hello, then answers each line on its input (a number of calls) with the seconds
+of every call. All messages are JSON, one a line. It ends when its input closes.
 """
 
 import json
