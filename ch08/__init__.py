@@ -1,0 +1,1 @@
+"""Chapter 8: attention, and the models built on it."""

@@ -1,0 +1,180 @@
+"""Attention: choose among the encoder's hidden states by how well they match the decoder's.
+
+``AttentionWeight`` turns similarities into weights, ``WeightSum`` turns weights into a context vector, ``Attention``
+joins the two, and ``TimeAttention`` is Attention for all decoder steps at once.
+
+Every layer takes one query per sequence or a whole sequence of them: h (N, H) gives a (N, T) and c (N, H), while
+h (N, T_dec, H) gives a (N, T_dec, T) and c (N, T_dec, H). A single query is a sequence of one, so the formulas are
+written once. Each is one matrix product: nothing of shape (N, T_dec, T, H) is ever made, and nothing is repeated.
+
+Elsewhere h is called the query, and hs is both the keys (in AttentionWeight) and the values (in WeightSum).
+Source: the book, sections 8.1 and 8.2; Luong et al. 2015, equations 4 and 7, with the "dot" score of section 3.1.
+"""
+
+from common.layers import Softmax
+from common.np import np
+
+
+def _as_sequence(x):
+    """Return x with a step axis: (N, K) -> (N, 1, K); (N, T_dec, K) stays."""
+    return x[:, None] if x.ndim == 2 else x
+
+
+def _swap(x):
+    """Transpose the last two axes."""
+    return x.swapaxes(-1, -2)
+
+
+def _check(name, hs, other, what, axis):
+    """Raise a ValueError unless hs is (N, T, H) and ``other`` is a batch of N whose last axis fits hs's ``axis``."""
+    if hs.ndim != 3 or 0 in hs.shape:
+        raise ValueError(f"{name}: hs must be (N, T, H) with every size at least 1, got {hs.shape}")
+    if other.ndim not in (2, 3) or other.shape[0] != hs.shape[0] or other.shape[-1] != hs.shape[axis]:
+        N, K = hs.shape[0], hs.shape[axis]
+        raise ValueError(
+            f"{name}: hs is {hs.shape}, so {what} must be {(N, K)} or ({N}, T_dec, {K}), got {other.shape}"
+        )
+
+
+class WeightSum:
+    """c = sum over t of a_t hs_t: the hidden states, mixed by their weights.
+
+    Shapes: hs (N, T, H); a (N, T) -> c (N, H), or a (N, T_dec, T) -> c (N, T_dec, H).
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.cache = None
+
+    def forward(self, hs, a):
+        """Return the context c = a hs. Raises: ValueError for shapes that do not fit."""
+        _check("WeightSum", hs, a, "a", 1)
+        self.cache = (hs, a)
+        c = np.matmul(_as_sequence(a), hs)  # (N, T_dec, H)
+        return c.reshape(*a.shape[:-1], hs.shape[2])
+
+    def backward(self, dc):
+        """A product's rule: da = dc hs^T, dhs = a^T dc (summed over the decoder steps). Return (dhs, da)."""
+        hs, a = self.cache
+        dc = _as_sequence(dc)
+        dhs = np.matmul(_swap(_as_sequence(a)), dc)  # (N, T, H)
+        da = np.matmul(dc, _swap(hs))  # (N, T_dec, T)
+        return dhs, da.reshape(a.shape)
+
+
+class AttentionWeight:
+    """a = softmax(h hs^T): the weight of a hidden state is how well it matches the query h, by dot product.
+
+    Shapes: hs (N, T, H); h (N, H) -> a (N, T), or h (N, T_dec, H) -> a (N, T_dec, T).
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.softmax = Softmax()
+        self.cache = None
+
+    def forward(self, hs, h, mask=None):
+        """Return the weights a; along the last axis they sum to 1.
+
+        mask: (N, T) bool, True where hs is real and False where it is padding; padding gets the weight 0, exactly.
+        Raises: ValueError for shapes that do not fit, and for a row of the mask that is all padding.
+        """
+        _check("AttentionWeight", hs, h, "h", 2)
+        self.cache = (hs, h)
+        s = np.matmul(_as_sequence(h), _swap(hs))  # (N, T_dec, T) scores
+        if mask is not None:
+            s[self._padding(mask, s)] = -np.inf
+        return self.softmax.forward(s).reshape(*h.shape[:-1], hs.shape[1])
+
+    @staticmethod
+    def _padding(mask, s):
+        """Return where the scores s stand for padding, as a bool array of their shape."""
+        mask = np.asarray(mask)
+        N, _, T = s.shape
+        if mask.shape != (N, T) or mask.dtype != bool:
+            raise ValueError(f"mask must be bool {(N, T)}, True = real, got {mask.dtype} {mask.shape}")
+        empty = np.flatnonzero(~mask.any(axis=1))
+        if len(empty):
+            raise ValueError(f"mask: row {int(empty[0])} is all padding, so there is nothing to attend to")
+        return np.broadcast_to(~mask[:, None], s.shape)
+
+    def backward(self, da):
+        """ds by the softmax's rule, then the product's: dhs = ds^T h, dh = ds hs. Return (dhs, dh).
+
+        The weight of padding is 0 whatever its score, so by the same rule its ds is 0.
+        """
+        hs, h = self.cache
+        ds = self.softmax.backward(_as_sequence(da))  # (N, T_dec, T)
+        dhs = np.matmul(_swap(ds), _as_sequence(h))  # (N, T, H)
+        dh = np.matmul(ds, hs)  # (N, T_dec, H)
+        return dhs, dh.reshape(h.shape)
+
+
+class Attention:
+    """AttentionWeight, then WeightSum: from the states hs and the query h to the context c.
+
+    Shapes: hs (N, T, H); h (N, H) -> c (N, H), or h (N, T_dec, H) -> c (N, T_dec, H).
+    ``attention_weight`` holds the weights of the last forward call.
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.attention_weight_layer = AttentionWeight()
+        self.weight_sum_layer = WeightSum()
+        self.attention_weight = None
+
+    @property
+    def cache(self):
+        """The caches of the two layers."""
+        return self.attention_weight_layer.cache, self.weight_sum_layer.cache
+
+    def forward(self, hs, h, mask=None):
+        """Return the context c. mask: see AttentionWeight."""
+        a = self.attention_weight_layer.forward(hs, h, mask)
+        self.attention_weight = a
+        return self.weight_sum_layer.forward(hs, a)
+
+    def backward(self, dout):
+        """hs went into both layers, so its two gradients are added. Return (dhs, dh)."""
+        dhs, da = self.weight_sum_layer.backward(dout)
+        dhs1, dh = self.attention_weight_layer.backward(da)
+        dhs += dhs1
+        return dhs, dh
+
+
+class TimeAttention:
+    """Attention for all decoder steps at once.
+
+    Shapes: hs_enc (N, T_enc, H), hs_dec (N, T_dec, H), out (N, T_dec, H).
+    ``weights`` holds the weights of the last forward call, (N, T_dec, T_enc); ``attention_weights`` the same as a list
+    with one (N, T_enc) array for every decoder step.
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.attention = Attention()
+
+    @property
+    def cache(self):
+        """The caches of the layers inside."""
+        return self.attention.cache
+
+    @property
+    def weights(self):
+        """The weights of the last forward call, (N, T_dec, T_enc), or None before it."""
+        return self.attention.attention_weight
+
+    @property
+    def attention_weights(self):
+        """The weights of the last forward call: for every decoder step an array (N, T_enc); None before it."""
+        return None if self.weights is None else list(self.weights.swapaxes(0, 1))
+
+    def forward(self, hs_enc, hs_dec, mask=None):
+        """Return the contexts, (N, T_dec, H). mask: (N, T_enc), see AttentionWeight."""
+        if hs_dec.ndim != 3:
+            raise ValueError(f"TimeAttention: hs_dec must be (N, T_dec, H), got {hs_dec.shape}")
+        return self.attention.forward(hs_enc, hs_dec, mask)
+
+    def backward(self, dout):
+        """Attention's rule; hs_enc served every decoder step, and the products sum over them. Return (dhs_enc, dhs_dec)."""
+        return self.attention.backward(dout)

@@ -1,0 +1,1 @@
+"""What every chapter shares: array backend, layers, optimizers, training, plots, widgets and grading."""

@@ -1,0 +1,615 @@
+"""Layers over whole sequences: xs (N, T, D) in, hs (N, T, H) out.
+
+``RNN``, ``LSTM`` and ``GRU`` are single steps, written plainly, to read. ``TimeRNN``, ``TimeLSTM`` and ``TimeGRU`` do the
+same for all steps at once and fast:
+
+* the inputs of all steps go through one matrix product before the loop, because they wait for nothing;
+* only h W_h stays in the loop;
+* backward keeps the gradients of the gates of all steps and forms dWx, dWh and db with one product each after the loop;
+* arrays are time-major, so that step t is one contiguous block, and are kept from call to call (``Workspace``).
+
+The rules of ``common.layers`` hold here too. What forward or backward returns belongs to the caller.
+"""
+
+from common.functions import sigmoid, softmax
+from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, Softmax, SoftmaxWithLoss
+from common.np import GPU, errstate, np
+
+# Scripts written for the book's time_layers import * from here and expect what it imports itself, np above all.
+__all__ = [
+    "GPU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Affine",
+    "Dropout",
+    "Embedding",
+    "MatMul",
+    "Sigmoid",
+    "Softmax",
+    "SoftmaxWithLoss",
+    "TimeAffine",
+    "TimeBiLSTM",
+    "TimeDropout",
+    "TimeEmbedding",
+    "TimeGRU",
+    "TimeLSTM",
+    "TimeRNN",
+    "TimeSoftmaxWithLoss",
+    "np",
+    "sigmoid",
+    "softmax",
+]
+
+
+class Workspace:
+    """Arrays by name that are kept from call to call, because mapping fresh memory costs as much as filling it.
+
+    An array grows when a larger one is asked for and is handed out as a view when a smaller one is, so batches of
+    changing length share one block. The contents are whatever the last call left there.
+    """
+
+    def __init__(self):
+        self._blocks = {}
+
+    def array(self, name, shape, dtype):
+        """Return an uninitialized array of this shape and dtype; the block behind ``name`` is used again."""
+        size = 1
+        for n in shape:
+            size *= n
+        block = self._blocks.get(name)
+        if block is None or block.size < size or block.dtype != dtype:
+            block = self._blocks[name] = np.empty(size, dtype)
+        return block[:size].reshape(shape)
+
+
+class RNN:
+    """One step of a simple recurrent layer: h = tanh(x Wx + h_prev Wh + b).
+
+    Shapes: Wx (D, H), Wh (H, H), b (H,), x (N, D), h (N, H).
+    """
+
+    def __init__(self, Wx, Wh, b):
+        self.params = [Wx, Wh, b]
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.cache = None
+
+    def forward(self, x, h_prev):
+        """Return h (N, H)."""
+        Wx, Wh, b = self.params
+        h = np.tanh(x @ Wx + h_prev @ Wh + b)
+        self.cache = (x, h_prev, h)
+        return h.copy()
+
+    def backward(self, dh):
+        """tanh' = 1 - h^2; the rest is an affine map in x and one in h_prev. Return (dx, dh_prev)."""
+        Wx, Wh, _ = self.params
+        x, h_prev, h = self.cache
+        dz = dh * (1 - h**2)
+        for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
+            grad[...] = value
+        return dz @ Wx.T, dz @ Wh.T
+
+
+class LSTM:
+    """One step of an LSTM: c = f * c_prev + g * i, h = o * tanh(c).
+
+    The gates stand side by side in the order f, g, i, o: z = x Wx + h_prev Wh + b is (N, 4H); f, i and o go through a
+    sigmoid, the candidate g through tanh.
+    Shapes: Wx (D, 4H), Wh (H, 4H), b (4H,), x (N, D), h and c (N, H).
+    Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; the book, section 6.3.
+    """
+
+    def __init__(self, Wx, Wh, b):
+        self.params = [Wx, Wh, b]
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.cache = None
+
+    def forward(self, x, h_prev, c_prev):
+        """Return (h, c), each (N, H)."""
+        Wx, Wh, b = self.params
+        zf, zg, zi, zo = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
+        f, g, i, o = sigmoid(zf), np.tanh(zg), sigmoid(zi), sigmoid(zo)
+        c = f * c_prev + g * i
+        tanh_c = np.tanh(c)
+        self.cache = (x, h_prev, c_prev, f, g, i, o, tanh_c)
+        return o * tanh_c, c
+
+    def backward(self, dh, dc):
+        """c reaches the loss along two ways, through h and through the next c: their gradients are added.
+
+        sigmoid' = y (1 - y), tanh' = 1 - y^2. Return (dx, dh_prev, dc_prev).
+        """
+        Wx, Wh, _ = self.params
+        x, h_prev, c_prev, f, g, i, o, tanh_c = self.cache
+        dc = dc + dh * o * (1 - tanh_c**2)
+        dzf = dc * c_prev * f * (1 - f)
+        dzg = dc * i * (1 - g**2)
+        dzi = dc * g * i * (1 - i)
+        dzo = dh * tanh_c * o * (1 - o)
+        dz = np.concatenate((dzf, dzg, dzi, dzo), axis=1)  # (N, 4H)
+        for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
+            grad[...] = value
+        return dz @ Wx.T, dz @ Wh.T, dc * f
+
+
+class GRU:
+    """One step of a GRU: h = (1 - z) * h_prev + z * h_hat.
+
+    z = sigmoid(x Wxz + h_prev Whz + bz), r = sigmoid(x Wxr + h_prev Whr + br), and the candidate
+
+    * h_hat = tanh(x Wxh + (r * h_prev) Whh + bh), the form of the paper and of the book, if there is one bias;
+    * h_hat = tanh(x Wxh + bxh + r * (h_prev Whh + bhh)), the form of cuDNN and PyTorch, if ``bh`` is given: there r
+      stands after the product, which is why that form needs a bias of its own inside.
+
+    PyTorch's update gate is 1 - z: turn the sign of the z columns to exchange weights, and its order is r, z, n.
+    Shapes: Wx (D, 3H) and Wh (H, 3H) in the order z, r, h; b and bh (3H,); x (N, D), h (N, H).
+    Source: Cho et al. 2014, equations 5 to 8; the book, appendix C.
+    """
+
+    def __init__(self, Wx, Wh, b, bh=None):
+        self.params = [Wx, Wh, b] if bh is None else [Wx, Wh, b, bh]
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.cache = None
+
+    def forward(self, x, h_prev):
+        """Return h (N, H)."""
+        Wx, Wh, b, *bh = self.params
+        H = Wh.shape[0]
+        x_part = x @ Wx + b  # (N, 3H)
+        if bh:
+            h_part = h_prev @ Wh + bh[0]
+            z, r = np.split(sigmoid(x_part[:, : 2 * H] + h_part[:, : 2 * H]), 2, axis=1)
+            inner = h_part[:, 2 * H :]
+            h_hat = np.tanh(x_part[:, 2 * H :] + r * inner)
+        else:
+            z, r = np.split(sigmoid(x_part[:, : 2 * H] + h_prev @ Wh[:, : 2 * H]), 2, axis=1)
+            inner = r * h_prev
+            h_hat = np.tanh(x_part[:, 2 * H :] + inner @ Wh[:, 2 * H :])
+        self.cache = (x, h_prev, z, r, inner, h_hat)
+        return (1 - z) * h_prev + z * h_hat
+
+    def backward(self, dh):
+        """h_prev reaches the loss along four ways (the carry, z, r and the candidate): all are added.
+
+        Return (dx, dh_prev).
+        """
+        Wx, Wh, _, *bh = self.params
+        H = Wh.shape[0]
+        x, h_prev, z, r, inner, h_hat = self.cache
+        dz = dh * (h_hat - h_prev) * z * (1 - z)
+        dh_hat = dh * z * (1 - h_hat**2)  # before tanh
+        dh_prev = dh * (1 - z)
+        if bh:
+            dr = dh_hat * inner * r * (1 - r)
+            dhidden = np.concatenate((dz, dr, dh_hat * r), axis=1)  # (N, 3H)
+            dh_prev += dhidden @ Wh.T
+            dWh = h_prev.T @ dhidden
+        else:
+            dinner = dh_hat @ Wh[:, 2 * H :].T
+            dr = dinner * h_prev * r * (1 - r)
+            dzr = np.concatenate((dz, dr), axis=1)
+            dh_prev += dinner * r + dzr @ Wh[:, : 2 * H].T
+            dWh = np.concatenate((h_prev.T @ dzr, inner.T @ dh_hat), axis=1)
+        dx_part = np.concatenate((dz, dr, dh_hat), axis=1)
+        values = [x.T @ dx_part, dWh, dx_part.sum(axis=0)] + ([dhidden.sum(axis=0)] if bh else [])
+        for grad, value in zip(self.grads, values, strict=True):
+            grad[...] = value
+        return dx_part @ Wx.T, dh_prev
+
+
+class _Recurrent:
+    """What TimeRNN, TimeLSTM and TimeGRU share: parameters, state, shape checks and the two products over all steps."""
+
+    gates = 1  # blocks of H columns in the weights
+
+    def __init__(self, Wx, Wh, b, stateful=False, bh=None):
+        self.params = [Wx, Wh, b] if bh is None else [Wx, Wh, b, bh]
+        name, H = type(self).__name__, Wh.shape[0]
+        for what, p, shape in (("Wx", Wx, (Wx.shape[0], self.gates * H)), ("Wh", Wh, (H, self.gates * H))):
+            if p.shape != shape:
+                raise ValueError(f"{name}: {what} is {p.shape}, but with H = {H} it must be {shape}")
+        for what, p in zip(("b", "bh"), self.params[2:], strict=False):
+            if p.shape != (self.gates * H,):
+                raise ValueError(
+                    f"{name}: {what} is {p.shape}, but with H = {H} it must be {(self.gates * H,)}"
+                )
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.stateful = stateful
+        self.h, self.dh = None, None
+        self.cache = None
+        self._workspace = Workspace()
+
+    def set_state(self, h):
+        """Start the next forward call from this state h (N, H); it counts only if the layer is stateful."""
+        self.h = h
+
+    def reset_state(self):
+        """Start the next forward call from zeros."""
+        self.h = None
+
+    def _array(self, name, *shape):
+        return self._workspace.array(name, shape, self.params[0].dtype)
+
+    def _fill_state(self, out, state, what):
+        """Write the state to start from, or zeros, into ``out`` (N, H)."""
+        if not self.stateful or state is None:
+            out[...] = 0
+        elif state.shape != out.shape:
+            raise ValueError(
+                f"{type(self).__name__}: the state {what} is {state.shape}, but this batch needs {out.shape}; "
+                "call reset_state() or set_state() first"
+            )
+        else:
+            out[...] = state
+
+    def _input_product(self, xs, out_name, negative=False):
+        """Return x Wx + b of all steps, (T, N, gates * H): the bias rides along as the weight of a column of ones."""
+        Wx, _, b, *_ = self.params
+        if xs.ndim != 3 or xs.shape[2] != Wx.shape[0] or 0 in xs.shape:
+            raise ValueError(
+                f"{type(self).__name__}: xs is {xs.shape}, but it must be (N, T, {Wx.shape[0]}) with N and T at least 1"
+            )
+        N, T, D = xs.shape
+        x1 = self._array("x1", T, N, D + 1)
+        x1[:, :, :D] = xs.transpose(1, 0, 2)
+        x1[:, :, D] = 1
+        W1 = np.concatenate((Wx, b[None]))  # (D + 1, gates * H)
+        if negative:
+            np.negative(W1, out=W1)
+        out = self._array(out_name, T, N, Wx.shape[1])
+        np.matmul(x1.reshape(T * N, D + 1), W1, out=out.reshape(T * N, -1))
+        return x1, out
+
+    def _input_backward(self, x1, dz):
+        """From dz (T, N, gates * H) of all steps: write dWx and db (one product), return dxs (N, T, D)."""
+        Wx = self.params[0]
+        T, N, D = x1.shape[0], x1.shape[1], x1.shape[2] - 1
+        dz = dz.reshape(T * N, -1)
+        dW1 = x1.reshape(T * N, D + 1).T @ dz  # the column of ones makes the last row the sum over all steps
+        self.grads[0][...] = dW1[:D]
+        self.grads[2][...] = dW1[D]
+        dxs = np.empty((N, T, D), Wx.dtype)
+        dxs[...] = (dz @ Wx.T).reshape(T, N, D).transpose(1, 0, 2)
+        return dxs
+
+    def _check_dhs(self, dhs, N, T, H):
+        if dhs.shape != (N, T, H):
+            raise ValueError(f"{type(self).__name__}: dhs is {dhs.shape}, but forward returned {(N, T, H)}")
+
+
+class TimeRNN(_Recurrent):
+    """RNN over a whole sequence. Shapes: xs (N, T, D), hs (N, T, H), Wx (D, H), Wh (H, H), b (H,).
+
+    stateful: go on from the last state of the call before. ``h`` is the last state, ``dh`` the gradient of the first.
+    """
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        Wh = self.params[1]
+        x1, z = self._input_product(xs, "h")
+        T, N, H = z.shape
+        h0 = self._array("h0", N, H)
+        self._fill_state(h0, self.h, "h")
+        tmp = self._array("tmp", N, H)
+        h_prev = h0
+        for t in range(T):
+            h = z[t]  # x Wx + b of this step; becomes h in place
+            np.matmul(h_prev, Wh, out=tmp)
+            h += tmp
+            np.tanh(h, out=h)
+            h_prev = h
+        self.cache = (x1, h0, z)
+        self.h = z[T - 1].copy()
+        return z.transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time: dz_t = (dhs_t + dz_{t+1} Wh^T) * (1 - h_t^2). Return dxs (N, T, D)."""
+        Wh, dWh = self.params[1], self.grads[1]
+        x1, h0, hs = self.cache
+        T, N, H = hs.shape
+        self._check_dhs(dhs, N, T, H)
+        dz = self._array("dz", T, N, H)
+        dh = np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            dh += dhs[:, t]
+            np.multiply(hs[t], hs[t], out=dz[t])
+            np.subtract(1, dz[t], out=dz[t])
+            dz[t] *= dh
+            np.matmul(dz[t], Wh.T, out=dh)
+        np.matmul(h0.T, dz[0], out=dWh)
+        if T > 1:
+            dWh += hs[:-1].reshape(-1, H).T @ dz[1:].reshape(-1, H)
+        self.dh = dh
+        return self._input_backward(x1, dz)
+
+
+class TimeLSTM(_Recurrent):
+    """LSTM over a whole sequence, fused over time.
+
+    Shapes: xs (N, T, D), hs (N, T, H), Wx (D, 4H), Wh (H, 4H), b (4H,); gates in the order f, g, i, o (see ``LSTM``).
+    stateful: go on from the last state of the call before. ``h`` and ``c`` are the last state, ``dh`` and ``dc`` the
+    gradients of the first.
+
+    How it is fast. One exponential serves all gates: sigmoid(z) = 1 / (1 + exp(-z)) and tanh(z) = 2 sigmoid(2z) - 1, so
+    the loop forms e = exp(-z) for the (N, 4H) block, squares the g columns (exp(-2z) = exp(-z)^2) and takes 1 / (1 + e).
+    The minus sign is free: the input product is formed with -Wx and -b, and h Wh is subtracted from it.
+    In backward the local derivatives y (1 - y) and 1 - y^2 are formed in the block that then holds dz.
+    """
+
+    gates = 4
+
+    def __init__(self, Wx, Wh, b, stateful=False):
+        super().__init__(Wx, Wh, b, stateful)
+        self.c, self.dc = None, None
+
+    def set_state(self, h, c=None):
+        """Start the next forward call from h and c (N, H), c = None meaning zeros; it counts only if stateful."""
+        self.h, self.c = h, c
+
+    def reset_state(self):
+        """Start the next forward call from zeros."""
+        self.h, self.c = None, None
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        Wh = self.params[1]
+        x1, gates = self._input_product(xs, "gates", negative=True)
+        T, N, _ = gates.shape
+        H = Wh.shape[0]
+        h, c = (
+            self._array("h", T + 1, N, H),
+            self._array("c", T + 1, N, H),
+        )  # h[t], c[t]: the state before step t
+        tanh_c = self._array("tanh_c", T, N, H)
+        tmp4, tmp = self._array("tmp4", N, 4 * H), self._array("tmp", N, H)
+        self._fill_state(h[0], self.h, "h")
+        self._fill_state(c[0], self.c, "c")
+        with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
+            for t in range(T):
+                z = gates[t]
+                f, g, i, o = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
+                np.matmul(h[t], Wh, out=tmp4)
+                z -= tmp4
+                np.exp(z, out=z)
+                g *= g
+                z += 1
+                np.reciprocal(z, out=z)
+                g *= 2
+                g -= 1
+                np.multiply(f, c[t], out=c[t + 1])
+                np.multiply(g, i, out=tmp)
+                c[t + 1] += tmp
+                np.tanh(c[t + 1], out=tanh_c[t])
+                np.multiply(o, tanh_c[t], out=h[t + 1])
+        self.cache = (x1, gates, h, c, tanh_c)
+        self.h, self.c = h[T].copy(), c[T].copy()
+        return h[1:].transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time, with dc and dh carried from step t + 1 to step t (the derivatives: see ``LSTM``).
+
+        Args: dhs (N, T, H). Returns: dxs (N, T, D); ``dh`` and ``dc`` then hold the gradients of the first state.
+        """
+        Wh, dWh = self.params[1], self.grads[1]
+        x1, gates, h, c, tanh_c = self.cache
+        T, N, H = tanh_c.shape
+        self._check_dhs(dhs, N, T, H)
+        dz = self._array("dz", T, N, 4 * H)
+        tmp = self._array("tmp", N, H)
+        dh, dc = np.zeros((N, H), Wh.dtype), np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            z, d = gates[t], dz[t]
+            f, g, i, o = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
+            df, dg, di, do = d[:, :H], d[:, H : 2 * H], d[:, 2 * H : 3 * H], d[:, 3 * H :]
+            dh += dhs[:, t]
+            np.subtract(1, z, out=d)
+            d *= z  # y (1 - y), right for f, i and o
+            np.multiply(g, g, out=dg)
+            np.subtract(1, dg, out=dg)  # 1 - y^2 for g
+            np.multiply(tanh_c[t], tanh_c[t], out=tmp)
+            np.subtract(1, tmp, out=tmp)
+            tmp *= o
+            tmp *= dh
+            dc += tmp
+            do *= dh
+            do *= tanh_c[t]
+            df *= dc
+            df *= c[t]
+            dg *= dc
+            dg *= i
+            di *= dc
+            di *= g
+            dc *= f
+            np.matmul(d, Wh.T, out=dh)
+        np.matmul(h[:-1].reshape(T * N, H).T, dz.reshape(T * N, 4 * H), out=dWh)
+        self.dh, self.dc = dh, dc
+        return self._input_backward(x1, dz)
+
+
+class TimeGRU(_Recurrent):
+    """GRU over a whole sequence. Shapes: xs (N, T, D), hs (N, T, H), Wx (D, 3H), Wh (H, 3H), b and bh (3H,).
+
+    Gates in the order z, r, h. Without ``bh`` the form of the book, with it the form of PyTorch: see ``GRU``.
+    stateful: go on from the last state of the call before. ``h`` is the last state, ``dh`` the gradient of the first.
+    """
+
+    gates = 3
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        Wh, bh = self.params[1], self.params[3:]
+        x1, gates = self._input_product(xs, "gates")
+        T, N, _ = gates.shape
+        H = Wh.shape[0]
+        h = self._array("h", T + 1, N, H)
+        inner = self._array("inner", T, N, H)  # r * h_prev, or h_prev Whh + bhh
+        tmp = self._array("tmp", N, H)
+        self._fill_state(h[0], self.h, "h")
+        for t in range(T):
+            zr, z, r, h_hat = (
+                gates[t, :, : 2 * H],
+                gates[t, :, :H],
+                gates[t, :, H : 2 * H],
+                gates[t, :, 2 * H :],
+            )
+            if bh:
+                h_part = h[t] @ Wh + bh[0]
+                zr += h_part[:, : 2 * H]
+                zr[...] = sigmoid(zr)
+                inner[t] = h_part[:, 2 * H :]
+                np.multiply(r, inner[t], out=tmp)
+            else:
+                zr += h[t] @ Wh[:, : 2 * H]
+                zr[...] = sigmoid(zr)
+                np.multiply(r, h[t], out=inner[t])
+                np.matmul(inner[t], Wh[:, 2 * H :], out=tmp)
+            h_hat += tmp
+            np.tanh(h_hat, out=h_hat)
+            np.subtract(h_hat, h[t], out=tmp)
+            tmp *= z
+            np.add(h[t], tmp, out=h[t + 1])  # h_prev + z * (h_hat - h_prev)
+        self.cache = (x1, gates, h, inner)
+        self.h = h[T].copy()
+        return h[1:].transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D)."""
+        Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
+        x1, gates, h, inner = self.cache
+        T, N, H = inner.shape
+        self._check_dhs(dhs, N, T, H)
+        dgates = self._array("dgates", T, N, 3 * H)
+        dhidden = self._array("dhidden", T, N, 3 * H) if bh else dgates  # what reaches h_prev Wh
+        dh = np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            z, r, h_hat = gates[t, :, :H], gates[t, :, H : 2 * H], gates[t, :, 2 * H :]
+            d = dgates[t]
+            dh += dhs[:, t]
+            d[:, :H] = dh * (h_hat - h[t]) * z * (1 - z)
+            d[:, 2 * H :] = dh * z * (1 - h_hat * h_hat)
+            if bh:
+                d[:, H : 2 * H] = d[:, 2 * H :] * inner[t] * r * (1 - r)
+                dhidden[t] = d
+                dhidden[t, :, 2 * H :] *= r
+                dh *= 1 - z
+                dh += dhidden[t] @ Wh.T
+            else:
+                dinner = d[:, 2 * H :] @ Wh[:, 2 * H :].T
+                d[:, H : 2 * H] = dinner * h[t] * r * (1 - r)
+                dh *= 1 - z
+                dh += dinner * r
+                dh += d[:, : 2 * H] @ Wh[:, : 2 * H].T
+        h_prev, dhidden = h[:-1].reshape(T * N, H), dhidden.reshape(T * N, 3 * H)
+        if bh:
+            np.matmul(h_prev.T, dhidden, out=dWh)
+            np.sum(dhidden, axis=0, out=self.grads[3])
+        else:
+            dWh[:, : 2 * H] = h_prev.T @ dhidden[:, : 2 * H]
+            dWh[:, 2 * H :] = inner.reshape(T * N, H).T @ dhidden[:, 2 * H :]
+        self.dh = dh
+        return self._input_backward(x1, dgates)
+
+
+class TimeBiLSTM:
+    """Two LSTMs, one reading forward and one backward; their hidden states stand side by side.
+
+    Shapes: xs (N, T, D), out (N, T, 2H); the weights with 1 read forward, those with 2 backward.
+    Source: Schuster and Paliwal 1997; the book, section 8.3.1.
+    """
+
+    def __init__(self, Wx1, Wh1, b1, Wx2, Wh2, b2, stateful=False):
+        self.forward_lstm = TimeLSTM(Wx1, Wh1, b1, stateful)
+        self.backward_lstm = TimeLSTM(Wx2, Wh2, b2, stateful)
+        self.params = self.forward_lstm.params + self.backward_lstm.params
+        self.grads = self.forward_lstm.grads + self.backward_lstm.grads
+
+    @property
+    def cache(self):
+        """The caches of the two layers."""
+        return self.forward_lstm.cache, self.backward_lstm.cache
+
+    def forward(self, xs):
+        """Return (N, T, 2H): at step t, what the first layer knows of steps 0..t and the second of steps t..T-1."""
+        hs1 = self.forward_lstm.forward(xs)
+        hs2 = self.backward_lstm.forward(xs[:, ::-1])
+        return np.concatenate((hs1, hs2[:, ::-1]), axis=2)
+
+    def backward(self, dhs):
+        """The halves go to their layers; xs was used twice, so the two gradients are added. Return dxs (N, T, D)."""
+        H = dhs.shape[2] // 2
+        dxs = self.forward_lstm.backward(dhs[:, :, :H])
+        dxs += self.backward_lstm.backward(dhs[:, ::-1, H:])[:, ::-1]
+        return dxs
+
+    def reset_state(self):
+        """Start the next forward call of both layers from zeros."""
+        self.forward_lstm.reset_state()
+        self.backward_lstm.reset_state()
+
+
+class TimeEmbedding(Embedding):
+    """Embedding of whole sequences. Shapes: W (V, D), xs (N, T) ids, out (N, T, D)."""
+
+
+class TimeAffine(Affine):
+    """Affine map of every step, all steps in one product. Shapes: x (N, T, D), W (D, M), b (M,), y (N, T, M)."""
+
+
+class TimeDropout(Dropout):
+    """Dropout over whole sequences; every step gets a mask of its own. Shapes: xs (N, T, D)."""
+
+
+class TimeSoftmaxWithLoss:
+    """Softmax and cross entropy of every step, averaged over the steps that count.
+
+    Shapes: xs (N, T, V) scores, ts (N, T) ids or (N, T, V) one-hot. A step whose id is ``ignore_label`` (-1) adds
+    nothing to the loss or the gradient; if all steps are ignored, both are 0.
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.cache = None
+        self.ignore_label = -1
+
+    def forward(self, xs, ts):
+        """Return the mean of -log(probability of the right id). Raises: ValueError for shapes or ids that do not fit."""
+        if xs.ndim != 3:
+            raise ValueError(f"TimeSoftmaxWithLoss: xs must be (N, T, V), got {xs.shape}")
+        N, T, V = xs.shape
+        ts = np.asarray(ts)
+        if ts.ndim == 3 and ts.shape == xs.shape:
+            ts = ts.argmax(axis=2)  # one-hot -> ids
+        if ts.shape != (N, T):
+            raise ValueError(
+                f"TimeSoftmaxWithLoss: xs is {xs.shape}, so ts must be {(N, T)} or one-hot, got {ts.shape}"
+            )
+        counts = ts != self.ignore_label  # (N, T)
+        wrong = counts & ((ts < 0) | (ts >= V))
+        if wrong.any():
+            raise ValueError(
+                f"TimeSoftmaxWithLoss: target id {int(ts[wrong][0])} is outside the vocabulary of {V}"
+            )
+
+        ys = xs - xs.max(axis=2, keepdims=True)
+        rows, ids = np.flatnonzero(counts), ts[counts]
+        correct = ys.reshape(N * T, V)[rows, ids]
+        np.exp(ys, out=ys)
+        sums = ys.sum(axis=2, keepdims=True)
+        ys /= sums  # (N, T, V) probabilities
+        n = max(len(rows), 1)
+        self.cache = (ys, rows, ids, n)
+        return (np.log(sums.reshape(-1)[rows]) - correct).sum() / n
+
+    def backward(self, dout=1):
+        """dx = (probability - one_hot) * dout / (steps that count), 0 for ignored steps. Return dxs (N, T, V)."""
+        ys, rows, ids, n = self.cache
+        V = ys.shape[2]
+        dxs = ys.reshape(-1, V).copy()
+        dxs[rows, ids] -= 1
+        if len(rows) < len(dxs):
+            ignored = np.ones(len(dxs), dtype=bool)
+            ignored[rows] = False
+            dxs[ignored] = 0
+        dxs *= dout / n
+        return dxs.reshape(ys.shape)
