@@ -176,9 +176,7 @@ class Seq2seq(BaseModel):
     def generate(self, xs, start_id, sample_size):
         """Return the list of ``sample_size`` ids that the model writes for one question xs (1, T_enc)."""
         if xs.ndim != 2 or len(xs) != 1:
-            raise ValueError(
-                f"generate takes one question, (1, T_enc), got {xs.shape}; greedy_decode takes many"
-            )
+            raise ValueError(f"generate takes one question, (1, T_enc), got {xs.shape}; greedy_decode takes many")
         return self.decoder.generate(self.encoder.forward(xs), start_id, sample_size)
 
     def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=256):
@@ -189,9 +187,7 @@ class Seq2seq(BaseModel):
         (N, sample_size, T_enc) or None for a model without attention).
         """
         if xs.ndim != 2 or sample_size < 1:
-            raise ValueError(
-                f"greedy_decode takes (N, T_enc) and at least one step, got {xs.shape} and {sample_size}"
-            )
+            raise ValueError(f"greedy_decode takes (N, T_enc) and at least one step, got {xs.shape} and {sample_size}")
         chunks = [
             self.decoder.greedy_decode(
                 self.encoder.forward(xs[k : k + chunk_size]), start_id, sample_size, with_details

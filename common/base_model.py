@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from common.npz import load_arrays, narrow, save_arrays
 from common.np import np, to_cpu
+from common.npz import load_arrays, narrow, save_arrays
 
 
 class BaseModel:
@@ -65,8 +65,6 @@ class BaseModel:
                 raise ValueError(f"{where}: it {what} {wrong[0]!r}")
         for n, p in zip(names, self.params, strict=True):
             if arrays[n].shape != p.shape:
-                raise ValueError(
-                    f"{where}: {n!r} is {arrays[n].shape} in the file and {p.shape} in the model"
-                )
+                raise ValueError(f"{where}: {n!r} is {arrays[n].shape} in the file and {p.shape} in the model")
         for n, p in zip(names, self.params, strict=True):
             p[...] = np.asarray(arrays[n].astype(p.dtype))

@@ -50,8 +50,6 @@ def cross_entropy_error(y, t):
         t = t.argmax(axis=1)
     t = t.reshape(-1)
     if y.ndim != 2 or t.shape[0] != y.shape[0]:
-        raise ValueError(
-            f"cross_entropy_error: probabilities {y.shape} and targets {t.shape} do not belong together"
-        )
+        raise ValueError(f"cross_entropy_error: probabilities {y.shape} and targets {t.shape} do not belong together")
     tiny = 1e-7  # the log of an exact 0 would be -inf
     return -np.log(y[np.arange(len(t)), t.astype(int)] + tiny).mean()

@@ -19,9 +19,7 @@ from common.np import default_rng, np
 def _product(layer, x, W):
     """Return x W over the last axis of x, or raise a ValueError that names both shapes."""
     if x.ndim == 0 or x.shape[-1] != W.shape[0]:
-        raise ValueError(
-            f"{type(layer).__name__}: x {x.shape} does not fit W {W.shape}: x needs {W.shape[0]} columns"
-        )
+        raise ValueError(f"{type(layer).__name__}: x {x.shape} does not fit W {W.shape}: x needs {W.shape[0]} columns")
     return np.matmul(x.reshape(-1, W.shape[0]), W).reshape(*x.shape[:-1], W.shape[1])
 
 

@@ -59,9 +59,7 @@ def default_rng(rng=None):
     if isinstance(rng, int | numpy.integer):
         return numpy.random.default_rng(rng)
     if not hasattr(rng, "standard_normal"):
-        raise TypeError(
-            f"rng must be a NumPy Generator, a RandomState, an integer or None, not {type(rng).__name__}"
-        )
+        raise TypeError(f"rng must be a NumPy Generator, a RandomState, an integer or None, not {type(rng).__name__}")
     return rng
 
 

@@ -34,9 +34,7 @@ class _Optimizer:
         self._prepare()
         for k, (p, g) in enumerate(zip(params, grads, strict=True)):
             if p.shape != g.shape:
-                raise ValueError(
-                    f"{type(self).__name__}: params[{k}] is {p.shape} but grads[{k}] is {g.shape}"
-                )
+                raise ValueError(f"{type(self).__name__}: params[{k}] is {p.shape} but grads[{k}] is {g.shape}")
             self._step(p, g, *(self._state[slot][k] for slot in self.slots))
 
     def _prepare(self):
@@ -61,9 +59,7 @@ class _Optimizer:
                 f"this is no state of {type(self).__name__}: {wrong[0] if wrong else 'lr or iter is missing'}"
             )
         count = len(names) // max(len(self.slots), 1)
-        self._state = {
-            s: [np.asarray(state[f"{s}.{k}"]).copy() for k in range(count)] for s in self.slots if count
-        }
+        self._state = {s: [np.asarray(state[f"{s}.{k}"]).copy() for k in range(count)] for s in self.slots if count}
         self.lr, self.iter = float(state["lr"]), int(state["iter"])
 
 

@@ -211,9 +211,7 @@ class _Recurrent:
                 raise ValueError(f"{name}: {what} is {p.shape}, but with H = {H} it must be {shape}")
         for what, p in zip(("b", "bh"), self.params[2:], strict=False):
             if p.shape != (self.gates * H,):
-                raise ValueError(
-                    f"{name}: {what} is {p.shape}, but with H = {H} it must be {(self.gates * H,)}"
-                )
+                raise ValueError(f"{name}: {what} is {p.shape}, but with H = {H} it must be {(self.gates * H,)}")
         self.grads = [np.zeros_like(p) for p in self.params]
         self.stateful = stateful
         self.h, self.dh = None, None
@@ -587,9 +585,7 @@ class TimeSoftmaxWithLoss:
         counts = ts != self.ignore_label  # (N, T)
         wrong = counts & ((ts < 0) | (ts >= V))
         if wrong.any():
-            raise ValueError(
-                f"TimeSoftmaxWithLoss: target id {int(ts[wrong][0])} is outside the vocabulary of {V}"
-            )
+            raise ValueError(f"TimeSoftmaxWithLoss: target id {int(ts[wrong][0])} is outside the vocabulary of {V}")
 
         ys = xs - xs.max(axis=2, keepdims=True)
         rows, ids = np.flatnonzero(counts), ts[counts]
