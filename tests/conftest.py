@@ -1,8 +1,8 @@
 """What holds for every test: repeatable randomness, figures without a window, and no silent skip in CI.
 
-Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's machine the
-parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing PyTorch is a
-failure, and so is any other skip of a parity or browser test: there they are promised to run.
+Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's
+machine the parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing
+PyTorch is a failure, and so is any other skip of a parity or browser test: there they are promised to run.
 """
 
 import importlib.util
