@@ -18,9 +18,7 @@ import numpy as np
 
 FORMS = ("long", "weekday", "short", "slashes")
 CASES = (str.lower, str.title, str.upper)
-MONTHS = tuple(
-    "january february march april may june july august september october november december".split()
-)
+MONTHS = tuple("january february march april may june july august september october november december".split())
 SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
 WEEKDAYS = tuple("monday tuesday wednesday thursday friday saturday sunday".split())  # date.weekday() order
 FIRST_YEAR, LAST_YEAR = 1970, 2017  # a two-digit year 70-99 is 19xx, 00-17 is 20xx

@@ -43,12 +43,8 @@ def run(make_lines, description, default_out, max_lines, argv=None):
         argv: the arguments, by default those of the process.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "--out", type=Path, default=default_out, help="file to write (default: the shipped file)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1984, help="the same seed gives the same bytes (default: 1984)"
-    )
+    parser.add_argument("--out", type=Path, default=default_out, help="file to write (default: the shipped file)")
+    parser.add_argument("--seed", type=int, default=1984, help="the same seed gives the same bytes (default: 1984)")
     parser.add_argument("--lines", type=int, default=50_000, help=f"1 to {max_lines} (default: 50000)")
     args = parser.parse_args(argv)
     if not 1 <= args.lines <= max_lines:

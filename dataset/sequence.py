@@ -83,8 +83,7 @@ class Vocab:
             raise ValueError(f"{_show(text)} is too long: {len(text)} characters, at most {width} fit")
         if len(text) < width and PAD not in self.char_to_id:
             raise ValueError(
-                f"{_show(text)} cannot be padded from {len(text)} to {width} characters: "
-                f"{self.source} has no space"
+                f"{_show(text)} cannot be padded from {len(text)} to {width} characters: {self.source} has no space"
             )
         return np.array([self.char_to_id[char] for char in text.ljust(width, PAD)], dtype=np.int64)
 
@@ -96,18 +95,17 @@ class Vocab:
         """
         ids = np.asarray(ids)
         if ids.ndim != 1:
-            raise ValueError(
-                f"decode takes one row of ids, shape (T,), not {ids.shape}: decode each row by itself"
-            )
+            raise ValueError(f"decode takes one row of ids, shape (T,), not {ids.shape}: decode each row by itself")
         if ids.size and not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"decode takes integer ids, not {ids.dtype}")
-        for position, i in enumerate(ids.tolist()):
+        ids = ids.tolist()
+        for position, i in enumerate(ids):
             if i not in self.id_to_char:
                 raise ValueError(
                     f"unknown id {i} at position {position} (the first is 0): "
                     f"{self.source} has ids 0 to {len(self) - 1}"
                 )
-        return "".join(self.id_to_char[i] for i in ids.tolist()).rstrip(PAD)
+        return "".join(self.id_to_char[i] for i in ids).rstrip(PAD)
 
     def _listing(self):
         return f"{len(self)} characters, {_show(''.join(sorted(self.char_to_id)))}"
@@ -212,9 +210,7 @@ def current_vocab():
         RuntimeError: nothing was loaded yet.
     """
     if _vocab is None:
-        raise RuntimeError(
-            "no vocabulary yet: call dataset.sequence.load_data('date.txt') (or another file) first"
-        )
+        raise RuntimeError("no vocabulary yet: call dataset.sequence.load_data('date.txt') (or another file) first")
     return _vocab
 
 
@@ -241,16 +237,14 @@ def group_key(question, answer):
 
 
 def _read_lines(path):
-    """The lines of a UTF-8 file, with or without a byte order mark, ending in LF or CRLF."""
+    """The lines of a UTF-8 file, with or without a byte order mark, ending in LF, CRLF or CR."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
-        raise ValueError(
-            f"{path}:{line}: not UTF-8 text (byte 0x{byte:02X}); save the file as UTF-8"
-        ) from None
+        raise ValueError(f"{path}:{line}: not UTF-8 text (byte 0x{byte:02X}); save the file as UTF-8") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
@@ -266,9 +260,7 @@ def _to_codes(path, lines):
         if len(line) != width or line.find(START) != mark or line.count(START) != 1:
             raise ValueError(f"{path}:{number}: {_fault(line, width, mark)}")
     if mark == 0 or mark == width - 1:
-        raise ValueError(
-            f"{path}:1: the {'answer' if mark else 'question'} has no characters in {_show(lines[0])}"
-        )
+        raise ValueError(f"{path}:1: the {'answer' if mark else 'question'} has no characters in {_show(lines[0])}")
 
     codes = np.frombuffer("".join(lines).encode("utf-32-le"), dtype="<u4").reshape(len(lines), width)
     filled = codes != ord(PAD)
@@ -298,9 +290,7 @@ def _split_random(path, n, rng):
     rng.shuffle(order)
     n_test = n // 10
     if n_test == 0:
-        raise ValueError(
-            f"{path}: {n} lines are too few, the test side would be empty; a random split needs 10"
-        )
+        raise ValueError(f"{path}: {n} lines are too few, the test side would be empty; a random split needs 10")
     return order[:-n_test], order[-n_test:]
 
 

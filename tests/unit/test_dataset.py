@@ -223,8 +223,7 @@ def test_no_date_stands_on_both_sides(seed):
 def test_no_pair_of_numbers_stands_on_both_sides(seed):
     data = sequence.load("addition.txt", seed)
     train, test = (
-        {frozenset(map(int, text.split("+"))) for text in texts(data.vocab, x)}
-        for x in (data.x_train, data.x_test)
+        {frozenset(map(int, text.split("+"))) for text in texts(data.vocab, x)} for x in (data.x_train, data.x_test)
     )
     assert not train & test
     assert len(data.x_test) == 5_000
@@ -256,9 +255,7 @@ def test_the_shares_in_the_docstring_are_the_measured_ones(shipped, capsys):
     check_split.main([shipped])
     printed = capsys.readouterr().out
     for split in sequence.SPLITS:
-        row = re.search(
-            rf"`{shipped}` +\| {split} +\| +([\d.]+) % +\| +([\d.]+) %", sequence.load_data.__doc__
-        )
+        row = re.search(rf"`{shipped}` +\| {split} +\| +([\d.]+) % +\| +([\d.]+) %", sequence.load_data.__doc__)
         stated = [float(share) for share in row.groups()]
         measured = [100 * share for share in check_split.seen_shares(shipped, split)]
         assert stated == pytest.approx(measured, abs=0.051)
@@ -273,11 +270,30 @@ def test_a_small_addition_file_keeps_both_orders_together(tmp_path):
     lines[7] = "00+07  _7   \n"  # the same pair as 0+7 and 7+0
     data = sequence.load(write(tmp_path, "".join(lines)))
     train, test = (
-        {tuple(sorted(map(int, text.split("+")))) for text in texts(data.vocab, x)}
-        for x in (data.x_train, data.x_test)
+        {tuple(sorted(map(int, text.split("+")))) for text in texts(data.vocab, x)} for x in (data.x_train, data.x_test)
     )
     assert not train & test
     assert len(data.x_test) == 10
+
+
+def test_what_a_grouped_split_keeps_together():
+    pair = sequence.group_key("16+75  ", "91  ")
+    for same in ("75+16", "016+075", " 75 + 16 ", "0075+16"):
+        assert sequence.group_key(same, "?") == pair
+    for other in ("16+750", "160+75", "61+75", "0+91"):
+        assert sequence.group_key(other, "91") != pair
+    assert sequence.group_key("0+00", "0") == sequence.group_key("000+0", "0") != sequence.group_key("0+1", "1")
+    assert sequence.group_key("2/10/93", "1993-02-10  ") == "1993-02-10"
+    assert sequence.group_key("1+2+3", "6") == "6"
+
+
+@pytest.mark.parametrize("split", sequence.SPLITS)
+def test_lines_come_in_shuffled_order(split, tmp_path):
+    path = write(tmp_path, "".join(f"q{i:3} _{i:3}\n" for i in range(100)))
+    data = sequence.load(path, split=split)
+    rows = [int(text[1:]) for text in texts(data.vocab, data.t_train)]
+    assert rows != sorted(rows)
+    assert np.mean(np.diff(rows) > 0) < 0.7
 
 
 @given(
@@ -315,11 +331,12 @@ def test_a_file_of_any_unicode(tmp_path):
         ADDITIONS.replace("\n", "\r\n").encode(),
         b"\xef\xbb\xbf" + ADDITIONS.encode(),
         b"\xef\xbb\xbf" + ADDITIONS.replace("\n", "\r\n").encode(),
+        ADDITIONS.replace("\n", "\r").encode(),
         ADDITIONS.rstrip("\n").encode(),
         ADDITIONS.encode() + b"\n",
         ADDITIONS.encode() + b"\r\n  \n",
     ],
-    ids=["CRLF", "BOM", "BOM and CRLF", "no last line end", "blank last line", "blank last lines"],
+    ids=["CRLF", "BOM", "BOM and CRLF", "CR", "no last line end", "blank last line", "blank last lines"],
 )
 def test_files_from_other_systems_are_read_right(content, tmp_path):
     plain = sequence.load(write(tmp_path, ADDITIONS, "plain.txt"))
@@ -344,14 +361,10 @@ def test_a_shipped_name_means_the_shipped_file_from_anywhere(tmp_path, monkeypat
 
 def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        FileNotFoundError, match=r"no data file nowhere/x\.txt: .*make_dates --out nowhere/x\.txt"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no data file nowhere/x\.txt: .*make_dates --out nowhere/x\.txt"):
         sequence.load_data("nowhere/x.txt")
     monkeypatch.setattr(sequence, "_FOLDER", tmp_path)
-    with pytest.raises(
-        FileNotFoundError, match=r"date\.txt: make it with `python -m dataset\.make_dates`"
-    ) as error:
+    with pytest.raises(FileNotFoundError, match=r"date\.txt: make it with `python -m dataset\.make_dates`") as error:
         sequence.load_data("date.txt")
     assert str(tmp_path / "date.txt") in str(error.value)
     with pytest.raises(FileNotFoundError, match=r"`python -m dataset\.make_additions`"):
@@ -469,9 +482,7 @@ def test_the_callers_dicts_are_their_own():
     assert sequence.decode(sequence.encode("16+75")) == "16+75"
 
 
-@pytest.mark.parametrize(
-    "call", [sequence.get_vocab, lambda: sequence.encode("1+1"), lambda: sequence.decode([0])]
-)
+@pytest.mark.parametrize("call", [sequence.get_vocab, lambda: sequence.encode("1+1"), lambda: sequence.decode([0])])
 def test_before_any_load_the_error_says_what_to_do(call):
     with pytest.raises(RuntimeError, match=r"call dataset\.sequence\.load_data"):
         call()
@@ -523,9 +534,7 @@ def test_text_that_the_file_cannot_write(text, words):
 def test_no_padding_without_a_space():
     vocab = sequence.Vocab("abc", question_width=3)
     assert vocab.encode("cab").tolist() == [2, 0, 1]
-    with pytest.raises(
-        ValueError, match="'ca' cannot be padded from 2 to 3 characters: this vocabulary has no space"
-    ):
+    with pytest.raises(ValueError, match="'ca' cannot be padded from 2 to 3 characters: this vocabulary has no space"):
         vocab.encode("ca")
 
 
@@ -576,9 +585,7 @@ def test_gold_spans_of_every_shipped_question(date_rows):
         assert dates.to_iso(question) == answer
 
 
-@given(
-    day=DAYS, form=st.sampled_from(dates.FORMS), case=st.sampled_from(dates.CASES), padding=st.integers(0, 5)
-)
+@given(day=DAYS, form=st.sampled_from(dates.FORMS), case=st.sampled_from(dates.CASES), padding=st.integers(0, 5))
 def test_every_way_to_write_a_day_is_read_back(day, form, case, padding):
     if form == "short" and day.month == 5:
         with pytest.raises(ValueError, match="use 'long'"):
@@ -619,9 +626,7 @@ def test_gold_mask_is_the_spans_for_any_width(date_rows):
     for question, _ in date_rows[:500]:
         mask = dates.gold_mask(f"{question:29}")
         np.testing.assert_array_equal(mask, dates.gold_mask(question))
-        np.testing.assert_array_equal(
-            mask[:, : len(question)], dates.gold_mask(question, width=len(question))
-        )
+        np.testing.assert_array_equal(mask[:, : len(question)], dates.gold_mask(question, width=len(question)))
         for rows, part in (((0, 1, 2, 3), "year"), ((5, 6), "month"), ((8, 9), "day")):
             for row in rows:
                 start, end = independent_spans(question)[part]
