@@ -176,5 +176,5 @@ class TimeAttention:
         return self.attention.forward(hs_enc, hs_dec, mask)
 
     def backward(self, dout):
-        """Attention's rule; hs_enc served every decoder step, and the products sum over them. Return (dhs_enc, dhs_dec)."""
+        """Attention's rule; the products sum over the decoder steps that hs_enc served. Return (dhs_enc, dhs_dec)."""
         return self.attention.backward(dout)

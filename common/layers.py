@@ -12,7 +12,7 @@ The rules that every layer of the course keeps:
 Source: Saito, "Deep Learning from Scratch 2", chapters 1, 3 and 4; the derivations and the code are our own.
 """
 
-from common.functions import cross_entropy_error, sigmoid, softmax
+from common.functions import sigmoid, softmax
 from common.np import default_rng, np
 
 
@@ -111,23 +111,35 @@ class SoftmaxWithLoss:
         self.cache = None
 
     def forward(self, x, t):
-        """Return the mean loss over the batch."""
+        """Return the mean loss over the batch: log(sum(exp(x))) - x[correct class], finite for scores of any size.
+
+        Raises: ValueError for shapes or ids that do not fit.
+        """
         t = np.asarray(t)
         if t.shape == x.shape and x.ndim == 2 and x.shape[1] > 1:
             t = t.argmax(axis=1)
-        y = softmax(x)
-        loss = cross_entropy_error(y, t)
-        self.cache = (y, t.reshape(-1))
-        return loss
+        t = t.reshape(-1)
+        if x.ndim != 2 or len(t) != len(x):
+            raise ValueError(f"SoftmaxWithLoss: scores {x.shape} must be (N, V) and targets (N,), got {t.shape}")
+        N, V = x.shape
+        if ((t < 0) | (t >= V)).any():
+            raise ValueError(f"SoftmaxWithLoss: target id {int(t[(t < 0) | (t >= V)][0])} is outside the {V} classes")
+        y = x - x.max(axis=1, keepdims=True)
+        correct = y[np.arange(N), t]
+        np.exp(y, out=y)
+        sums = y.sum(axis=1, keepdims=True)
+        y /= sums
+        self.cache = (y, t)
+        return (np.log(sums[:, 0]) - correct).mean()
 
     def backward(self, dout=1):
         """dx = (y - one_hot(t)) * dout / N: probability minus truth. Return dx (N, V)."""
         y, t = self.cache
         N = len(t)
-        dx = y.reshape(N, -1).copy()
+        dx = y.copy()
         dx[np.arange(N), t] -= 1
         dx *= dout / N
-        return dx.reshape(y.shape)
+        return dx
 
 
 class Sigmoid:

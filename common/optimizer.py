@@ -8,7 +8,7 @@ from common.np import np, to_cpu
 
 
 class _Optimizer:
-    """What the optimizers share: the learning rate, the state arrays and the check that the parameters stay the same."""
+    """What the optimizers share: learning rate, state arrays, the check that the parameters stay the same."""
 
     slots = ()  # names of the state arrays, one per parameter each
 

@@ -1,7 +1,7 @@
 """Layers over whole sequences: xs (N, T, D) in, hs (N, T, H) out.
 
-``RNN``, ``LSTM`` and ``GRU`` are single steps, written plainly, to read. ``TimeRNN``, ``TimeLSTM`` and ``TimeGRU`` do the
-same for all steps at once and fast:
+``RNN``, ``LSTM`` and ``GRU`` are single steps, written plainly, to read. ``TimeRNN``, ``TimeLSTM`` and ``TimeGRU`` do
+the same for all steps at once and fast:
 
 * the inputs of all steps go through one matrix product before the loop, because they wait for nothing;
 * only h W_h stays in the loop;
@@ -329,8 +329,9 @@ class TimeLSTM(_Recurrent):
     stateful: go on from the last state of the call before. ``h`` and ``c`` are the last state, ``dh`` and ``dc`` the
     gradients of the first.
 
-    How it is fast. One exponential serves all gates: sigmoid(z) = 1 / (1 + exp(-z)) and tanh(z) = 2 sigmoid(2z) - 1, so
-    the loop forms e = exp(-z) for the (N, 4H) block, squares the g columns (exp(-2z) = exp(-z)^2) and takes 1 / (1 + e).
+    How it is fast. One exponential serves all gates: sigmoid(z) = 1 / (1 + exp(-z)) and tanh(z) = 2 sigmoid(2z) - 1,
+    so the loop forms e = exp(-z) for the (N, 4H) block, squares the g columns (exp(-2z) = exp(-z)^2) and takes
+    1 / (1 + e).
     The minus sign is free: the input product is formed with -Wx and -b, and h Wh is subtracted from it.
     In backward the local derivatives y (1 - y) and 1 - y^2 are formed in the block that then holds dz.
     """
@@ -571,7 +572,7 @@ class TimeSoftmaxWithLoss:
         self.ignore_label = -1
 
     def forward(self, xs, ts):
-        """Return the mean of -log(probability of the right id). Raises: ValueError for shapes or ids that do not fit."""
+        """Return the mean of -log(probability of the right id). Raises: ValueError for shapes or ids that misfit."""
         if xs.ndim != 3:
             raise ValueError(f"TimeSoftmaxWithLoss: xs must be (N, T, V), got {xs.shape}")
         N, T, V = xs.shape

@@ -1,0 +1,337 @@
+"""What the training programs of chapters 7 and 8 share: the task, the recipe, one run with its files, the flags."""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from common.np import GPU, host, np, to_cpu
+from common.optimizer import Adam
+from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
+from dataset import sequence
+
+
+class Task:
+    """Questions and answers to learn, as arrays of ids, with the ways to measure a model on them.
+
+    Args: file_name and split as for ``dataset.sequence.load_data``; reverse, turn every question round, so that the
+    model reads its first character last; trim, leave the padding of the questions out wherever a batch allows it.
+    """
+
+    def __init__(self, file_name, split="grouped", reverse=True, trim=False):
+        self.file_name, self.split, self.reverse, self.trim = str(file_name), split, reverse, trim
+        data = sequence.load(file_name, split=split)
+        self.vocab = data.vocab
+        self.pad_id = self.vocab.char_to_id.get(sequence.PAD)
+        self.start_id = self.vocab.char_to_id[sequence.START]
+        self.x_train, self.x_test = self.ordered(data.x_train), self.ordered(data.x_test)
+        self.t_train, self.t_test = data.t_train, data.t_test
+
+    @property
+    def answer_length(self):
+        """Characters of an answer, without the start mark."""
+        return self.t_train.shape[1] - 1
+
+    def ordered(self, xs):
+        """Return questions in the order in which the model reads them (or back), (N, T)."""
+        return xs[:, ::-1] if self.reverse else xs
+
+    def text(self, row):
+        """Return a question, as the model reads it, as a string in reading order, without padding."""
+        return self.vocab.decode(row[::-1] if self.reverse else row)
+
+    def lengths(self, xs):
+        """Return the length of every question without its padding, (N,)."""
+        real = xs != self.pad_id
+        return real.shape[1] - (real if self.reverse else real[:, ::-1]).argmax(axis=1)
+
+    def cut(self, xs, length):
+        """Return the columns of xs that hold ``length`` characters of every question, its padding left out."""
+        return xs[:, -length:] if self.reverse else xs[:, :length]
+
+    def batches(self, batch_size, seed):
+        """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
+
+        With ``trim``, rows of like length come together and only the longest row of a batch decides its width.
+        """
+        if not self.trim:
+            return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
+        lengths = self.lengths(self.x_train)
+
+        def by_length(epoch):
+            rng = _epoch_rng(seed, epoch)
+            order = rng.permutation(len(lengths))
+            order = order[np.argsort(lengths[order], kind="stable")]
+            size = min(batch_size, len(order))
+            first = rng.integers(len(order) % size + 1)  # which rows are left out changes from epoch to epoch
+            starts = first + size * np.arange(len(order) // size)
+            for k in rng.permutation(starts):
+                rows = order[k : k + size]
+                yield self.cut(self.x_train[rows], lengths[rows].max()), self.t_train[rows]
+
+        return by_length
+
+    def decode(self, model, xs, with_details=False):
+        """Answer questions greedily; with ``trim`` rows of one length go together and without their padding.
+
+        Returns: as ``Seq2seq.greedy_decode``; attention weights are in reading order, (N, T_dec, T), 0 on padding
+        that was left out.
+        """
+        N, T = xs.shape
+        ids = host.empty((N, self.answer_length), int)
+        probs = host.empty((N, self.answer_length), host.float32)
+        weights = None
+        lengths = self.lengths(xs) if self.trim else np.full(N, T)
+        for length in host.unique(to_cpu(lengths)):
+            rows = host.flatnonzero(to_cpu(lengths) == length)
+            out = model.greedy_decode(self.cut(xs[rows], length), self.start_id, self.answer_length, with_details)
+            if not with_details:
+                ids[rows] = to_cpu(out)
+                continue
+            ids[rows], probs[rows] = to_cpu(out[0]), to_cpu(out[1])
+            if out[2] is not None:
+                if weights is None:
+                    weights = host.zeros((N, self.answer_length, T), host.float32)
+                weights[rows, :, :length] = to_cpu(out[2])[:, :, ::-1] if self.reverse else to_cpu(out[2])
+        return (ids, probs, weights) if with_details else ids
+
+    def accuracy(self, model, rows=None):
+        """Return the share of test questions that the model answers right in every character (exact match).
+
+        Args: rows, so many test rows only, or None for all.
+        """
+        xs, ts = self.x_test[:rows], self.t_test[:rows]
+        return float((self.decode(model, xs) == to_cpu(ts)[:, 1:]).all(axis=1).mean())
+
+
+def _epoch_rng(seed, epoch):
+    """Return the Generator of one epoch, so that training can go on in the middle of it."""
+    return host.random.default_rng([seed, epoch])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    name; epochs; batch_size; learning_rate of Adam; max_grad, the norm gradients are clipped to; hidden_size and
+    wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
+    cosine, or None for a constant rate; trim: leave padding out.
+    """
+
+    name: str
+    epochs: int
+    hidden_size: int
+    batch_size: int = 128
+    learning_rate: float = 0.001
+    max_grad: float = 5.0
+    wordvec_size: int = 16
+    warmup_steps: int | None = None
+    trim: bool = False
+
+
+@dataclass
+class Run:
+    """What one training run left: the model, its task, and the history that stands in ``history.json``."""
+
+    model: object
+    task: Task
+    history: dict
+    interrupted: bool = False
+
+
+CHECKPOINT = "checkpoint.npz"
+
+
+def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=None, progress=True, label=None):
+    """Train one model and return a Run.
+
+    Args:
+        model_class: Seq2seq or a class like it. task: a Task. recipe: a Recipe.
+        seed: of the weights and of the order of the batches.
+        out: folder for the checkpoint (after every epoch and when interrupted), or None for no files.
+        resume: go on from the checkpoint in ``out``; the result is that of a run that was never interrupted.
+        prepare: called as prepare(model, rng) on the new model, to change its first weights.
+        progress: show a progress bar. label: its text.
+
+    Raises: DivergedError; ValueError if the checkpoint was made with other settings.
+    """
+    rng = host.random.default_rng(seed)
+    model = model_class(len(task.vocab), recipe.wordvec_size, recipe.hidden_size, rng=rng)
+    if prepare:
+        prepare(model, rng)
+    steps = max(len(task.x_train) // recipe.batch_size, 1)  # per epoch
+    total = steps * recipe.epochs
+    schedule = None
+    if recipe.warmup_steps is not None:
+        schedule = warmup_cosine(recipe.learning_rate, recipe.warmup_steps, total)
+    trainer = Trainer(model, Adam(lr=recipe.learning_rate))
+    settings = {
+        "model": model_class.__name__,
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "data": task.file_name,
+        "split": task.split,
+        "reverse": task.reverse,
+    }
+    history = {**settings, "versions": versions(), "epochs": [], "loss": []}
+    checkpoint = Path(out) / CHECKPOINT if out is not None else None
+    skip, spent, losses = 0, 0.0, []
+    if resume:
+        history, skip, spent, losses = _restore(trainer, checkpoint, settings, steps)
+    first = trainer.current_epoch if skip else trainer.current_epoch + 1
+    batches = task.batches(recipe.batch_size, seed)
+    bar = _bar(total, trainer.step, label or model_class.__name__, progress)
+    seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
+
+    def save():
+        if checkpoint:
+            extra = {"history": history, "settings": settings, "spent": spent + clock.total, "losses": losses}
+            trainer.save(checkpoint, extra)
+
+    def on_step(trainer, loss):
+        clock.stop()
+        losses.append(loss)
+        seen["loss"] = loss if seen["loss"] is None else 0.95 * seen["loss"] + 0.05 * loss
+        if trainer.step % 50 == 0 and progress:
+            seen["acc"] = task.accuracy(model, 200)
+        if trainer.step % 10 == 0:
+            history["loss"].append([trainer.step, round(sum(losses[-10:]) / len(losses[-10:]), 5)])
+        bar.update(1)
+        acc = "" if seen["acc"] is None else f", unseen right {seen['acc']:.1%}"
+        bar.set_postfix_str(f"loss {seen['loss']:.3f}{acc}", refresh=False)
+        clock.start()
+
+    clock = _Clock()
+    interrupted = False
+    try:
+        for epoch in range(first, recipe.epochs + 1):
+            clock.start()
+            whole = trainer.run_epoch(
+                batches(epoch), epoch, skip=skip, max_grad=recipe.max_grad, schedule=schedule, on_step=on_step
+            )
+            clock.stop()
+            skip = 0
+            if not whole:
+                interrupted = True
+                break
+            seen["acc"] = task.accuracy(model)
+            mean = sum(losses) / len(losses)
+            losses.clear()
+            history["epochs"].append(
+                {
+                    "epoch": epoch,
+                    "step": trainer.step,
+                    "loss": round(mean, 5),
+                    "test_accuracy": seen["acc"],
+                    "train_seconds": round(spent + clock.total, 2),
+                }
+            )
+            save()
+    except KeyboardInterrupt:  # while measuring, between two epochs: nothing is half done
+        interrupted = True
+    finally:
+        bar.close()
+    if interrupted:
+        save()
+    return Run(model, task, history, interrupted)
+
+
+class _Clock:
+    """Seconds of training, without those of measuring."""
+
+    def __init__(self):
+        self.total, self._since = 0.0, None
+
+    def start(self):
+        self._since = time.perf_counter()
+
+    def stop(self):
+        if self._since is not None:
+            self.total += time.perf_counter() - self._since
+        self._since = None
+
+
+def _bar(total, done, label, progress):
+    from tqdm.auto import tqdm  # only here: importing the library must stay quick
+
+    return tqdm(total=total, initial=done, desc=label, unit="step", disable=not progress, file=sys.stderr)
+
+
+def _restore(trainer, checkpoint, settings, steps):
+    """Load the checkpoint into the trainer; return (history, batches to skip, seconds spent, losses of this epoch)."""
+    if checkpoint is None:
+        raise ValueError("resume needs the folder of the earlier run: give out as well")
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint} does not exist; there is no earlier run to go on with in that folder")
+    extra = trainer.load(checkpoint)
+    for key, now in settings.items():
+        then = extra["settings"][key]
+        if then != now:
+            raise ValueError(f"{checkpoint} was made with {key} = {then}, not {now}; go on with the same settings")
+    return extra["history"], trainer.batch % steps, extra["spent"], extra["losses"]
+
+
+def versions():
+    """Return the versions a result was made with."""
+    return {"python": platform.python_version(), "numpy": host.__version__, "gpu": GPU}
+
+
+def write_json(path, value):
+    """Write ``value`` as JSON, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.tmp")
+    tmp.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    tmp.replace(path)
+
+
+def show_examples(run, count=10):
+    """Print ``count`` test questions with the model's answers, marked right or wrong."""
+    task = run.task
+    xs, ts = task.x_test[:count], to_cpu(task.t_test)[:count, 1:]
+    width = max(len(task.text(row)) for row in xs)
+    for row, truth, ids in zip(xs, ts, task.decode(run.model, xs), strict=True):
+        right = (truth == ids).all()
+        wanted = "" if right else f"   (right: {task.vocab.decode(truth)})"
+        print(f"  {'right' if right else 'WRONG'}  {task.text(row):<{width}}  {task.vocab.decode(ids)}{wanted}")
+
+
+def positive_int(text):
+    """The type of a flag that counts something."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def add_training_flags(parser, out):
+    """Add the flags that every training program has."""
+    parser.add_argument("--epochs", type=positive_int, help="times through the training data (default: the recipe's)")
+    parser.add_argument("--hidden-size", type=positive_int, help="size H of the hidden states (default: the recipe's)")
+    parser.add_argument("--batch-size", type=positive_int, help="rows in a batch (default: the recipe's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the batches (default: 0)")
+    parser.add_argument("--split", choices=sequence.SPLITS, help="how test rows are chosen (see dataset.sequence)")
+    parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"for the results (default: {out})")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in DIR")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def with_flags(recipe, args):
+    """Return the recipe with what the flags ask for instead."""
+    names = "epochs", "hidden_size", "batch_size"
+    return replace(recipe, **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
+
+
+def run_program(main):
+    """Run a program's main and turn the errors a user can mend into one line and exit code 1 (2 for interrupted)."""
+    try:
+        return main()
+    except (DivergedError, FileNotFoundError, NotADirectoryError, PermissionError, ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,107 @@
+"""Figures of the course. Every function draws on a matplotlib Axes or returns a Figure; none of them shows anything.
+
+matplotlib is imported only when something is drawn, so that training without figures starts quickly.
+"""
+
+from pathlib import Path
+
+from common.np import host, to_cpu
+
+
+def new_figure(width, height):
+    """Return (figure, axes) that belong to no window, so that nothing needs to be closed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def attention_heatmap(weights, question, answer, title=None):
+    """Draw attention weights: a row for every character of the answer, a column for every one of the question.
+
+    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
+    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (black).
+    """
+    weights = host.asarray(to_cpu(weights))
+    question = question.rstrip()
+    if weights.ndim != 2 or weights.shape[0] != len(answer) or weights.shape[1] < len(question):
+        raise ValueError(
+            f"attention_heatmap: weights are {weights.shape}, but answer and question need "
+            f"({len(answer)}, {len(question)})"
+        )
+    figure, ax = new_figure(1.2 + 0.3 * len(question), 1.2 + 0.3 * len(answer))
+    image = ax.imshow(weights[:, : len(question)], cmap="Greys", vmin=0, vmax=1, aspect="equal")
+    ax.set_xticks(range(len(question)), ["␣" if c == " " else c for c in question], family="DejaVu Sans Mono")
+    ax.set_yticks(range(len(answer)), list(answer), family="DejaVu Sans Mono")
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.set_xticks(host.arange(len(question) + 1) - 0.5, minor=True)
+    ax.set_yticks(host.arange(len(answer) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="0.85", linewidth=0.5)
+    ax.tick_params(which="minor", length=0)
+    ax.set_xlabel("question, read by the encoder")
+    ax.set_ylabel("answer, written by the decoder")
+    if title:
+        ax.set_title(title)
+    figure.colorbar(image, ax=ax, label="attention weight", shrink=0.8)
+    return figure
+
+
+STYLES = ("-", "--", "-.", ":")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by color-blind eyes (Okabe and Ito 2008)
+MARKERS = ("o", "s", "^", "D")
+
+
+def learning_curve(loss, accuracy):
+    """Draw the training loss and the accuracy on unseen questions over the steps of one run.
+
+    Args: loss, pairs (step, loss); accuracy, pairs (step, share right in 0 to 1). Returns: a matplotlib Figure.
+    """
+    figure, ax = new_figure(7, 4)
+    right = ax.twinx()
+    lines = []
+    for axis, pairs, color, style, marker, label in (
+        (ax, loss, COLORS[0], "-", "", "training loss (left)"),
+        (right, [(s, 100 * a) for s, a in accuracy], COLORS[1], "--", "o", "exact match on unseen questions (right)"),
+    ):
+        steps, values = zip(*pairs, strict=True) if pairs else ((), ())
+        lines += axis.plot(steps, values, color=color, linestyle=style, marker=marker, label=label)
+    ax.set_xlabel("training step")
+    ax.set_ylabel("loss per character")
+    ax.set_ylim(bottom=0)
+    right.set_ylabel("questions right in every character (%)")
+    right.set_ylim(-2, 102)
+    ax.legend(handles=lines, loc="center right")
+    return figure
+
+
+def accuracy_curves(curves, title=None):
+    """Draw the accuracy over the epochs of several runs.
+
+    Args: curves, a dict label -> list of runs, each a list of accuracies in 0 to 1, epoch by epoch. With more than
+    one run a label's line is the median, and a band shows the lowest and the highest. Returns: a matplotlib Figure.
+    """
+    figure, ax = new_figure(7, 4)
+    for k, (label, runs) in enumerate(curves.items()):
+        values = 100 * host.array(runs)  # (runs, epochs)
+        epochs = host.arange(1, values.shape[1] + 1)
+        color, style, marker = COLORS[k % 4], STYLES[k % 4], MARKERS[k % 4]
+        ax.plot(epochs, host.median(values, axis=0), color=color, linestyle=style, marker=marker, label=label)
+        if len(values) > 1:
+            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("unseen questions right (%)")
+    ax.set_ylim(-2, 102)
+    ax.grid(color="0.9")
+    ax.legend()
+    if title:
+        ax.set_title(title)
+    return figure
+
+
+def save_figure(figure, path):
+    """Write a figure to ``path`` (PNG) and return the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path
