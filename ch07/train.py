@@ -32,7 +32,7 @@ def make_parser():
         help="plain Seq2seq, the same with reversed questions, PeekySeq2seq with reversed questions (default: all)",
     )
     parser.add_argument("--data", default="addition.txt", metavar="PATH", help="data file (default: addition.txt)")
-    add_training_flags(parser, out="results/ch07")
+    add_training_flags(parser, out="runs/ch07")
     return parser
 
 

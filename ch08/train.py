@@ -41,7 +41,7 @@ def make_parser():
     parser.add_argument("--model", choices=list(MODELS), default="attention", help="(default: attention)")
     parser.add_argument("--recipe", choices=list(RECIPES), default="fast", help="(default: fast)")
     parser.add_argument("--data", default="date.txt", metavar="PATH", help="data file (default: date.txt)")
-    add_training_flags(parser, out="results/ch08")
+    add_training_flags(parser, out="runs/ch08")
     return parser
 
 
