@@ -16,10 +16,16 @@ from common.functions import sigmoid, softmax
 from common.np import default_rng, np
 
 
+def cast(dtype, *arrays):
+    """Return the arrays in this dtype; those that have it already are not copied."""
+    return [x.astype(dtype, copy=False) for x in arrays]
+
+
 def _product(layer, x, W):
     """Return x W over the last axis of x, or raise a ValueError that names both shapes."""
     if x.ndim == 0 or x.shape[-1] != W.shape[0]:
         raise ValueError(f"{type(layer).__name__}: x {x.shape} does not fit W {W.shape}: x needs {W.shape[0]} columns")
+    (x,) = cast(W.dtype, x)
     return np.matmul(x.reshape(-1, W.shape[0]), W).reshape(*x.shape[:-1], W.shape[1])
 
 
@@ -169,7 +175,7 @@ class SigmoidWithLoss:
 
     def forward(self, x, t):
         """Return the mean of -log(probability of the true answer), from the scores, so nothing overflows."""
-        t = np.asarray(t).reshape(x.shape)
+        t = np.asarray(t).reshape(x.shape).astype(x.dtype)  # not int64, which would make all that follows float64
         self.cache = (sigmoid(x), t)
         # -log(sigmoid(x)) = log(1 + exp(-x)); for t = 0 the sign of x turns round
         return (np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))).mean()
