@@ -12,7 +12,7 @@ The rules of ``common.layers`` hold here too. What forward or backward returns b
 """
 
 from common.functions import sigmoid, softmax
-from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, Softmax, SoftmaxWithLoss
+from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, Softmax, SoftmaxWithLoss, cast
 from common.np import GPU, errstate, np
 
 # Scripts written for the book's time_layers import * from here and expect what it imports itself, np above all.
@@ -77,6 +77,7 @@ class RNN:
     def forward(self, x, h_prev):
         """Return h (N, H)."""
         Wx, Wh, b = self.params
+        x, h_prev = cast(Wx.dtype, x, h_prev)
         h = np.tanh(x @ Wx + h_prev @ Wh + b)
         self.cache = (x, h_prev, h)
         return h.copy()
@@ -85,6 +86,7 @@ class RNN:
         """tanh' = 1 - h^2; the rest is an affine map in x and one in h_prev. Return (dx, dh_prev)."""
         Wx, Wh, _ = self.params
         x, h_prev, h = self.cache
+        (dh,) = cast(Wx.dtype, dh)
         dz = dh * (1 - h**2)
         for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
             grad[...] = value
@@ -108,6 +110,7 @@ class LSTM:
     def forward(self, x, h_prev, c_prev):
         """Return (h, c), each (N, H)."""
         Wx, Wh, b = self.params
+        x, h_prev, c_prev = cast(Wx.dtype, x, h_prev, c_prev)
         zf, zg, zi, zo = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
         f, g, i, o = sigmoid(zf), np.tanh(zg), sigmoid(zi), sigmoid(zo)
         c = f * c_prev + g * i
@@ -122,6 +125,7 @@ class LSTM:
         """
         Wx, Wh, _ = self.params
         x, h_prev, c_prev, f, g, i, o, tanh_c = self.cache
+        dh, dc = cast(Wx.dtype, dh, dc)
         dc = dc + dh * o * (1 - tanh_c**2)
         dzf = dc * c_prev * f * (1 - f)
         dzg = dc * i * (1 - g**2)
@@ -156,6 +160,7 @@ class GRU:
         """Return h (N, H)."""
         Wx, Wh, b, *bh = self.params
         H = Wh.shape[0]
+        x, h_prev = cast(Wx.dtype, x, h_prev)
         x_part = x @ Wx + b  # (N, 3H)
         if bh:
             h_part = h_prev @ Wh + bh[0]
@@ -177,6 +182,7 @@ class GRU:
         Wx, Wh, _, *bh = self.params
         H = Wh.shape[0]
         x, h_prev, z, r, inner, h_hat = self.cache
+        (dh,) = cast(Wx.dtype, dh)
         dz = dh * (h_hat - h_prev) * z * (1 - z)
         dh_hat = dh * z * (1 - h_hat**2)  # before tanh
         dh_prev = dh * (1 - z)
