@@ -1,0 +1,402 @@
+"""The contract that every layer keeps, whatever it computes: dtype, memory, shapes, repeatability."""
+
+import numpy as np
+import pytest
+
+from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
+from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
+from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
+from common import layers, time_layers
+
+N, T, D, H, V = 4, 5, 3, 6, 7
+
+
+class Case:
+    """How to make a layer, and what to feed it: ``kinds`` of inputs, one letter each.
+
+    x (n, D)   h (n, H)   X (n, t, D)   E (n, 2t, H)   Q (n, t, H)   a (n, 2t)   A (n, t, 2t)   s (n, V)   S (n, t, V)
+    i (n,) ids below V   I (n, t) ids   b (n,) of 0 and 1   f (n,) floats   m (n, 2t) mask
+    """
+
+    def __init__(self, layer_class, shapes, kinds, arguments=None, **options):
+        self.layer_class, self.shapes, self.kinds = layer_class, shapes, kinds
+        self.arguments, self.options = arguments or {}, options
+
+    def make(self, dtype=np.float64, seed=1):
+        rng = np.random.default_rng(seed)
+        if self.options.get("model"):
+            return self.layer_class(V, D, H, dtype=dtype, rng=rng)
+        params = [rng.standard_normal(shape).astype(dtype) for shape in self.shapes]
+        layer = self.layer_class(*params, **self.arguments)
+        if hasattr(layer, "rng"):
+            layer.rng = np.random.default_rng(3)
+        return layer
+
+    def inputs(self, dtype=np.float64, n=N, t=T, seed=2):
+        rng = np.random.default_rng(seed)
+        shapes = dict(x=(n, D), h=(n, H), X=(n, t, D), E=(n, 2 * t, H), Q=(n, t, H), a=(n, 2 * t), A=(n, t, 2 * t))
+        shapes |= dict(s=(n, V), S=(n, t, V), f=(n,))
+        ids = dict(i=(V, (n,)), I=(V, (n, t)), b=(2, (n,)), J=(V, (n, t + 1)))
+        out = []
+        for kind in self.kinds:
+            if kind in ids:
+                out.append(rng.integers(0, *ids[kind]))
+            elif kind == "m":
+                out.append(rng.uniform(size=(n, 2 * t)) < 0.7)
+                out[-1][:, 0] = True
+            else:
+                out.append(rng.standard_normal(shapes[kind]).astype(dtype))
+        return out
+
+    def dout(self, outs, dtype=np.float64, seed=3):
+        rng = np.random.default_rng(seed)
+        return [rng.standard_normal(np.shape(o)).astype(dtype) if np.ndim(o) else 0.7 for o in outs]
+
+
+LSTM = [(D, 4 * H), (H, 4 * H), (4 * H,)]
+GRU = [(D, 3 * H), (H, 3 * H), (3 * H,)]
+RNN = [(D, H), (H, H), (H,)]
+
+
+def gru_with_two_biases(Wx, Wh, b, bh):
+    return time_layers.TimeGRU(Wx, Wh, b, bh=bh)
+
+
+def stateful_gru_with_two_biases(Wx, Wh, b, bh):
+    return time_layers.TimeGRU(Wx, Wh, b, True, bh)
+
+
+CASES = {
+    "MatMul": Case(layers.MatMul, [(D, H)], "x"),
+    "Affine": Case(layers.Affine, [(D, H), (H,)], "x"),
+    "Softmax": Case(layers.Softmax, [], "s"),
+    "Sigmoid": Case(layers.Sigmoid, [], "s"),
+    "SoftmaxWithLoss": Case(layers.SoftmaxWithLoss, [], "si"),
+    "SigmoidWithLoss": Case(layers.SigmoidWithLoss, [], "fb"),
+    "Dropout": Case(layers.Dropout, [], "x"),
+    "Embedding": Case(layers.Embedding, [(V, D)], "i"),
+    "RNN": Case(time_layers.RNN, RNN, "xh"),
+    "LSTM": Case(time_layers.LSTM, LSTM, "xhh"),
+    "GRU": Case(time_layers.GRU, GRU, "xh"),
+    "GRU, two biases": Case(time_layers.GRU, GRU + GRU[2:], "xh"),
+    "TimeRNN": Case(time_layers.TimeRNN, RNN, "X"),
+    "TimeLSTM": Case(time_layers.TimeLSTM, LSTM, "X"),
+    "TimeGRU": Case(time_layers.TimeGRU, GRU, "X"),
+    "TimeGRU, two biases": Case(gru_with_two_biases, GRU + GRU[2:], "X"),
+    "TimeRNN, stateful": Case(time_layers.TimeRNN, RNN, "X", dict(stateful=True)),
+    "TimeLSTM, stateful": Case(time_layers.TimeLSTM, LSTM, "X", dict(stateful=True)),
+    "TimeGRU, stateful": Case(time_layers.TimeGRU, GRU, "X", dict(stateful=True)),
+    "TimeGRU, two biases, stateful": Case(stateful_gru_with_two_biases, GRU + GRU[2:], "X"),
+    "TimeBiLSTM": Case(time_layers.TimeBiLSTM, LSTM + LSTM, "X"),
+    "TimeBiLSTM, stateful": Case(time_layers.TimeBiLSTM, LSTM + LSTM, "X", dict(stateful=True)),
+    "TimeEmbedding": Case(time_layers.TimeEmbedding, [(V, D)], "I"),
+    "TimeAffine": Case(time_layers.TimeAffine, [(D, H), (H,)], "X"),
+    "TimeDropout": Case(time_layers.TimeDropout, [], "X"),
+    "TimeSoftmaxWithLoss": Case(time_layers.TimeSoftmaxWithLoss, [], "SI"),
+    "WeightSum": Case(WeightSum, [], "Ea"),
+    "WeightSum, many": Case(WeightSum, [], "EA"),
+    "AttentionWeight": Case(AttentionWeight, [], "Eh"),
+    "AttentionWeight, many": Case(AttentionWeight, [], "EQm"),
+    "Attention": Case(Attention, [], "Ehm"),
+    "Attention, many": Case(Attention, [], "EQ"),
+    "TimeAttention": Case(TimeAttention, [], "EQ"),
+    "TimeAttention, mask": Case(TimeAttention, [], "EQm"),
+    "Encoder": Case(Encoder, [], "I", model=True),
+    "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
+    "Decoder": Case(Decoder, [], "Ih", model=True),
+    "PeekyDecoder": Case(PeekyDecoder, [], "Ih", model=True),
+    "AttentionDecoder": Case(AttentionDecoder, [], "IE", model=True),
+    "Seq2seq": Case(Seq2seq, [], "IJ", model=True),
+    "PeekySeq2seq": Case(PeekySeq2seq, [], "IJ", model=True),
+    "AttentionSeq2seq": Case(AttentionSeq2seq, [], "IJ", model=True),
+}
+RANDOM = {"Dropout", "TimeDropout"}
+
+
+@pytest.fixture(params=CASES, name="case")
+def _case(request):
+    case = CASES[request.param]
+    case.name = request.param
+    return case
+
+
+def as_list(x):
+    if x is None:
+        return []
+    return list(x) if isinstance(x, tuple) else [x]
+
+
+def reset(layer):
+    for part in (layer, getattr(layer, "lstm", None)):
+        if hasattr(part, "reset_state"):
+            part.reset_state()
+    if hasattr(layer, "rng"):
+        layer.rng = np.random.default_rng(3)
+
+
+def run(case, layer, inputs, dtype=np.float64):
+    """Forward and backward once; return outputs, returned gradients and grads, all as they are (no copies)."""
+    outs = as_list(layer.forward(*inputs))
+    returned = as_list(layer.backward(*case.dout(outs, dtype)))
+    return outs, returned, list(layer.grads)
+
+
+def arrays_inside(thing, seen=None):
+    """Every array that can be reached from the attributes of a layer."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from arrays_inside(part, seen)
+    elif isinstance(thing, dict):
+        yield from arrays_inside(list(thing.values()), seen)
+    elif type(thing).__module__.split(".")[0] in ("common", "ch07", "ch08"):
+        yield from arrays_inside(vars(thing), seen)
+
+
+def buffers(layer):
+    """Arrays inside a layer, without those that it shows to readers: last states, their gradients, the weights."""
+    public = [vars(p).get(n) for p in parts(layer) for n in ("h", "c", "dh", "dc", "attention_weight")]
+    return [a for a in arrays_inside(layer) if not any(a is p for p in public)]
+
+
+def parts(layer):
+    """The layer and the layers inside it."""
+    yield layer
+    for value in vars(layer).values():
+        if type(value).__module__.split(".")[0] in ("common", "ch07", "ch08"):
+            yield from parts(value)
+
+
+def assert_same(got, expected, what):
+    assert len(got) == len(expected)
+    for k, (g, e) in enumerate(zip(got, expected, strict=True)):
+        np.testing.assert_array_equal(g, e, err_msg=f"{what} {k}")
+
+
+# --- dtype and shape -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_everything_has_the_dtype_of_the_parameters(case, dtype):
+    layer = case.make(dtype)
+    inputs = case.inputs(dtype)
+    outs, returned, grads = run(case, layer, inputs, dtype)
+    states = [getattr(layer, n) for n in ("h", "c", "dh", "dc") if getattr(layer, n, None) is not None]
+    for array in outs + returned + grads + states:
+        assert array.dtype == dtype
+    assert all(np.isfinite(array).all() for array in outs + returned + grads)
+
+
+@pytest.mark.parametrize("data", [np.float64, np.float16])
+def test_dtype_of_the_inputs_does_not_change_that_of_a_layer_with_parameters(case, data):
+    layer = case.make(np.float32)
+    if not layer.params:
+        return  # a layer without parameters follows its inputs
+    outs, returned, grads = run(case, layer, case.inputs(data), data)
+    if case.name == "AttentionDecoder":
+        returned = []  # the gradient for enc comes from TimeAttention, which has no parameters
+    for array in outs + returned + grads:
+        assert array.dtype == np.float32
+
+
+def test_float32_is_near_float64(case):
+    layer, precise = case.make(np.float32), case.make(np.float64)
+    for single, double in zip(layer.params, precise.params, strict=True):
+        double[...] = single
+    inputs = case.inputs(np.float32)
+    doubles = [x.astype(np.float64) if x.dtype == np.float32 else x for x in inputs]
+    for got, expected in zip(run(case, layer, inputs, np.float32), run(case, precise, doubles), strict=True):
+        for g, e in zip(got, expected, strict=True):
+            np.testing.assert_allclose(g, e, rtol=2e-3, atol=2e-4)
+
+
+def test_gradients_have_the_shapes_of_what_they_belong_to(case):
+    layer, inputs = case.make(), case.inputs()
+    _, returned, grads = run(case, layer, inputs)
+    assert [g.shape for g in grads] == [p.shape for p in layer.params]
+    if case.name in ("Encoder", "AttentionEncoder"):
+        assert returned == []
+    else:
+        assert [g.shape for g in returned] == [x.shape for x in inputs if x.dtype.kind == "f"]
+
+
+def test_the_params_are_the_arrays_that_were_given(case):
+    if case.options.get("model"):
+        layer = case.make()
+        inner = [p for part in (layer.encoder, layer.decoder) for p in part.params] if "Seq2seq" in case.name else None
+        assert inner is None or all(a is b for a, b in zip(inner, layer.params, strict=True))
+        return
+    given = [np.zeros(shape) for shape in case.shapes]
+    layer = case.layer_class(*given, **case.arguments)
+    assert all(a is b for a, b in zip(given, layer.params, strict=True))
+
+
+# --- memory --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_is_handed_in_is_changed(case):
+    layer, inputs = case.make(), case.inputs()
+    for x in inputs:
+        x.flags.writeable = False
+    outs = as_list(layer.forward(*inputs))
+    params = [p.copy() for p in layer.params]
+    dout = case.dout(outs)
+    for d in dout:
+        if isinstance(d, np.ndarray):
+            d.flags.writeable = False
+    layer.backward(*dout)
+    assert_same(layer.params, params, "params")
+
+
+def test_grads_stay_the_same_array_objects(case):
+    layer = case.make()
+    before = list(layer.grads)
+    inner = [g for part in parts(layer) for g in getattr(part, "grads", [])]
+    run(case, layer, case.inputs())
+    assert all(a is b for a, b in zip(before, layer.grads, strict=True))
+    assert all(a is b for a, b in zip(inner, [g for p in parts(layer) for g in getattr(p, "grads", [])], strict=True))
+
+
+def test_grads_are_set_and_not_added_to(case):
+    layer, inputs = case.make(), case.inputs()
+    run(case, layer, inputs)
+    first = [g.copy() for g in layer.grads]
+    for g in layer.grads:
+        g[...] = np.nan
+    reset(layer)
+    run(case, layer, inputs)
+    assert_same(layer.grads, first, "grads")
+
+
+def test_what_is_returned_shares_no_memory_with_anything_else(case):
+    layer, inputs = case.make(), case.inputs()
+    outs = [o for o in as_list(layer.forward(*inputs)) if isinstance(o, np.ndarray)]
+    after_forward = buffers(layer) + inputs
+    dout = case.dout(outs) if outs else [0.7]
+    returned = as_list(layer.backward(*dout))
+    own = [r for r in returned if r is not getattr(getattr(layer, "lstm", None), "dh", None)]
+    for out in outs:
+        assert not any(np.shares_memory(out, a) for a in after_forward)
+        assert not any(np.shares_memory(out, a) for a in buffers(layer) + returned)
+    for k, array in enumerate(own):
+        assert not any(np.shares_memory(array, a) for a in buffers(layer) + inputs + dout if isinstance(a, np.ndarray))
+        assert not any(np.shares_memory(array, a) for a in own[:k])
+
+
+def test_spoiling_what_is_returned_spoils_nothing(case):
+    layer, other, inputs = case.make(), case.make(), case.inputs()
+    outs = as_list(other.forward(*inputs))
+    expected = as_list(other.backward(*case.dout(outs)))
+    outs = as_list(layer.forward(*inputs))
+    dout = case.dout(outs)
+    for out in outs:
+        if isinstance(out, np.ndarray):
+            out[...] = np.nan
+    returned = as_list(layer.backward(*dout))
+    assert_same(returned, expected, "gradient")
+    assert_same(layer.grads, other.grads, "grads")
+    for array in returned:
+        array[...] = np.nan
+    assert_same(as_list(layer.backward(*dout)), as_list(other.backward(*dout)), "second gradient")
+
+
+@pytest.mark.parametrize(("n", "t"), [(N, T), (N + 3, T + 2), (1, 1)])
+def test_what_was_returned_stays_as_it_was_after_the_next_calls(case, n, t):
+    layer = case.make()
+    outs, returned, _ = run(case, layer, case.inputs())
+    shown = [
+        getattr(layer, name) for name in ("h", "c", "dh", "dc", "attention_weight", "weights") if hasattr(layer, name)
+    ]
+    shown = [a for a in shown if isinstance(a, np.ndarray)]
+    kept = [np.array(a) for a in outs + returned + shown]
+    reset(layer)
+    run(case, layer, case.inputs(n=n, t=t, seed=8))
+    assert_same(outs + returned + shown, kept, "array")
+
+
+def test_two_layers_share_no_memory(case):
+    one, two = case.make(seed=1), case.make(seed=4)
+    run(case, one, case.inputs())
+    run(case, two, case.inputs(seed=5))
+    mine = list(arrays_inside(one))
+    for array in arrays_inside(two):
+        assert not any(np.shares_memory(array, a) for a in mine)
+
+
+# --- repeatability -------------------------------------------------------------------------------------------
+
+
+def test_backward_twice_gives_the_same_twice(case):
+    layer = case.make()
+    outs, returned, grads = run(case, layer, case.inputs())
+    first = [np.array(a) for a in returned + grads]
+    again = as_list(layer.backward(*case.dout(outs)))
+    assert_same(again + list(layer.grads), first, "gradient")
+
+
+def test_backward_of_a_second_dout_knows_nothing_of_the_first(case):
+    layer, other, inputs = case.make(), case.make(), case.inputs()
+    outs = as_list(layer.forward(*inputs))
+    other.forward(*inputs)
+    second = [0.3 * d for d in case.dout(outs, seed=9)]
+    layer.backward(*case.dout(outs))
+    assert_same(as_list(layer.backward(*second)), as_list(other.backward(*second)), "gradient")
+    assert_same(layer.grads, other.grads, "grads")
+
+
+@pytest.mark.parametrize("sizes", [[(6, 7), (2, 3)], [(2, 3), (6, 7)], [(4, 3), (3, 4)], [(3, 5), (1, 1), (5, 2)]])
+def test_batches_of_other_sizes_before_change_nothing(case, sizes):
+    layer, fresh = case.make(), case.make()
+    for n, t in sizes[:-1]:
+        reset(layer)
+        run(case, layer, case.inputs(n=n, t=t, seed=8))
+    reset(layer)
+    n, t = sizes[-1]
+    inputs = case.inputs(n=n, t=t)
+    for got, expected in zip(run(case, layer, inputs), run(case, fresh, inputs), strict=True):
+        for g, e in zip(got, expected, strict=True):
+            np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
+
+
+def test_each_row_of_a_batch_is_computed_as_if_alone(case):
+    """Outputs of row k depend on row k alone; with a sum over the batch as loss, so do the gradients."""
+    if case.name in RANDOM or "Loss" in case.name or "Seq2seq" in case.name:
+        return  # one draw for the whole batch, one mean over the whole batch
+    layer, inputs = case.make(), case.inputs()
+    outs, returned, grads = run(case, layer, inputs)
+    outs, returned, total = [o.copy() for o in outs], [r.copy() for r in returned], [g.copy() for g in grads]
+    douts = case.dout(outs)
+    sums = [np.zeros_like(g) for g in grads]
+    for k in range(N):
+        reset(layer)
+        row = as_list(layer.forward(*(x[k : k + 1] for x in inputs)))
+        row_grads = as_list(layer.backward(*(d[k : k + 1] for d in douts)))
+        for g, e in zip(row + row_grads, [a[k : k + 1] for a in outs + returned], strict=True):
+            np.testing.assert_allclose(g, e, rtol=1e-10, atol=1e-12)
+        for s, g in zip(sums, layer.grads, strict=True):
+            s += g
+    for s, t in zip(sums, total, strict=True):
+        np.testing.assert_allclose(s, t, rtol=1e-10, atol=1e-12)
+
+
+def test_inputs_need_not_be_contiguous(case):
+    layer, other, inputs = case.make(), case.make(), case.inputs()
+    spread = []
+    for x in inputs:
+        wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+        wide[..., ::2] = x
+        spread.append(wide[..., ::2])
+    outs = as_list(layer.forward(*spread))
+    expected = as_list(other.forward(*inputs))
+    dout = case.dout(outs)
+    strided = [np.asfortranarray(d) if isinstance(d, np.ndarray) else d for d in dout]
+    for g, e in zip(outs + as_list(layer.backward(*strided)), expected + as_list(other.backward(*dout)), strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
+    for g, e in zip(layer.grads, other.grads, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
