@@ -178,10 +178,11 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
     }
     history = {**settings, "versions": versions(), "epochs": [], "loss": []}
     checkpoint = Path(out) / CHECKPOINT if out is not None else None
-    skip, spent, losses = 0, 0.0, []
+    spent, losses = 0.0, []  # before this process; of this epoch
     if resume:
-        history, skip, spent, losses = _restore(trainer, checkpoint, settings, steps)
-    first = trainer.current_epoch if skip else trainer.current_epoch + 1
+        history, spent, losses = _restore(trainer, checkpoint, settings)
+    first = len(history["epochs"]) + 1
+    skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
     batches = task.batches(recipe.batch_size, seed)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
@@ -260,18 +261,25 @@ def _bar(total, done, label, progress):
     return tqdm(total=total, initial=done, desc=label, unit="step", disable=not progress, file=sys.stderr)
 
 
-def _restore(trainer, checkpoint, settings, steps):
-    """Load the checkpoint into the trainer; return (history, batches to skip, seconds spent, losses of this epoch)."""
+def _restore(trainer, checkpoint, settings):
+    """Load the checkpoint into the trainer; return (history, seconds spent, losses of the epoch at work)."""
     if checkpoint is None:
         raise ValueError("resume needs the folder of the earlier run: give out as well")
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint} does not exist; there is no earlier run to go on with in that folder")
     extra = trainer.load(checkpoint)
-    for key, now in settings.items():
-        then = extra["settings"][key]
-        if then != now:
-            raise ValueError(f"{checkpoint} was made with {key} = {then}, not {now}; go on with the same settings")
-    return extra["history"], trainer.batch % steps, extra["spent"], extra["losses"]
+    before, now = _flat(extra["settings"]), _flat(settings)
+    if settings["recipe"]["warmup_steps"] is None:  # at a constant rate a run may be made longer
+        before["epochs"] = now["epochs"]
+    for name, value in now.items():
+        if before[name] != value:
+            raise ValueError(f"{checkpoint} was made with {name} = {before[name]}, not {value}; resume with the same")
+    return extra["history"], extra["spent"], extra["losses"]
+
+
+def _flat(settings):
+    """Return the settings with those of the recipe beside the others."""
+    return {k: v for k, v in settings.items() if k != "recipe"} | settings["recipe"]
 
 
 def versions():
