@@ -1,0 +1,1 @@
+"""The same numbers as PyTorch autograd: forward, backward, optimizers, training."""
