@@ -274,7 +274,7 @@ def _restore(trainer, checkpoint, settings):
     for name, value in now.items():
         if before[name] != value:
             raise ValueError(f"{checkpoint} was made with {name} = {before[name]}, not {value}; resume with the same")
-    return extra["history"], extra["spent"], extra["losses"]
+    return extra["history"] | settings, extra["spent"], extra["losses"]
 
 
 def _flat(settings):

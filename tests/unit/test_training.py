@@ -1,0 +1,440 @@
+"""Training: batches, interrupts, resuming, the programs of chapters 7 and 8, the alignment score."""
+
+import json
+import math
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ch07 import train as ch07_train
+from ch07.seq2seq import Seq2seq
+from ch07.training import Recipe, Task, run_program, train
+from ch08 import compare as ch08_compare
+from ch08 import train as ch08_train
+from ch08.alignment import alignment_score
+from ch08.attention_seq2seq import AttentionSeq2seq
+from common.optimizer import SGD, Adam
+from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
+from dataset import make_additions, make_dates
+from dataset.dates import gold_mask
+
+RECIPE = Recipe("test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True)
+
+
+@pytest.fixture(scope="module")
+def dates(tmp_path_factory):
+    """A small file of dates: 160 lines, so 144 for training."""
+    path = tmp_path_factory.mktemp("data") / "dates.txt"
+    path.write_text("\n".join(make_dates.make_lines(160)) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def additions(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "additions.txt"
+    path.write_text("\n".join(make_additions.make_lines(160)) + "\n", encoding="utf-8")
+    return path
+
+
+def press_ctrl_c(monkeypatch, at_step):
+    """Let the program receive Ctrl-C during training step ``at_step``, in the middle of the optimizer's update."""
+    original = Adam.update
+    calls = []
+
+    def update(self, params, grads):
+        calls.append(1)
+        if len(calls) == at_step:
+            signal.raise_signal(signal.SIGINT)
+        original(self, params, grads)
+
+    monkeypatch.setattr(Adam, "update", update)
+
+
+# --- batches ---------------------------------------------------------------------------------------------------
+
+
+def test_shuffled_batches_hold_every_row_once_but_the_last_few():
+    x = np.arange(10)
+    seen = [a for a, b in shuffled_batches(x, x * 2, 3, rng=0) if (b == a * 2).all()]
+    assert [len(a) for a in seen] == [3, 3, 3]
+    assert len(set(np.concatenate(seen))) == 9
+    assert not np.array_equal(np.concatenate(seen), np.arange(9))
+
+
+def test_fewer_rows_than_a_batch_make_one_batch():
+    x = np.arange(4)
+    assert [sorted(a) for a, _ in shuffled_batches(x, x, 128, rng=0)] == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_trimmed_batches_are_the_untrimmed_rows_without_padding(dates, reverse):
+    task = Task(dates, reverse=reverse, trim=True)
+    whole = {task.text(x): tuple(t) for x, t in zip(task.x_train, task.t_train, strict=True)}
+    seen, padding, cells = [], 0, 0
+    for xb, tb in task.batches(16, seed=0)(epoch=1):
+        assert len(xb) == 16
+        for x, t in zip(xb, tb, strict=True):
+            assert whole[task.text(x)] == tuple(t)
+            seen.append(task.text(x))
+        length = max(len(task.text(x)) for x in xb)
+        assert xb.shape[1] == length
+        padding += sum(length - len(task.text(x)) for x in xb)
+        cells += xb.size
+    assert len(seen) == len(set(seen)) == len(task.x_train) // 16 * 16
+    assert padding / cells < 0.12  # untrimmed: about 45 %
+
+
+def test_batches_depend_on_seed_and_epoch_only(dates):
+    task = Task(dates, trim=True)
+
+    def first(seed, epoch):
+        return next(iter(task.batches(16, seed)(epoch)))[1]
+
+    assert np.array_equal(first(0, 1), first(0, 1))
+    assert not np.array_equal(first(0, 1), first(0, 2))
+    assert not np.array_equal(first(0, 1), first(1, 1))
+
+
+def test_warmup_cosine():
+    rate = warmup_cosine(0.1, warmup_steps=10, total_steps=110)
+    assert rate(1) == pytest.approx(0.01)
+    assert rate(10) == pytest.approx(0.1)
+    assert rate(60) == pytest.approx(0.05)
+    assert rate(110) == pytest.approx(0, abs=1e-12)
+    assert rate(500) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("trim", [False, True])
+def test_task_decode_is_greedy_decode_row_by_row(dates, trim):
+    task = Task(dates, trim=trim)
+    model = AttentionSeq2seq(len(task.vocab), 4, 8, dtype=np.float64, rng=0)
+    for p in model.params:
+        p *= 8
+    ids, probs, weights = task.decode(model, task.x_test, with_details=True)
+    assert np.array_equal(ids, task.decode(model, task.x_test))
+    assert np.allclose(weights.sum(axis=2), 1, atol=1e-5)
+    for k, row in enumerate(task.x_test):
+        text = task.text(row)
+        x = task.vocab.encode(text, width=len(text) if trim else 29)[::-1][None]
+        one, p, w = model.greedy_decode(x, task.start_id, 10, with_details=True)
+        assert np.array_equal(one[0], ids[k])
+        assert np.allclose(p[0], probs[k], atol=1e-5)
+        assert np.allclose(w[0, :, ::-1], weights[k, :, : x.shape[1]], atol=1e-5)
+        assert (weights[k, :, x.shape[1] :] == 0).all()
+
+
+# --- Trainer ---------------------------------------------------------------------------------------------------
+
+
+def small_problem(seed=0):
+    rng = np.random.default_rng(seed)
+    return Seq2seq(6, 4, 8, rng=rng), rng.integers(0, 6, (64, 5)), rng.integers(0, 6, (64, 4))
+
+
+def test_fit_learns_prints_and_records(capsys):
+    model, x, t = small_problem()
+    trainer = Trainer(model, Adam(0.05))
+    trainer.fit(x, t[:, [0, 1, 1, 1]], max_epoch=20, batch_size=16, max_grad=5.0, eval_interval=2, rng=0)
+    assert len(trainer.loss_list) == 40
+    assert trainer.loss_list[-1] < 0.8 * trainer.loss_list[0]
+    assert trainer.current_epoch == 20
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| epoch 1 |  iter 2 / 4 | time ")
+    assert lines[-1].startswith("| epoch 20 |  iter 4 / 4 |")
+
+
+def test_fit_follows_numpys_global_state_by_default():
+    results = []
+    for _ in range(2):
+        np.random.seed(3)
+        model = Seq2seq(6, 4, 8)
+        _, x, t = small_problem()
+        Trainer(model, SGD(0.1)).fit(x, t, max_epoch=2, batch_size=16, verbose=False)
+        results.append(model.params)
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_fit_goes_on_counting_epochs():
+    model, x, t = small_problem()
+    trainer = Trainer(model, SGD())
+    trainer.fit(x, t, max_epoch=2, verbose=False)
+    trainer.fit(x, t, max_epoch=1, verbose=False)
+    assert trainer.current_epoch == 3
+    assert trainer.step == 6
+
+
+def test_ctrl_c_ends_fit_after_a_whole_update(monkeypatch, capsys):
+    model, x, t = small_problem()
+    reference, _, _ = small_problem()
+    press_ctrl_c(monkeypatch, at_step=3)
+    trainer = Trainer(model, Adam())
+    trainer.fit(x, t, max_epoch=5, batch_size=16, rng=1)
+    assert trainer.interrupted
+    assert (trainer.current_epoch, trainer.batch, trainer.step) == (1, 3, 3)
+    assert "Stopped in epoch 1 after 3 steps" in capsys.readouterr().out
+    pairs = list(shuffled_batches(x, t, 16, rng=np.random.default_rng(1)))[:3]
+    Trainer(reference, Adam()).run_epoch(pairs, 1)
+    assert all(np.array_equal(a, b) for a, b in zip(model.params, reference.params, strict=True))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    model, x, t = small_problem()
+    trainer = Trainer(model, SGD())
+
+    def twice(trainer, loss):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(x, t, on_step=twice, verbose=False)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_update():
+    model, x, t = small_problem()
+    model.params[0][0] = np.nan
+    before = [p.copy() for p in model.params]
+    with pytest.raises(DivergedError, match=r"nan in epoch 1, step 1\. Try a smaller learning rate"):
+        Trainer(model, Adam()).fit(np.zeros((4, 5), int), t[:4], verbose=False)
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, model.params, strict=True))
+
+
+@pytest.mark.parametrize(("x", "t", "kwargs"), [([1], [], {}), ([], [], {}), ([1], [1], {"batch_size": 0})])
+def test_fit_refuses_sizes_that_make_no_sense(x, t, kwargs):
+    with pytest.raises(ValueError, match="fit: "):
+        Trainer(Seq2seq(3, 2, 2), SGD()).fit(np.array(x), np.array(t), **kwargs)
+
+
+def test_plot_draws_the_losses(monkeypatch):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    model, x, t = small_problem()
+    trainer = Trainer(model, SGD())
+    with pytest.raises(ValueError, match="no loss yet"):
+        trainer.plot()
+    trainer.fit(x, t, max_epoch=2, batch_size=16, eval_interval=2, verbose=False)
+    monkeypatch.setattr(plt, "show", lambda: None)
+    trainer.plot(ylim=(0, 3))
+    assert plt.gca().lines[0].get_ydata().tolist() == trainer.loss_list
+    assert plt.gca().get_ylim() == (0, 3)
+    plt.close("all")
+
+
+def test_checkpoint_of_another_model_changes_nothing(tmp_path):
+    model, _, _ = small_problem()
+    Trainer(model, Adam()).save(tmp_path / "a.npz")
+    other = Trainer(Seq2seq(6, 4, 9, rng=0), Adam())
+    before = [p.copy() for p in other.model.params]
+    with pytest.raises(ValueError, match=r"'encoder\.lstm\.Wx' is \(4, 32\) in the file and \(4, 36\)"):
+        other.load(tmp_path / "a.npz")
+    assert all(np.array_equal(a, b) for a, b in zip(before, other.model.params, strict=True))
+
+
+# --- train and resume ------------------------------------------------------------------------------------------
+
+
+def same_result(a, b):
+    """Return whether two runs have the same weights, bit by bit, and the same history but for the seconds."""
+    for run in (a, b):
+        for epoch in run.history["epochs"]:
+            epoch.pop("train_seconds", None)
+    return a.history == b.history and all(
+        np.array_equal(p, q) for p, q in zip(a.model.params, b.model.params, strict=True)
+    )
+
+
+@pytest.mark.parametrize("at_step", [1, 5, 9, 13, 26, 27])
+def test_resume_gives_what_an_uninterrupted_run_gives(dates, tmp_path, monkeypatch, at_step):
+    task = Task(dates, trim=True)  # 9 batches an epoch
+    whole = train(AttentionSeq2seq, task, RECIPE, seed=5, progress=False)
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at_step)
+        first = train(AttentionSeq2seq, task, RECIPE, seed=5, out=tmp_path, progress=False)
+    assert first.interrupted
+    second = train(AttentionSeq2seq, task, RECIPE, seed=5, out=tmp_path, resume=True, progress=False)
+    assert not second.interrupted
+    assert same_result(whole, second)
+
+
+def test_resume_after_an_interrupt_while_measuring(dates, tmp_path, monkeypatch):
+    task = Task(dates, trim=True)
+    whole = train(AttentionSeq2seq, task, RECIPE, seed=5, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "accuracy", lambda self, model: signal.raise_signal(signal.SIGINT))
+        assert train(AttentionSeq2seq, task, RECIPE, seed=5, out=tmp_path, progress=False).interrupted
+    second = train(AttentionSeq2seq, task, RECIPE, seed=5, out=tmp_path, resume=True, progress=False)
+    assert same_result(whole, second)
+
+
+def test_resume_with_other_settings_is_refused(dates, tmp_path):
+    task = Task(dates, trim=True)
+    train(AttentionSeq2seq, task, RECIPE, seed=5, out=tmp_path, progress=False)
+    for recipe, seed, what in (
+        (RECIPE, 6, "seed = 5, not 6"),
+        (replace(RECIPE, batch_size=8), 5, "batch_size = 16, not 8"),
+        (replace(RECIPE, epochs=4), 5, "epochs = 3, not 4"),  # the schedule depends on it
+    ):
+        with pytest.raises(ValueError, match=what):
+            train(AttentionSeq2seq, task, recipe, seed=seed, out=tmp_path, resume=True, progress=False)
+
+
+def test_a_run_at_a_constant_rate_can_be_made_longer(dates, tmp_path):
+    task = Task(dates)
+    long = replace(RECIPE, warmup_steps=None, trim=False, epochs=2)
+    whole = train(AttentionSeq2seq, task, long, progress=False)
+    train(AttentionSeq2seq, task, replace(long, epochs=1), out=tmp_path, progress=False)
+    longer = train(AttentionSeq2seq, task, long, out=tmp_path, resume=True, progress=False)
+    assert same_result(whole, longer)
+
+
+def test_resume_without_an_earlier_run(dates, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no earlier run"):
+        train(AttentionSeq2seq, Task(dates), RECIPE, out=tmp_path, resume=True, progress=False)
+
+
+# --- the programs ----------------------------------------------------------------------------------------------
+
+SMALL = ["--epochs", "1", "--hidden-size", "8", "--batch-size", "32", "--quiet"]
+
+
+@pytest.mark.parametrize("model", ["seq2seq", "peeky", "attention"])
+@pytest.mark.parametrize("recipe", ["book", "fast"])
+def test_ch08_train_writes_what_it_says(dates, tmp_path, capsys, model, recipe):
+    args = ["--model", model, "--recipe", recipe, "--data", str(dates), "--out", str(tmp_path), *SMALL]
+    assert ch08_train.main(args) == 0
+    out = capsys.readouterr().out
+    assert out.count("right: ") + out.count("  right  ") >= 10
+    assert ("alignment: " in out) == (model == "attention")
+    for name in (f"{model}.npz", "history.json", "learning_curve.png") + ("attention.png",) * (model == "attention"):
+        assert str(tmp_path / name) in out
+        assert (tmp_path / name).stat().st_size > 100
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["recipe"]["name"] == recipe
+    assert history["epochs"][0]["test_accuracy"] == pytest.approx(history["test_accuracy"])
+    fresh = ch08_train.MODELS[model](len(Task(dates).vocab), 16, 8)
+    fresh.load_params(tmp_path / f"{model}.npz")
+
+
+def test_ch08_train_keeps_what_was_learnt_when_interrupted(dates, tmp_path, monkeypatch, capsys):
+    args = ["--data", str(dates), "--out", str(tmp_path), *SMALL]
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at_step=2)
+        assert ch08_train.main(args) == 130
+    assert "--resume" in capsys.readouterr().out
+    assert (tmp_path / "attention.npz").is_file()
+    assert ch08_train.main([*args, "--resume"]) == 0
+
+
+def test_a_diverging_run_ends_with_one_line(dates, tmp_path, monkeypatch, capsys):
+    def spoil(model, rng):
+        model.params[0][...] = np.nan
+
+    monkeypatch.setattr(ch08_train, "prepare_fast", spoil)
+    args = ["--data", str(dates), "--out", str(tmp_path), *SMALL]
+    assert run_program(lambda: ch08_train.main(args)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: the loss became nan in epoch 1, step 1.")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "attention.npz").exists()
+
+
+def test_a_missing_file_ends_with_one_line(tmp_path, capsys):
+    assert run_program(lambda: ch08_train.main(["--data", str(tmp_path / "no.txt"), "--quiet"])) == 1
+    assert "no.txt" in capsys.readouterr().err
+
+
+def test_ch07_train_trains_the_three_variants(additions, tmp_path, capsys):
+    assert ch07_train.main(["--data", str(additions), "--out", str(tmp_path), *SMALL]) == 0
+    out = capsys.readouterr().out
+    for name in ("plain", "reversed", "peeky"):
+        assert f"{name}: " in out
+        history = json.loads((tmp_path / name / "history.json").read_text())
+        assert history["reverse"] == (name != "plain")
+        assert (tmp_path / name / "weights.npz").is_file()
+
+
+def test_compare_goes_on_where_it_stopped(dates, tmp_path, monkeypatch, capsys):
+    args = [
+        "--data",
+        str(dates),
+        "--out",
+        str(tmp_path),
+        "--seeds",
+        "0",
+        "1",
+        "--models",
+        "seq2seq",
+        "attention",
+        *SMALL,
+    ]
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at_step=6)  # in the second of four runs
+        assert ch08_compare.main(args) == 130
+    assert not (tmp_path / "curves.json").exists()
+    assert ch08_compare.main(args) == 0
+    curves = json.loads((tmp_path / "curves.json").read_text())
+    assert [(r["model"], r["seed"]) for r in curves["runs"]] == [
+        ("seq2seq", 0),
+        ("seq2seq", 1),
+        ("attention", 0),
+        ("attention", 1),
+    ]
+    assert curves["command"].startswith("python -m ch08.compare --data ")
+    assert (tmp_path / "curves.png").is_file()
+    stamp = (tmp_path / "runs/attention-1/history.json").stat().st_mtime_ns
+    assert ch08_compare.main(args) == 0
+    assert (tmp_path / "runs/attention-1/history.json").stat().st_mtime_ns == stamp
+
+
+# --- alignment -------------------------------------------------------------------------------------------------
+
+
+def test_alignment_of_the_gold_mask_itself_is_perfect():
+    questions = ["september 27, 1994", "2/10/93"]
+    gold = np.stack([gold_mask(q).astype(float) for q in questions])
+    weights = gold / np.maximum(gold.sum(axis=2, keepdims=True), 1)
+    assert alignment_score(weights, questions) == (1.0, 1.0, 16)
+
+
+def test_alignment_counts_mass_and_largest_weight_apart():
+    weights = np.zeros((1, 10, 7))
+    weights[:, :, 5] = 0.4  # the 9 of the year in 2/10/93
+    weights[:, :, 4] = 0.6  # a slash
+    mass, hit, digits = alignment_score(weights, ["2/10/93"])
+    assert mass == pytest.approx(0.4 * 4 / 8)
+    assert (hit, digits) == (0.0, 8)
+    mass, hit, _ = alignment_score(weights[:, :, [0, 1, 2, 3, 5, 4, 6]], ["2/10/93"])
+    assert mass == pytest.approx(0.6 * 4 / 8)
+    assert hit == pytest.approx(4 / 8)
+
+
+def test_alignment_of_uniform_weights_is_the_share_of_the_characters():
+    mass, _, _ = alignment_score(np.full((1, 10, 7), 1 / 7), ["2/10/93"])
+    assert mass == pytest.approx((4 * 2 + 2 * 1 + 2 * 2) / 8 / 7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "questions"),
+    [((1, 9, 7), ["2/10/93"]), ((2, 10, 7), ["2/10/93"]), ((0, 10, 7), []), ((10, 7), ["2/1/93"])],
+)
+def test_alignment_refuses_shapes_that_do_not_fit(shape, questions):
+    with pytest.raises(ValueError, match="alignment_score"):
+        alignment_score(np.zeros(shape), questions)
+
+
+def test_accuracy_is_the_share_of_answers_right_in_every_character(dates):
+    task = Task(dates)
+
+    class Oracle:
+        def greedy_decode(self, xs, start_id, sample_size, with_details=False):
+            out = task.t_test[:, 1:].copy()
+            out[0, 3] += 1
+            return out
+
+    n = len(task.x_test)
+    assert math.isclose(task.accuracy(Oracle()), (n - 1) / n)
