@@ -1,0 +1,240 @@
+"""Functions and layers without time: values worked out by hand, extremes, errors."""
+
+import numpy as np
+import pytest
+
+from common.functions import cross_entropy_error, relu, sigmoid, softmax
+from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, SigmoidWithLoss, Softmax, SoftmaxWithLoss
+from common.time_layers import TimeDropout
+
+# --- functions ---------------------------------------------------------------------------------------------
+
+
+def test_sigmoid_by_hand_and_at_the_ends():
+    np.testing.assert_allclose(sigmoid(np.array([0.0, np.log(3), -np.log(3)])), [0.5, 0.75, 0.25])
+    np.testing.assert_array_equal(sigmoid(np.array([1e4, -1e4])), [1, 0])
+    assert 0 < sigmoid(np.array([-700.0]))[0] < 1e-300  # exact far below where 1 - sigmoid(x) is 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_keep_the_dtype(dtype):
+    x = np.array([[-2.0, 0.0, 3.0]], dtype)
+    assert sigmoid(x).dtype == relu(x).dtype == softmax(x).dtype == dtype
+
+
+def test_relu():
+    np.testing.assert_array_equal(relu(np.array([[-1.5, 0.0, 2.0]])), [[0, 0, 2]])
+
+
+def test_softmax_by_hand_on_any_rank():
+    row = np.log(np.array([1.0, 2.0, 5.0]))
+    expected = np.array([1, 2, 5]) / 8
+    np.testing.assert_allclose(softmax(row), expected)
+    np.testing.assert_allclose(softmax(np.stack([row, row + 3])), [expected, expected])
+    np.testing.assert_allclose(softmax(np.tile(row, (2, 3, 4, 1))), np.tile(expected, (2, 3, 4, 1)))
+
+
+def test_softmax_of_integers_and_lists():
+    np.testing.assert_allclose(softmax([0, 0]), [0.5, 0.5])
+    np.testing.assert_allclose(softmax(np.array([[3, 3, 3]])), [[1 / 3] * 3])
+
+
+def test_softmax_of_extreme_scores():
+    np.testing.assert_array_equal(softmax(np.array([1e30, -1e30, 0])), [1, 0, 0])
+    np.testing.assert_array_equal(softmax(np.array([-np.inf, 0, 0])), [0, 0.5, 0.5])
+    np.testing.assert_array_equal(softmax(np.full((1, 4), 1e38, np.float32)), [[0.25] * 4])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0)])
+def test_softmax_needs_scores(shape):
+    with pytest.raises(ValueError, match=r"at least one score.*got shape \("):
+        softmax(np.zeros(shape))
+
+
+def test_cross_entropy_by_hand():
+    y = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]])
+    expected = (np.log(2) - np.log(0.75)) / 2
+    assert cross_entropy_error(y, np.array([0, 2])) == pytest.approx(expected, rel=1e-6)
+    assert cross_entropy_error(y, np.array([[1, 0, 0], [0, 0, 1]])) == pytest.approx(expected, rel=1e-6)
+    assert cross_entropy_error(y[0], 1) == pytest.approx(np.log(4), rel=1e-6)
+    assert cross_entropy_error(y[0], np.array([0, 1, 0])) == pytest.approx(np.log(4), rel=1e-6)
+    assert np.isfinite(cross_entropy_error(np.array([[1.0, 0.0]]), np.array([1])))
+
+
+def test_cross_entropy_names_the_shapes():
+    with pytest.raises(ValueError, match=r"\(2, 3\) and targets \(3,\)"):
+        cross_entropy_error(np.full((2, 3), 1 / 3), np.array([0, 1, 2]))
+
+
+# --- layers ------------------------------------------------------------------------------------------------
+
+
+def test_affine_and_matmul_by_hand():
+    W, b = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([10.0, 20.0, 30.0])
+    x, dout = np.array([[1.0, 0.0], [2.0, -1.0]]), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
+    affine, matmul = Affine(W, b), MatMul(W)
+    np.testing.assert_array_equal(matmul.forward(x), [[1, 2, 3], [-2, -1, 0]])
+    np.testing.assert_array_equal(affine.forward(x), [[11, 22, 33], [8, 19, 30]])
+    for layer in (affine, matmul):
+        np.testing.assert_array_equal(layer.backward(dout), [[1, 4], [8, 17]])
+        np.testing.assert_array_equal(layer.grads[0], [[1, 2, 4], [0, -1, -2]])
+    np.testing.assert_array_equal(affine.grads[1], [1, 1, 2])
+
+
+@pytest.mark.parametrize("layer", [MatMul(np.ones((3, 2))), Affine(np.ones((3, 2)), np.ones(2))])
+@pytest.mark.parametrize("shape", [(4, 2), (), (2, 3, 4)])
+def test_a_product_that_does_not_fit_names_layer_and_shapes(layer, shape):
+    with pytest.raises(ValueError, match=rf"{type(layer).__name__}: x \({str(shape)[1:-1]}\) .*\(3, 2\).*3 columns"):
+        layer.forward(np.ones(shape))
+
+
+def test_an_empty_batch_is_no_error_in_a_product():
+    layer = Affine(np.ones((3, 2)), np.ones(2))
+    assert layer.forward(np.ones((0, 3))).shape == (0, 2)
+    assert layer.backward(np.ones((0, 2))).shape == (0, 3)
+    np.testing.assert_array_equal(layer.grads[0], np.zeros((3, 2)))
+
+
+def test_sigmoid_layer_by_hand():
+    layer = Sigmoid()
+    np.testing.assert_allclose(layer.forward(np.array([0.0, np.log(3)])), [0.5, 0.75])
+    np.testing.assert_allclose(layer.backward(np.array([1.0, 2.0])), [0.25, 0.375])
+
+
+def test_softmax_layer_by_hand():
+    layer = Softmax()
+    np.testing.assert_allclose(layer.forward(np.log(np.array([[1.0, 3.0]]))), [[0.25, 0.75]])
+    np.testing.assert_allclose(layer.backward(np.array([[1.0, 0.0]])), [[0.1875, -0.1875]])
+
+
+def test_softmax_with_loss_by_hand():
+    layer, x = SoftmaxWithLoss(), np.log(np.array([[1.0, 3.0], [1.0, 1.0]]))
+    for t in (np.array([0, 1]), np.array([[1, 0], [0, 1]]), [0, 1], np.array([[0], [1]])):
+        assert layer.forward(x, t) == pytest.approx((np.log(4) + np.log(2)) / 2)
+        np.testing.assert_allclose(layer.backward(), [[-0.375, 0.375], [0.25, -0.25]])
+        np.testing.assert_allclose(layer.backward(2), [[-0.75, 0.75], [0.5, -0.5]])
+
+
+def test_softmax_with_loss_of_scores_too_large_for_exp():
+    layer = SoftmaxWithLoss()
+    assert layer.forward(np.array([[1e5, 0.0]]), np.array([1])) == 1e5
+    np.testing.assert_array_equal(layer.backward(), [[1, -1]])
+
+
+def test_softmax_with_loss_of_a_single_class():
+    layer = SoftmaxWithLoss()
+    assert layer.forward(np.ones((3, 1)), np.zeros((3, 1), int)) == 0
+    np.testing.assert_array_equal(layer.backward(), np.zeros((3, 1)))
+
+
+def test_softmax_with_loss_refuses_what_does_not_fit():
+    layer = SoftmaxWithLoss()
+    with pytest.raises(ValueError, match=r"scores \(2, 3\).*got \(3,\)"):
+        layer.forward(np.ones((2, 3)), np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"scores \(2, 3, 4\)"):
+        layer.forward(np.ones((2, 3, 4)), np.array([0, 1]))
+    for bad in (-1, 3):
+        with pytest.raises(ValueError, match=f"target id {bad} .* 3 classes"):
+            layer.forward(np.ones((2, 3)), np.array([0, bad]))
+
+
+def test_sigmoid_with_loss_by_hand():
+    layer, x = SigmoidWithLoss(), np.array([np.log(3), np.log(3)])
+    assert layer.forward(x, np.array([1, 0])) == pytest.approx((np.log(4 / 3) + np.log(4)) / 2)
+    np.testing.assert_allclose(layer.backward(), [-0.125, 0.375])
+    np.testing.assert_allclose(layer.backward(4), [-0.5, 1.5])
+    assert layer.forward(x.reshape(2, 1), [1, 0]) == pytest.approx((np.log(4 / 3) + np.log(4)) / 2)
+
+
+def test_sigmoid_with_loss_of_scores_too_large_for_exp():
+    layer = SigmoidWithLoss()
+    assert layer.forward(np.array([1e5, -1e5]), np.array([0, 0])) == 5e4
+    np.testing.assert_array_equal(layer.backward(), [0.5, 0])
+
+
+@pytest.mark.parametrize("layer_class", [Dropout, TimeDropout])
+def test_dropout_drops_a_share_and_keeps_the_mean(layer_class):
+    layer = layer_class(0.25, rng=4)
+    y = layer.forward(np.ones((100, 10, 20)))
+    assert set(np.unique(y)) == {0, 1 / 0.75}
+    assert np.mean(y == 0) == pytest.approx(0.25, abs=0.01)
+    np.testing.assert_array_equal(layer.backward(np.full(y.shape, 3.0)), 3 * y)
+    assert len({row.tobytes() for row in y[:, 0]}) == 100  # no two rows alike
+
+
+@pytest.mark.parametrize("layer_class", [Dropout, TimeDropout])
+def test_dropout_off_passes_everything_through(layer_class):
+    x = np.arange(6.0).reshape(1, 2, 3)
+    off, none = layer_class(0.5), layer_class(0)
+    off.train_flg = False
+    for layer in (off, none):
+        np.testing.assert_array_equal(layer.forward(x), x)
+        np.testing.assert_array_equal(layer.backward(2 * x), 2 * x)
+
+
+def test_dropout_switched_off_after_training_forgets_what_it_dropped():
+    layer, x = Dropout(0.9, rng=0), np.ones((5, 5))
+    layer.forward(x)
+    layer.train_flg = False
+    np.testing.assert_array_equal(layer.forward(x), x)
+    np.testing.assert_array_equal(layer.backward(x), x)
+
+
+def test_dropout_draws_from_where_it_is_told_to():
+    x = np.ones((4, 5))
+    np.testing.assert_array_equal(Dropout(rng=7).forward(x), Dropout(rng=np.random.default_rng(7)).forward(x))
+    np.random.seed(3)
+    first = Dropout().forward(x)
+    np.random.seed(3)
+    np.testing.assert_array_equal(Dropout().forward(x), first)
+    assert 0 < (Dropout(rng=1).forward(np.ones(1000)) == 0).mean() < 1  # the default share: one half
+    assert Dropout().dropout_ratio == 0.5
+    layer = Dropout(rng=2)
+    assert (layer.forward(x) != layer.forward(x)).any()  # new at every call
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1, 1.5])
+def test_dropout_refuses_ratios_that_are_none(ratio):
+    with pytest.raises(ValueError, match=rf"\[0, 1\), got {ratio}"):
+        Dropout(ratio)
+
+
+def test_embedding_picks_rows_and_adds_up_what_comes_back():
+    layer = Embedding(np.arange(8.0).reshape(4, 2))
+    np.testing.assert_array_equal(layer.forward(np.array([[3, 1], [3, 3]])), [[[6, 7], [2, 3]], [[6, 7], [6, 7]]])
+    assert layer.backward(np.array([[[1.0, 2.0], [10.0, 20.0]], [[3.0, 4.0], [5.0, 6.0]]])) is None
+    np.testing.assert_array_equal(layer.grads[0], [[0, 0], [10, 20], [0, 0], [9, 12]])
+
+
+def test_embedding_of_nothing():
+    layer = Embedding(np.ones((4, 2)))
+    assert layer.forward(np.zeros((0, 3), int)).shape == (0, 3, 2)
+    layer.grads[0][...] = 5
+    layer.backward(np.zeros((0, 3, 2)))
+    np.testing.assert_array_equal(layer.grads[0], np.zeros((4, 2)))
+
+
+def test_embedding_remembers_the_ids_and_not_the_array():
+    layer, ids = Embedding(np.ones((4, 1))), np.array([2, 2])
+    layer.forward(ids)
+    ids[...] = 0
+    layer.backward(np.ones((2, 1)))
+    np.testing.assert_array_equal(layer.grads[0][:, 0], [0, 0, 2, 0])
+
+
+def test_embedding_refuses_ids_that_are_none():
+    layer = Embedding(np.ones((4, 2)))
+    for bad in (-1, 4, 99):
+        with pytest.raises(IndexError, match=f"Embedding: id {bad} is outside the vocabulary of 4"):
+            layer.forward(np.array([[0, 3], [bad, 1]]))
+    for bad in (np.array([1.0]), np.array([True])):
+        with pytest.raises(TypeError, match=f"integer ids, got an array of {bad.dtype}"):
+            layer.forward(bad)
+
+
+def test_embedding_takes_small_and_unsigned_integers():
+    layer = Embedding(np.arange(4.0)[:, None])
+    for dtype in (np.uint8, np.int8, np.int32):
+        np.testing.assert_array_equal(layer.forward(np.array([3, 0], dtype))[:, 0], [3, 0])
+        layer.backward(np.ones((2, 1)))
+        np.testing.assert_array_equal(layer.grads[0][:, 0], [1, 0, 0, 1])

@@ -1,0 +1,444 @@
+"""Layers over time: equal to loops of single steps, state, extremes, errors, and what readers' scripts read."""
+
+import numpy as np
+import pytest
+
+from common import layers, time_layers
+from common.time_layers import (
+    GRU,
+    LSTM,
+    RNN,
+    TimeAffine,
+    TimeBiLSTM,
+    TimeEmbedding,
+    TimeGRU,
+    TimeLSTM,
+    TimeRNN,
+    TimeSoftmaxWithLoss,
+    Workspace,
+)
+
+KINDS = {
+    "RNN": (RNN, TimeRNN, 1, 1),
+    "LSTM": (LSTM, TimeLSTM, 4, 1),
+    "GRU": (GRU, TimeGRU, 3, 1),
+    "GRU, two biases": (GRU, TimeGRU, 3, 2),
+}
+SIZES = [(3, 5, 4, 6), (1, 4, 3, 2), (3, 1, 2, 4), (2, 5, 1, 3), (2, 3, 3, 1), (1, 1, 1, 1)]
+
+
+def make_params(kind, D, H, dtype=np.float64):
+    rng = np.random.default_rng(1)
+    _, _, gates, biases = KINDS[kind]
+    shapes = [(D, gates * H), (H, gates * H)] + [(gates * H,)] * biases
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def make_layer(kind, D, H, stateful=False, dtype=np.float64):
+    Wx, Wh, b, *bh = make_params(kind, D, H, dtype)
+    return KINDS[kind][1](Wx, Wh, b, stateful, **({"bh": bh[0]} if bh else {}))
+
+
+def loop(kind, params, xs, dhs, h, c):
+    """The plain way: one cell per step, gradients added up. Return hs, dxs, grads, (h, dh), (c, dc)."""
+    cell_class = KINDS[kind][0]
+    N, T, D = xs.shape
+    cells, hs, dxs = [], [], np.zeros_like(xs)
+    for t in range(T):
+        cells.append(cell_class(*params))
+        if kind == "LSTM":
+            h, c = cells[-1].forward(xs[:, t], h, c)
+        else:
+            h = cells[-1].forward(xs[:, t], h)
+        hs.append(h)
+    dh, dc = np.zeros_like(h), np.zeros_like(h)
+    grads = [np.zeros_like(p) for p in params]
+    for t in reversed(range(T)):
+        if kind == "LSTM":
+            dxs[:, t], dh, dc = cells[t].backward(dhs[:, t] + dh, dc)
+        else:
+            dxs[:, t], dh = cells[t].backward(dhs[:, t] + dh)
+        for total, g in zip(grads, cells[t].grads, strict=True):
+            total += g
+    return np.stack(hs, axis=1), dxs, grads, (h, dh), (c, dc)
+
+
+def close(got, expected):
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize(("N", "T", "D", "H"), SIZES)
+def test_a_time_layer_equals_a_loop_of_cells(rng, kind, stateful, N, T, D, H):
+    layer = make_layer(kind, D, H, stateful)
+    xs, dhs = rng.standard_normal((N, T, D)), rng.standard_normal((N, T, H))
+    h0, c0 = rng.standard_normal((2, N, H))
+    layer.set_state(*((h0, c0) if kind == "LSTM" else (h0,)))
+    start = (h0, c0) if stateful else (np.zeros((N, H)), np.zeros((N, H)))
+    hs, dxs, grads, (h, dh), (c, dc) = loop(kind, layer.params, xs, dhs, *start)
+    close(layer.forward(xs), hs)
+    close(layer.backward(dhs), dxs)
+    for got, expected in zip(layer.grads, grads, strict=True):
+        close(got, expected)
+    close(layer.h, h)
+    close(layer.dh, dh)
+    if kind == "LSTM":
+        close(layer.c, c)
+        close(layer.dc, dc)
+
+
+# --- cells by hand -----------------------------------------------------------------------------------------
+
+
+def test_rnn_by_hand():
+    cell = RNN(np.array([[1.0]]), np.array([[2.0]]), np.array([0.5]))
+    np.testing.assert_allclose(cell.forward(np.array([[0.3]]), np.array([[-0.2]])), np.tanh([[0.4]]))
+
+
+def test_lstm_gates_stand_in_the_order_f_g_i_o():
+    b = np.array([0.1, 0.2, 0.3, 0.4])
+    cell = LSTM(np.zeros((1, 4)), np.zeros((1, 4)), b)
+    h, c = cell.forward(np.ones((1, 1)), np.ones((1, 1)), np.full((1, 1), 2.0))
+    f, i, o = 1 / (1 + np.exp(-b[[0, 2, 3]]))
+    expected = f * 2 + np.tanh(0.2) * i
+    np.testing.assert_allclose(c, [[expected]])
+    np.testing.assert_allclose(h, [[o * np.tanh(expected)]])
+
+
+def test_gru_gates_stand_in_the_order_z_r_h():
+    b, x, h_prev = np.array([0.1, 0.2, 0.3]), np.ones((1, 1)), np.full((1, 1), 2.0)
+    Wh = np.array([[0.0, 0.0, 0.7]])
+    z, r = 1 / (1 + np.exp(-b[:2]))
+    paper = np.tanh(0.3 + r * 2 * 0.7)
+    np.testing.assert_allclose(GRU(np.zeros((1, 3)), Wh, b).forward(x, h_prev), [[(1 - z) * 2 + z * paper]])
+    bh = np.array([0.0, 0.0, 0.25])
+    torch = np.tanh(0.3 + r * (2 * 0.7 + 0.25))
+    np.testing.assert_allclose(GRU(np.zeros((1, 3)), Wh, b, bh).forward(x, h_prev), [[(1 - z) * 2 + z * torch]])
+
+
+# --- state -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stateful_layer_goes_on_where_it_stopped(rng, kind):
+    xs = rng.standard_normal((2, 7, 3))
+    whole = make_layer(kind, 3, 4).forward(xs)
+    layer = make_layer(kind, 3, 4, stateful=True)
+    pieces = [layer.forward(xs[:, a:b]) for a, b in ((0, 3), (3, 4), (4, 7))]
+    close(np.concatenate(pieces, axis=1), whole)
+    close(layer.h, whole[:, -1])
+    layer.reset_state()
+    assert layer.h is None
+    close(layer.forward(xs), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_without_state_starts_from_zeros(rng, kind):
+    xs, layer = rng.standard_normal((2, 4, 3)), make_layer(kind, 3, 4)
+    assert layer.stateful is False
+    first = layer.forward(xs)
+    close(layer.forward(xs), first)
+    layer.set_state(np.ones((2, 4)))
+    close(layer.forward(xs), first)
+    close(layer.h, first[:, -1])
+
+
+def test_time_lstm_state_of_h_alone_starts_with_c_at_zero(rng):
+    layer, xs, h = make_layer("LSTM", 3, 4, stateful=True), rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 4))
+    layer.forward(xs)
+    layer.set_state(h)
+    assert layer.h is h
+    assert layer.c is None
+    hs = layer.forward(xs)
+    layer.set_state(h, np.zeros((2, 4)))
+    close(layer.forward(xs), hs)
+    layer.reset_state()
+    assert layer.h is None
+    assert layer.c is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_state_belongs_to_the_caller(rng, kind):
+    layer, xs, h = make_layer(kind, 3, 4, stateful=True), rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 4))
+    h.flags.writeable = False
+    layer.set_state(h)
+    layer.forward(xs)
+    last = layer.h
+    kept = last.copy()
+    layer.forward(xs)
+    np.testing.assert_array_equal(last, kept)
+    layer.backward(rng.standard_normal((2, 5, 4)))
+    dh = layer.dh
+    kept = dh.copy()
+    layer.backward(rng.standard_normal((2, 5, 4)))
+    np.testing.assert_array_equal(dh, kept)
+    assert layer.dh is not dh
+
+
+def test_before_the_first_call_there_is_no_state():
+    for kind in KINDS:
+        layer = make_layer(kind, 2, 3)
+        assert layer.h is None
+        assert layer.dh is None
+    assert make_layer("LSTM", 2, 3).c is None
+    assert make_layer("LSTM", 2, 3).dc is None
+
+
+def test_time_bilstm_is_two_lstms(rng):
+    one, two = make_params("LSTM", 3, 4), [p + 0.1 for p in make_params("LSTM", 3, 4)]
+    layer, there, back = TimeBiLSTM(*one, *two), TimeLSTM(*one), TimeLSTM(*two)
+    xs, dhs = rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 5, 8))
+    hs = layer.forward(xs)
+    assert hs.shape == (2, 5, 8)
+    close(hs[:, :, :4], there.forward(xs))
+    close(hs[:, :, 4:], back.forward(xs[:, ::-1])[:, ::-1])
+    dxs = there.backward(dhs[:, :, :4]) + back.backward(dhs[:, ::-1, 4:])[:, ::-1]
+    close(layer.backward(dhs), dxs)
+    for got, expected in zip(layer.grads, there.grads + back.grads, strict=True):
+        close(got, expected)
+    assert layer.cache == (layer.forward_lstm.cache, layer.backward_lstm.cache)
+
+
+def test_time_bilstm_stateful_and_reset(rng):
+    params, xs = make_params("LSTM", 3, 4), rng.standard_normal((2, 5, 3))
+    plain, layer = TimeBiLSTM(*params, *params), TimeBiLSTM(*params, *params, stateful=True)
+    assert not plain.forward_lstm.stateful
+    assert not plain.backward_lstm.stateful
+    first = layer.forward(xs)
+    close(plain.forward(xs), first)
+    close(plain.forward(xs), first)
+    second = layer.forward(xs)
+    assert np.abs(second - first)[:, :, :4].max() > 1e-3
+    assert np.abs(second - first)[:, :, 4:].max() > 1e-3
+    layer.reset_state()
+    close(layer.forward(xs), first)
+
+
+# --- extremes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [30.0, 1e3, 1e6])
+def test_huge_inputs_saturate_the_gates_and_nothing_more(rng, kind, dtype, size):
+    layer = make_layer(kind, 3, 4, dtype=dtype)
+    xs = (size * rng.standard_normal((2, 5, 3))).astype(dtype)
+    dhs = rng.standard_normal((2, 5, 4)).astype(dtype)
+    expected, _, grads, *_ = loop(
+        kind, [p.astype(np.float64) for p in layer.params], xs * 1.0, dhs, *np.zeros((2, 2, 4))
+    )
+    np.testing.assert_allclose(layer.forward(xs), expected, rtol=1e-3, atol=1e-4)
+    assert np.isfinite(layer.backward(dhs)).all()
+    for got, grad in zip(layer.grads, grads, strict=True):
+        np.testing.assert_allclose(got, grad, rtol=2e-3, atol=2e-3 * max(1, np.abs(grad).max()))
+
+
+def test_long_sequences_stay_exact_in_float32(rng):
+    xs = rng.standard_normal((2, 300, 3))
+    for kind in KINDS:
+        precise = make_layer(kind, 3, 4)
+        single = make_layer(kind, 3, 4, dtype=np.float32)
+        if kind == "RNN":  # at its weights a chaotic system: halve them
+            for p, s in zip(precise.params, single.params, strict=True):
+                p *= 0.4
+                s *= np.float32(0.4)
+        got = single.forward(xs.astype(np.float32))
+        np.testing.assert_allclose(got, precise.forward(xs), atol=2e-4)
+
+
+# --- embedding, affine, loss -------------------------------------------------------------------------------
+
+
+def test_time_embedding_and_time_affine_equal_a_loop(rng):
+    W, A, b = rng.standard_normal((6, 3)), rng.standard_normal((3, 4)), rng.standard_normal(4)
+    ids, dout = rng.integers(0, 6, (2, 5)), rng.standard_normal((2, 5, 4))
+    embed, affine = TimeEmbedding(W), TimeAffine(A, b)
+    out = affine.forward(embed.forward(ids))
+    dx = affine.backward(dout)
+    embed.backward(dx)
+    dW, dA, db = np.zeros_like(W), np.zeros_like(A), np.zeros_like(b)
+    for t in range(5):
+        one, two = layers.Embedding(W), layers.Affine(A, b)
+        close(out[:, t], two.forward(one.forward(ids[:, t])))
+        one.backward(two.backward(dout[:, t]))
+        dW += one.grads[0]
+        dA += two.grads[0]
+        db += two.grads[1]
+    close(embed.grads[0], dW)
+    close(affine.grads[0], dA)
+    close(affine.grads[1], db)
+
+
+def test_time_softmax_with_loss_equals_the_loss_of_all_steps_as_one_batch(rng):
+    xs, ts = rng.standard_normal((2, 3, 5)), rng.integers(0, 5, (2, 3))
+    layer, flat = TimeSoftmaxWithLoss(), layers.SoftmaxWithLoss()
+    assert layer.forward(xs, ts) == pytest.approx(flat.forward(xs.reshape(6, 5), ts.reshape(6)), rel=1e-12)
+    close(layer.backward(3), flat.backward(3).reshape(2, 3, 5))
+    close(layer.backward(), flat.backward().reshape(2, 3, 5))
+    assert layer.forward(xs, np.eye(5)[ts]) == pytest.approx(layer.forward(xs, ts), rel=1e-12)
+
+
+@pytest.mark.parametrize("ignore_label", [-1, 0, 4, -100])
+def test_ignored_steps_count_for_nothing(rng, ignore_label):
+    xs, ts = rng.standard_normal((2, 3, 5)), np.array([[1, 2, 3], [3, 1, 2]])
+    layer, flat = TimeSoftmaxWithLoss(), layers.SoftmaxWithLoss()
+    assert layer.ignore_label == -1
+    layer.ignore_label = ignore_label
+    left_out = np.array([[False, True, False], [True, True, False]])
+    expected = flat.forward(xs[~left_out], ts[~left_out])
+    dxs = np.zeros_like(xs)
+    dxs[~left_out] = flat.backward(2)
+    ts[left_out] = ignore_label
+    assert layer.forward(xs, ts) == pytest.approx(expected, rel=1e-12)
+    close(layer.backward(2), dxs)
+
+
+def test_ignoring_everything_gives_zero():
+    layer = TimeSoftmaxWithLoss()
+    assert layer.forward(np.ones((2, 3, 4)), np.full((2, 3), -1)) == 0
+    np.testing.assert_array_equal(layer.backward(), np.zeros((2, 3, 4)))
+
+
+def test_time_softmax_with_loss_of_scores_too_large_for_exp():
+    layer, xs = TimeSoftmaxWithLoss(), np.array([[[1e5, 0.0], [0.0, 1e5]]])
+    assert layer.forward(xs, np.array([[1, 1]])) == 5e4
+    np.testing.assert_array_equal(layer.backward(), [[[0.5, -0.5], [0, 0]]])
+
+
+def test_square_targets_are_ids_and_not_one_hot(rng):
+    """(N, T) targets whose shape looks like something else: N = T = V."""
+    xs, ts = rng.standard_normal((3, 3, 3)), np.array([[0, 1, 2], [2, 2, 2], [1, 0, 1]])
+    layer = TimeSoftmaxWithLoss()
+    assert layer.forward(xs, ts) == pytest.approx(layer.forward(xs, np.eye(3)[ts]), rel=1e-12)
+
+
+# --- errors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(2, 3), (2, 5, 4), (0, 5, 3), (2, 0, 3), (2, 5, 3, 1)])
+def test_inputs_of_the_wrong_shape(kind, shape):
+    name = KINDS[kind][1].__name__
+    with pytest.raises(ValueError, match=rf"{name}: xs is \({str(shape)[1:-1]}\), but it must be \(N, T, 3\)"):
+        make_layer(kind, 3, 4).forward(np.ones(shape))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 1, 4), (1, 5, 4), (5, 2, 4)])
+def test_gradients_of_the_wrong_shape(kind, shape):
+    layer = make_layer(kind, 3, 4)
+    layer.forward(np.ones((2, 5, 3)))
+    name = KINDS[kind][1].__name__
+    message = rf"{name}: dhs is \({str(shape)[1:-1]}\), but forward returned \(2, 5, 4\)"
+    with pytest.raises(ValueError, match=message):
+        layer.backward(np.ones(shape))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_another_batch_size(kind):
+    layer = make_layer(kind, 3, 4, stateful=True)
+    layer.forward(np.ones((2, 5, 3)))
+    message = r"the state h is \(2, 4\), but this batch needs \(3, 4\); call reset_state\(\)"
+    with pytest.raises(ValueError, match=message):
+        layer.forward(np.ones((3, 5, 3)))
+    layer.reset_state()
+    assert layer.forward(np.ones((3, 5, 3))).shape == (3, 5, 4)
+
+
+def test_a_c_of_another_size():
+    layer = make_layer("LSTM", 3, 4, stateful=True)
+    layer.set_state(np.ones((2, 4)), np.ones((2, 1)))
+    with pytest.raises(ValueError, match=r"TimeLSTM: the state c is \(2, 1\), but this batch needs \(2, 4\)"):
+        layer.forward(np.ones((2, 5, 3)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_do_not_fit_together(kind):
+    _, layer_class, gates, _ = KINDS[kind]
+    Wx, Wh, b, *bh = make_params(kind, 3, 4)
+    name, columns = layer_class.__name__, gates * 4
+    with pytest.raises(ValueError, match=rf"{name}: Wx is \(3, {columns - 1}\), but with H = 4 .* \(3, {columns}\)"):
+        layer_class(Wx[:, 1:], Wh, b)
+    with pytest.raises(ValueError, match=rf"{name}: Wh is \(4, {columns + 1}\), but with H = 4 .* \(4, {columns}\)"):
+        layer_class(Wx, np.ones((4, columns + 1)), b)
+    with pytest.raises(ValueError, match=rf"{name}: b is \(1,\), but with H = 4 .* \({columns},\)"):
+        layer_class(Wx, Wh, b[:1])
+    if bh:
+        with pytest.raises(ValueError, match=rf"{name}: bh is \(1,\)"):
+            layer_class(Wx, Wh, b, bh=bh[0][:1])
+
+
+def test_targets_that_do_not_fit():
+    layer, xs = TimeSoftmaxWithLoss(), np.ones((2, 3, 4))
+    with pytest.raises(ValueError, match=r"xs must be \(N, T, V\), got \(2, 4\)"):
+        layer.forward(np.ones((2, 4)), np.zeros(2, int))
+    for shape in ((3, 2), (2, 4), (6,), (2, 3, 3)):
+        with pytest.raises(ValueError, match=rf"ts must be \(2, 3\) or one-hot, got \({str(shape)[1:-1]}\)"):
+            layer.forward(xs, np.zeros(shape, int))
+    for bad in (-2, 4):
+        with pytest.raises(ValueError, match=f"target id {bad} is outside the vocabulary of 4"):
+            layer.forward(xs, np.array([[0, 1, 3], [3, bad, 0]]))
+
+
+# --- what readers rely on ----------------------------------------------------------------------------------
+
+
+def test_star_import_brings_what_the_book_brings():
+    names = {}
+    exec("from common.time_layers import *", names)
+    for name in (
+        "np GPU sigmoid softmax RNN TimeRNN LSTM TimeLSTM GRU TimeGRU TimeEmbedding TimeAffine TimeSoftmaxWithLoss "
+        "TimeDropout TimeBiLSTM Affine Embedding MatMul Dropout SoftmaxWithLoss"
+    ).split():
+        assert name in names
+    assert "Workspace" not in names
+    assert all(hasattr(time_layers, name) for name in time_layers.__all__)
+
+
+def test_all_recurrent_layers_keep_what_backward_needs_in_cache():
+    for kind in KINDS:
+        layer = make_layer(kind, 3, 4)
+        assert layer.cache is None
+        layer.forward(np.ones((2, 5, 3)))
+        assert layer.cache is not None
+
+
+# --- workspace ---------------------------------------------------------------------------------------------
+
+
+def test_workspace_hands_out_the_same_memory_again():
+    space = Workspace()
+    a = space.array("a", (4, 5), np.float64)
+    assert a.shape == (4, 5)
+    assert a.flags.c_contiguous
+    smaller = space.array("a", (2, 3), np.float64)
+    assert smaller.shape == (2, 3)
+    assert smaller.flags.c_contiguous
+    assert np.shares_memory(a, smaller)
+    assert np.shares_memory(a, space.array("a", (5, 4), np.float64))
+
+
+def test_workspace_grows_and_keeps_names_and_dtypes_apart():
+    space = Workspace()
+    a = space.array("a", (4, 5), np.float64)
+    assert not np.shares_memory(a, space.array("b", (4, 5), np.float64))
+    larger = space.array("a", (7, 7), np.float64)
+    assert larger.shape == (7, 7)
+    assert not np.shares_memory(a, larger)
+    assert space.array("a", (2,), np.float32).dtype == np.float32
+    assert not np.shares_memory(Workspace().array("a", (2,), np.float64), space.array("a", (2,), np.float64))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_time_layer_maps_no_new_memory_for_its_buffers_after_the_first_call(kind):
+    layer, xs, dhs = make_layer(kind, 3, 4), np.ones((2, 5, 3)), np.ones((2, 5, 4))
+    layer.forward(xs)
+    layer.backward(dhs)
+    blocks = {name: id(block) for name, block in layer._workspace._blocks.items()}
+    assert len(blocks) > 4
+    layer.forward(xs)
+    layer.backward(dhs)
+    layer.forward(xs[:1, :2])
+    layer.backward(dhs[:1, :2])
+    assert {name: id(block) for name, block in layer._workspace._blocks.items()} == blocks
