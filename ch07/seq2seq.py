@@ -152,9 +152,13 @@ class Seq2seq(BaseModel):
 
     @property
     def param_names(self):
-        """Names such as ``encoder.lstm.Wx``, one for every array in ``params``."""
+        """Names such as ``encoder.lstm.Wx``, one for every array in ``params``.
+
+        An encoder or decoder of your own needs no names; the arrays are then numbered.
+        """
         parts = ("encoder", self.encoder), ("decoder", self.decoder)
-        return [f"{part}.{name}" for part, layer in parts for name in layer.param_names]
+        names = [f"{part}.{name}" for part, layer in parts for name in getattr(layer, "param_names", ())]
+        return names if len(names) == len(self.params) else super().param_names
 
     def forward(self, xs, ts):
         """Return the mean loss per character.

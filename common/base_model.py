@@ -21,6 +21,10 @@ class BaseModel:
         names = getattr(self, "_param_names", None)
         return list(names) if names else [f"param_{i}" for i in range(len(self.params))]
 
+    @param_names.setter
+    def param_names(self, names):
+        self._param_names = list(names)
+
     def forward(self, *args):
         """Return the loss."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -41,7 +45,10 @@ class BaseModel:
         save leaves an older file as it was.
         """
         path = Path(file_name or f"{type(self).__name__}.npz")
-        arrays = {n: to_cpu(p) for n, p in zip(self.param_names, self.params, strict=True)}
+        names = self.param_names
+        if len(set(names)) != len(self.params) or len(names) != len(self.params):
+            raise ValueError(f"{type(self).__name__}: {len(self.params)} params need as many different names: {names}")
+        arrays = {n: to_cpu(p) for n, p in zip(names, self.params, strict=True)}
         if dtype is not None:
             arrays = {n: narrow(n, a, dtype) for n, a in arrays.items()}
         save_arrays(path, arrays)

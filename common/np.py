@@ -21,13 +21,13 @@ def _load_cupy():
         raise RuntimeError(
             f"The GPU was asked for (common.config.GPU is True), but CuPy cannot be imported: {error}. "
             f"Install the CuPy build for your CUDA version. {back}"
-        ) from error
+        ) from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy raises its own classes here, which exist only where CuPy does
         raise RuntimeError(
             f"The GPU was asked for (common.config.GPU is True), but CUDA does not answer: {error}. {back}"
-        ) from error
+        ) from None
     if count == 0:
         raise RuntimeError(f"The GPU was asked for (common.config.GPU is True), but none was found. {back}")
     return cupy

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from common.np import host
@@ -66,6 +67,10 @@ def load_arrays(path):
         raise ValueError(f"{path} is {kind}; only .npz files of save_params() are loaded, never pickles")
     try:
         with host.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+            arrays = {name: file[name] for name in file.files}
+            strange = [name for name, array in arrays.items() if not isinstance(array, host.ndarray)]
+            if strange:
+                raise ValueError(f"{strange[0]!r} is no array")
+            return arrays
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, NotImplementedError) as error:
         raise ValueError(f"{path} cannot be read as an .npz file of numbers: {error}") from error
