@@ -107,9 +107,7 @@ def test_attention_equals_the_library_forward_and_backward(size):
     assert_close(layer.forward(hs_enc, hs_dec), reference.forward(hs_enc, hs_dec), "out", rtol=1e-12)
     for got, expected in zip(layer.attention_weights, reference.attention_weights, strict=True):
         assert_close(got, expected, "attention weights", rtol=1e-12)
-    for name, got, expected in zip(
-        ("dhs_enc", "dhs_dec"), layer.backward(dout), reference.backward(dout), strict=True
-    ):
+    for name, got, expected in zip(("dhs_enc", "dhs_dec"), layer.backward(dout), reference.backward(dout), strict=True):
         assert_close(got, expected, f"{size} {name}", rtol=1e-11)
 
 
