@@ -15,22 +15,17 @@ import sys
 import time
 from statistics import median
 
+from tests.bench.contenders import JOBS, SCALE
 from tests.bench.memory import attention_growth, training_peak_mb
 
 THREADS = 2
 PAUSE = 0.05  # seconds, until the thread pool of the contender before has gone to sleep
-JOBS = {
+TITLES = {
     "step": "Training step, N=128 T_enc=29 T_dec=10 D=16 H=256 V=59: forward, backward, clip, Adam",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
 }
-CONTENDERS = {
-    "step": ["library", "plain", "torch", "floor"],
-    "attention": ["library", "plain", "torch", "floor"],
-    "decode": ["batched", "one by one"],
-}
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
-SCALED = {"one by one": 25}  # 200 of the 5,000 dates are timed
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
@@ -53,6 +48,7 @@ class Contender:
 
     def __init__(self, job, name):
         self.name = name
+        self.scale = SCALE.get((job, name), 1)
         self.rounds = []
         command = [sys.executable, "-m", "tests.bench.worker", job, name]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -69,7 +65,7 @@ class Contender:
         time.sleep(PAUSE)
         self.process.stdin.write(f"{calls}\n")
         self.process.stdin.flush()
-        self.rounds.append(median(self.read()) * 1000 * SCALED.get(self.name, 1))
+        self.rounds.append(median(self.read()) * 1000 * self.scale)
 
     def close(self):
         self.process.stdin.close()
@@ -79,9 +75,9 @@ class Contender:
 
 def race(job, rounds, quick):
     """All contenders of a job in turn -> {contender: milliseconds of every round}, versions."""
-    print(f"\n{JOBS[job]}")
+    print(f"\n{TITLES[job]}")
     contenders, versions = [], {}
-    for name in CONTENDERS[job]:
+    for name in JOBS[job]:
         contender = Contender(job, name)
         if "missing" in contender.hello:
             print(f"  {name:<11} SKIPPED: {contender.hello['missing']}")
@@ -91,7 +87,7 @@ def race(job, rounds, quick):
             contenders.append(contender)
     for number in range(rounds + 1):
         for contender in contenders:
-            slow = contender.name == "plain" and job == "attention"  # seconds a call
+            slow = contender.name == "plain" and job != "step"  # seconds a call
             contender.run(1 if quick or slow or number == 0 else CALLS[contender.name])
     for contender in contenders:
         contender.close()
@@ -131,10 +127,10 @@ def compare(job, times, goals):
             print(f"  {name}: not measured, PyTorch is not installed")
         else:
             goals.fail(name, goal, "a contender is missing")
-    for name in ("library", "torch"):
-        if name in times and "floor" in times:
-            ratio = median(a / b for a, b in zip(times[name], times["floor"], strict=True))
-            print(f"  {f'{job}: {name} / floor':<35}{ratio:>8.3g}")
+    for first, second in (("library", "floor"), ("torch", "floor"), ("batched", "plain")):
+        if first in times and second in times:
+            ratio = median(a / b for a, b in zip(times[first], times[second], strict=True))
+            print(f"  {f'{job}: {first} / {second}':<35}{ratio:>8.3g}")
 
 
 def measure_memory(goals):
@@ -186,7 +182,8 @@ def main(argv=None):
     print(f"{os.cpu_count()} cores, {THREADS} threads, {args.rounds} rounds and a warm-up", end="")
     print("" if load is None else f", load before the start {load:.2f}")
     if load is not None and load > 0.5:
-        print("Something else is running: expect wide brackets. Best on a quiet machine.")
+        print("Something else is running. OpenBLAS on all cores can become tens of times slower while another")
+        print("program holds one of them, so trust these figures only if the brackets are narrow.")
     goals, times, versions = Goals(), {}, {}
     for job in JOBS:
         if job in args.only:

@@ -103,21 +103,22 @@ def attention_floor():
     return make_attention(**ATTENTION), "matrix products only"
 
 
-def decode_model():
-    from ch08.attention_seq2seq import AttentionSeq2seq
-
+def decode_model(AttentionSeq2seq):
+    """An untrained model and random questions: decoding takes the same time whatever the characters are."""
     model = AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0))
     xs, _ = random_ids(**{**STEP, "N": DATES})
     return model, xs
 
 
 def decode_batched():
-    model, xs = decode_model()
+    from ch08.attention_seq2seq import AttentionSeq2seq
+
+    model, xs = decode_model(AttentionSeq2seq)
     return lambda: model.greedy_decode(xs, 0, STEP["T_dec"]), f"{DATES:,} dates"
 
 
-def decode_one_by_one():
-    model, xs = decode_model()
+def one_by_one(AttentionSeq2seq):
+    model, xs = decode_model(AttentionSeq2seq)
     rows = [xs[n : n + 1] for n in range(DATES_ONE_BY_ONE)]
 
     def run():
@@ -125,6 +126,18 @@ def decode_one_by_one():
             model.generate(row, 0, STEP["T_dec"])
 
     return run, f"{DATES_ONE_BY_ONE} dates timed, times {DATES // DATES_ONE_BY_ONE}"
+
+
+def decode_one_by_one():
+    from ch08.attention_seq2seq import AttentionSeq2seq
+
+    return one_by_one(AttentionSeq2seq)
+
+
+def decode_plain():
+    from tests.bench.plain import AttentionSeq2seq
+
+    return one_by_one(AttentionSeq2seq)
 
 
 # job -> contender -> builder. Their order is the order of the turns.
@@ -136,7 +149,7 @@ JOBS = {
         "torch": attention_torch,
         "floor": attention_floor,
     },
-    "decode": {"batched": decode_batched, "one by one": decode_one_by_one},
+    "decode": {"batched": decode_batched, "one by one": decode_one_by_one, "plain": decode_plain},
 }
-# The one-by-one decoder runs a part of the dates only.
-SCALE = {("decode", "one by one"): DATES / DATES_ONE_BY_ONE}
+# A contender that decodes one by one runs a part of the dates only.
+SCALE = {("decode", "one by one"): DATES / DATES_ONE_BY_ONE, ("decode", "plain"): DATES / DATES_ONE_BY_ONE}
