@@ -66,7 +66,7 @@ def load_arrays(path):
         kind = "a pickle" if start[:1] == b"\x80" else "no .npz file"
         raise ValueError(f"{path} is {kind}; only .npz files of save_params() are loaded, never pickles")
     try:
-        with host.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, host.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
             strange = [name for name, array in arrays.items() if not isinstance(array, host.ndarray)]
             if strange:
