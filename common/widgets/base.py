@@ -1,0 +1,69 @@
+"""What the widgets share: ipywidgets when it is needed, display in a notebook, and still pictures."""
+
+import base64
+
+from common.widgets.svg import INK, escape
+
+
+def controls():
+    """Return the module ipywidgets. Raises: ModuleNotFoundError that says how to get it."""
+    try:
+        import ipywidgets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "the live widgets need ipywidgets: python -m pip install ipywidgets, then restart the notebook's kernel"
+        ) from error
+    return ipywidgets
+
+
+class Picture:
+    """A still picture that a notebook shows and stores, on the screen of readers without a kernel as well.
+
+    It is shown as an HTML image with alternative text: JupyterLab displays that in a notebook that is not trusted yet,
+    where it hides a bare SVG. Attributes: ``svg``, the drawing; ``text``, what it shows, in words.
+    """
+
+    def __init__(self, svg, text):
+        self.svg, self.text = svg, text
+
+    def _repr_html_(self):
+        data = base64.b64encode(self.svg.encode()).decode()
+        return f'<img alt="{escape(self.text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}"/>'
+
+    def __repr__(self):
+        return self.text
+
+
+def say(text, kind="status"):
+    """Return a sentence as HTML, readable in light and dark themes, announced by screen readers.
+
+    kind: "status" for news, "alert" for something to mend; an alert is marked in words and by a thick left border.
+    """
+    border = "6px solid #D55E00" if kind == "alert" else "2px solid #0072B2"
+    word = "<b>Please check:</b> " if kind == "alert" else ""
+    style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;line-height:1.5;max-width:780px"
+    return f'<div role="{kind}" style="{style}">{word}{escape(text)}</div>'
+
+
+class Widget:
+    """A widget: ``box`` holds its controls and its ``picture``.
+
+    A notebook shows it as the last line of a cell, or by ``show()``. What is stored with the cell is the same at every
+    run, but for the widget's own number, which nbval does not compare.
+    """
+
+    box = None
+    about = "live widget"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
+
+    def __repr__(self):
+        return f"{type(self).__name__}: {self.about}. Run this cell to use it."
+
+    def show(self):
+        """Show the widget here."""
+        from IPython.display import display
+
+        display(self)
