@@ -118,7 +118,8 @@ def test_stateful_chunk_by_chunk(draw, kind):
     for T in (4, 1, 6):
         before = [leaf(s.detach().numpy()) for s in state]
         check_layer(layer, lambda xs, *ps, s=before: theirs(xs, *ps, *s)[0], (xs := draw(N, T, D)))
-        close("gradient of the first h", layer.dh, before[0].grad) if before else None
+        for name, s in zip("hc", before):
+            close(f"gradient of the first {name}", getattr(layer, f"d{name}"), s.grad)
         _, state = theirs(torch.tensor(xs), *leaves(layer.params), *before)
         state = [s[0] for s in (state if kind == "lstm" else (state,))]
         for name, got, expected in zip("hc", last_state(layer), state):
