@@ -96,7 +96,7 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
     return AttentionExplorer(
         models,
         reader(vocab, trim, reverse),
-        alphabet=vocab.char_to_id,
+        alphabet=vocab.char_to_id.keys() - {sequence.START},
         max_length=dates.QUESTION_WIDTH,
         gold_mask=dates.gold_mask,
         truth=dates.to_iso,

@@ -41,8 +41,8 @@ def say(text, kind="status"):
     """
     border = "6px solid #D55E00" if kind == "alert" else "2px solid #0072B2"
     word = "<b>Please check:</b> " if kind == "alert" else ""
-    style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;line-height:1.5;max-width:780px"
-    return f'<div role="{kind}" style="{style}">{word}{escape(text)}</div>'
+    style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
+    return f'<div role="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
 
 
 class Widget:

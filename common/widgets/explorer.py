@@ -37,11 +37,10 @@ def describe_attention(question, answer, confidence, weights, step, gold=None, n
         source = host.flatnonzero(gold[k])
         if len(source):
             text = "".join(question[i] for i in source)
-            words.append(
-                f"Gold alignment: it comes from “{text}”; {percent(row[source].sum())} of the weight lies there."
-            )
+            share = percent(row[source].sum())
+            words.append(f"Gold alignment: the right character comes from “{text}”; {share} of the weight lies there.")
         else:
-            words.append("Gold alignment: it comes from nowhere in the question; every answer has it here.")
+            words.append("Gold alignment: this place of the answer is always a hyphen, whatever the question.")
     return words
 
 
@@ -143,12 +142,15 @@ def _draw_answer(drawing, answer, confidence, step):
 
 def _draw_weights(drawing, question, answer, weights):
     top = TOP + HEAD
-    for k in range(len(answer)):
-        for i, w in enumerate(weights[k]):
-            title = None
-            if w >= 0.005:
-                title = f"step {k + 1} writes “{visible(answer[k])}”: weight {w:.3f} on “{visible(question[i])}”"
-            drawing.rect(LEFT + CELL * i, top + ROW * k, CELL, ROW, fill=shade(w), stroke="#e0e0e0", title=title)
+    for k, i in zip(*host.nonzero(weights >= 0.005), strict=True):  # the rest stays white
+        w = weights[k, i]
+        title = f"step {k + 1} writes “{visible(answer[k])}”: weight {w:.3f} on “{visible(question[i])}”"
+        drawing.rect(LEFT + CELL * i, top + ROW * k, CELL, ROW, fill=shade(w), title=title)
+    right, bottom = LEFT + CELL * len(question), top + ROW * len(answer)
+    for i in range(len(question) + 1):
+        drawing.line(LEFT + CELL * i, top, LEFT + CELL * i, bottom, "#dcdcdc")
+    for k in range(len(answer) + 1):
+        drawing.line(LEFT, top + ROW * k, right, top + ROW * k, "#dcdcdc")
 
 
 def _draw_gold(drawing, gold):
@@ -195,7 +197,7 @@ def complaint(text, alphabet, max_length):
             name = unicodedata.name(char, f"U+{ord(char):04X}").lower()
             shown = f"“{char}” ({name})" if char.isprintable() else f"A control character ({name})"
             known = "".join(sorted(set(alphabet) - {" "}))
-            return f"{shown}, character {position}, is unknown to the model. It knows the space and {known}"
+            return f"{shown}, character {position}, is unknown to the model. Known are the space and “{known}”."
     if len(text) > max_length:
         return f"This is too long: {len(text)} characters. The model reads at most {max_length}."
     return None
@@ -298,25 +300,27 @@ class AttentionExplorer(Widget):
             self._answers[key] = question, answer, to_cpu(confidence), weights
         return self._answers[key]
 
-    def _gold(self, question, answer):
-        """Return (mask or None, a sentence on why there is none or '')."""
+    def _gold(self, question, answer, weights):
+        """Return (mask or None, why there is none or '')."""
+        if weights is None:
+            return None, "without attention there is nothing to lay the gold alignment over"
         try:
             mask = to_cpu(self.gold_mask(question, len(question)))
         except ValueError:
-            return None, "There is no gold alignment to lay over: this is no date in a form that the data know."
+            return None, "there is no gold alignment to lay over"
         if mask.shape != (len(answer), len(question)):
-            return None, "There is no gold alignment to lay over: the answer has not the length of a date."
+            return None, f"the gold alignment is {mask.shape}, which fits no answer of {len(answer)} characters"
         return mask, ""
 
     def _verdict(self, question, answer):
         """Return a sentence on whether the answer is right."""
         if self.truth is None:
-            return ""
+            return f"The answer is {answer}"
         try:
             right = self.truth(question)
         except ValueError:
-            return "This is no date in a form that the data know, so nobody can say whether the answer is right."
-        return "The answer is right." if answer.rstrip() == right else f"The answer is wrong: right is {right}."
+            return f"“{question}” is no date in a form that the data know, so {answer} is neither right nor wrong"
+        return f"{answer} is right" if answer.rstrip() == right else f"{answer} is wrong: it should be {right}"
 
     def _draw(self, change=None):
         text, model = self.text.value, self.model.value
@@ -339,15 +343,13 @@ class AttentionExplorer(Widget):
         """Return (SVG, the same in words, news for the message line)."""
         question, answer, confidence, weights = self._read(model, text)
         mask, why_not = None, ""
-        if gold and self.gold_mask is not None and weights is not None:
-            mask, why_not = self._gold(question, answer)
-        elif gold and weights is None:
-            why_not = "Without attention there is nothing to lay the gold alignment over."
+        if gold and self.gold_mask is not None:
+            mask, why_not = self._gold(question, answer, weights)
         name = f"Model “{model}”"
         svg = render_attention(question, answer, confidence, weights, step, mask, name, self.max_length)
         words = " ".join(describe_attention(question, answer, confidence, weights, step, mask, name))
-        news = f"{name} writes {answer}. {self._verdict(question, answer)} {why_not}".strip()
-        return svg, words, " ".join(news.split())
+        news = self._verdict(question, answer) + (f"; {why_not}." if why_not else ".")
+        return svg, words, news
 
     def static(self, text=None, model=None, step=None, gold=None):
         """Return the Picture of the first state, or of another text, model, step or gold.

@@ -66,7 +66,7 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
     words = describe_graph(hs, h, y, focus)
     T = len(g["hs"])
     tall = 24 + 17 * T  # a table with T rows
-    mid = 60 + 2 * tall + 112  # the height of the main row of operations
+    mid = 60 + 2 * tall + 140  # the height of the main row of operations
     drawing = Drawing(990, mid + 190, "The computational graph of a small attention layer. " + " ".join(words))
     _legend(drawing)
     x_h, x_s, x_a, x_c, x_L = 14, 268, 472, 676, 880  # where the columns of numbers begin

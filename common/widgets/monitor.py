@@ -11,7 +11,7 @@ STATES = {
     "waiting": "Waiting for training to begin",
     "training": "Training",
     "finished": "Finished",
-    "stopped": "Stopped. The model keeps what it has learnt",
+    "stopped": "Stopped",
     "failed": "Ended by an error",
 }
 
@@ -53,7 +53,9 @@ def _headline(state, step, epoch, total_steps):
     if state == "waiting":
         return STATES[state]
     of = f" of {total_steps:,}" if total_steps else ""
-    return f"{STATES[state]}: epoch {epoch}, step {step:,}{of}"
+    return f"{STATES[state]} in epoch {epoch}, step {step:,}{of}" + (
+        ". The model keeps what it has learnt" if state == "stopped" else ""
+    )
 
 
 def _nice(top):
@@ -85,14 +87,15 @@ def _sample(drawing, sample):
     if sample is None:
         return
     question, answer, weights = sample
-    drawing.text(left, y, "a sample: where each character of the answer looks", bold=True)
     cell = min(16, 400 / max(len(question), 1))
     left += 24
     if weights is None:
+        drawing.text(left - 24, y, "a sample", bold=True)
         drawing.text(left, y + 40, question.replace(" ", "␣"), mono=True)
         drawing.text(left, y + 64, answer.replace(" ", "␣"), mono=True, bold=True)
         drawing.text(left, y + 88, "No attention: nothing to show.", color=MUTED)
         return
+    drawing.text(left - 24, y, "a sample: where each character of the answer looks", bold=True)
     for i, char in enumerate(question):
         drawing.text(left + cell * (i + 0.5), y + 30, visible(char), anchor="middle", mono=True)
     for k, char in enumerate(answer):

@@ -33,7 +33,7 @@ def describe_weighted_sum(hs, scores, temperature=1.0):
     elif a.max() - a.min() < 0.05:
         comment = "All weights are nearly equal: c is nearly the mean of the vectors."
     else:
-        comment = f"hs[{k}] has the largest weight, {number(a[k])}: c lies nearer to it than to the plain mean."
+        comment = f"hs[{k}] has the largest weight, {number(a[k])}, so it counts most in c."
     return f"c = {terms} = ({number(c[0])}, {number(c[1])}). {comment}"
 
 
@@ -48,7 +48,7 @@ def render_weighted_sum(hs, scores, temperature=1.0):
     a, c = weighted_sum(hs, scores, temperature)
     T = len(a)
     words = describe_weighted_sum(hs, scores, temperature)
-    height = max(400, 130 + 44 * T)
+    height = max(414, 130 + 44 * T)
     drawing = Drawing(780, height, f"Weighted sum at temperature {number(temperature, 1)}. {words}")
     _draw_bars(drawing, scores, a, temperature)
     _draw_plane(drawing, hs, a, c)
