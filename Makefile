@@ -14,21 +14,30 @@ ENSURE_PIP := $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test lab bench lint format clean
+.PHONY: help train test test-browser lab notebooks badges bench lint format clean
 
 help: ## this list
 	@echo "Attention from Scratch. The commands:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 train: $(VENV)/.stamp-core ## train AttentionSeq2seq on the shipped dates (ARGS="--epochs 3 --seed 1" and so on)
 	$(PY) -m ch08.train $(ARGS)
 
-test: $(VENV)/.stamp-test ## run all tests (ARGS="-k lstm -x" and so on)
+test: $(VENV)/.stamp-test ## run all tests and notebooks, outputs compared (ARGS="tests/unit -k lstm -x" and so on)
 	$(PY) -m pytest $(ARGS)
+
+test-browser: $(VENV)/.stamp-browser ## use the widgets in JupyterLab as a person would, in headless Chromium
+	$(PY) -m pytest -m browser tests/browser $(ARGS)
 
 lab: $(VENV)/.stamp-lab ## open JupyterLab on notebooks/
 	@mkdir -p notebooks
 	$(PY) -m jupyter lab $(ARGS) notebooks
+
+notebooks: $(VENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_2_weight_sum ..."; all chapters)
+	$(PY) -m tests.notebooks run $(ARGS)
+
+badges: $(VENV)/.stamp-test ## write the address of the repository into notebooks and pages (REPO=https://github.com/...)
+	$(PY) -m tests.notebooks badges $(REPO)
 
 bench: $(VENV)/.stamp-test ## time the library, as ratios to the plain version, to PyTorch where installed, and to the floor
 	$(PY) -m tests.bench $(ARGS)
@@ -59,6 +68,11 @@ $(VENV)/.stamp-test: pyproject.toml | $(PY)
 	@$(ENSURE_PIP)
 	$(PIP_INSTALL) --editable ".[test]"
 	@touch $@ $(VENV)/.stamp-core
+
+$(VENV)/.stamp-browser: $(VENV)/.stamp-test
+	@echo "Installing Playwright's Python package into $(VENV) (once) ..."
+	$(PIP_INSTALL) --editable ".[browser]"
+	@touch $@
 
 $(VENV)/.stamp-lab: pyproject.toml | $(PY)
 	@echo "Installing JupyterLab and ipywidgets into $(VENV) (once; a minute or two) ..."

@@ -10,10 +10,12 @@ import os
 from pathlib import Path
 
 import hypothesis
+import matplotlib
 import numpy as np
 import pytest
 
-os.environ["MPLBACKEND"] = "Agg"  # no window, also in the processes that tests start
+matplotlib.use("Agg")  # no window
+os.environ.pop("MPLBACKEND", None)  # nothing that the kernels of notebooks would inherit: they draw into the notebook
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent

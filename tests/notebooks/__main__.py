@@ -1,0 +1,121 @@
+"""Tools for notebooks. Through make: `make notebooks ARGS=...` and `make badges REPO=...`.
+
+python -m tests.notebooks run [NOTEBOOK ...]      execute and store with outputs (all chapters, if none is named)
+python -m tests.notebooks check [NOTEBOOK ...]    hold against the rules, with advice
+python -m tests.notebooks new NAME "TITLE"        begin notebooks/NAME.ipynb
+python -m tests.notebooks badges [ADDRESS]        put the repository's address everywhere (the git remote's)
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from tests.notebooks import address, execute, rules
+
+
+def find(names):
+    """The notebooks of these names: a path, or just ch08_2_weight_sum; all chapters where none is named."""
+    if not names:
+        return address.chapters()
+    paths = []
+    for name in names:
+        choices = [Path(name), address.NOTEBOOKS / name, address.NOTEBOOKS / f"{name}.ipynb"]
+        path = next((choice for choice in choices if choice.is_file()), None)
+        if path is None:
+            raise SystemExit(f"no notebook {name}; there are: {', '.join(p.stem for p in address.all_notebooks())}")
+        paths.append(path.resolve())
+    return paths
+
+
+def run(names):
+    """Execute notebooks. One that fails stays as it was; the others are written all the same."""
+    failed = []
+    for path in find(names):
+        name = path.relative_to(address.ROOT) if path.is_relative_to(address.ROOT) else path
+        put_first_cells_right(path)
+        try:
+            seconds = execute.execute_file(path)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            failed.append(name)
+            print(f"{name}: FAILED, left as it was\n{error}")
+        else:
+            print(f"{name}: {seconds:.0f} s", flush=True)
+    if failed:
+        raise SystemExit(f"{len(failed)} failed: {', '.join(map(str, failed))}")
+
+
+def put_first_cells_right(path):
+    """Replace a setup cell that is out of date."""
+    notebook = execute.read(path)
+    cell = notebook.cells[1] if len(notebook.cells) > 1 else None
+    if cell and cell.source.startswith("# Setup") and cell.source != address.setup_source():
+        cell.source = address.setup_source()
+        execute.write(path, execute.normalise(notebook))
+
+
+def check(names):
+    """Print what breaks a rule, and the advice; exit code 1 if a rule is broken."""
+    broken = 0
+    for path in find(names):
+        notebook = rules.Notebook(path)
+        for rule in rules.RULES + rules.ADVICE:
+            for sentence in rule(notebook):
+                advice = rule in rules.ADVICE
+                broken += not advice
+                print(f"{path.name}: {'advice' if advice else rule.__name__}: {sentence}")
+    print(f"{broken} to mend" if broken else "All rules kept.")
+    return 1 if broken else 0
+
+
+def new(name, title):
+    """Begin a notebook: title, badge, setup cell."""
+    path = address.NOTEBOOKS / f"{name.removesuffix('.ipynb')}.ipynb"
+    if path.exists():
+        raise SystemExit(f"{path} is there already")
+    text = f"# {title}\n\n{address.badge(path)}\n\nWhat you will build.\n\nTime: about 20 minutes."
+    v4 = nbformat.v4
+    cells = [
+        v4.new_markdown_cell(text, id="title"),
+        v4.new_code_cell(address.setup_source(), id="setup"),
+        v4.new_markdown_cell("## ...", id="cell-02"),
+    ]
+    execute.write(path, execute.normalise(v4.new_notebook(cells=cells)))
+    print(f"wrote {path.relative_to(address.ROOT)}; fill it, then:  make notebooks ARGS={path.stem}")
+
+
+def badges(repository):
+    """Write the address into pyproject.toml, pages and notebooks."""
+    new_address = address.GITHUB + address.slug(repository) if repository else address.remote_address()
+    changed = address.write_address(new_address)
+    for path in changed:
+        print(f"wrote {path.relative_to(address.ROOT)}")
+    print(f"The address is {new_address}" if changed else f"The address was {new_address} already.")
+
+
+def main(arguments=None):
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.notebooks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "check"):
+        commands.add_parser(name).add_argument("notebooks", nargs="*")
+    begin = commands.add_parser("new")
+    begin.add_argument("name")
+    begin.add_argument("title")
+    commands.add_parser("badges").add_argument("address", nargs="?", default="")
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        return run(options.notebooks)
+    if options.command == "check":
+        return check(options.notebooks)
+    if options.command == "new":
+        return new(options.name, options.title)
+    return badges(options.address)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Every rule for notebooks finds what breaks it, and leaves a good notebook alone."""
+
+import base64
+
+import nbformat
+import pytest
+
+from tests.notebooks import address, execute, rules
+
+PATH = address.NOTEBOOKS / "ch99_example.ipynb"
+TITLE = f"# An example\n\n{address.badge(PATH)}\n\nA sum of `TimeLSTM` and `softmax(x)`."
+
+
+def stream(text, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def result(text, **data):
+    return nbformat.v4.new_output("execute_result", {"text/plain": text, **data}, execution_count=1)
+
+
+def picture(text="<Figure size 640x480 with 1 Axes>"):
+    data = {"text/plain": text, "image/png": base64.b64encode(b"picture").decode()}
+    return nbformat.v4.new_output("display_data", data)
+
+
+def good():
+    """The cells of a notebook that keeps all rules; tests break one of them."""
+    cells = [text(TITLE), code(address.setup_source(), stream(address.READY)), text("## Numbers")]
+    for k in range(4):
+        cells += [code(f"x_{k} = {k}\nprint(x_{k})", stream(f"{k}\n")), code(f"x_{k}", result(str(k)))]
+        cells += [text(f"### Part {k}\n\nSee [the numbers](#Numbers), and `x_{k}`."), text("Text.")]
+    return [
+        *cells,
+        code("plt.show()", picture()),
+        text("## End\n\nIn `common/layers.py` stands `common.layers.Affine`."),
+    ]
+
+
+def text(source):
+    return nbformat.v4.new_markdown_cell(source, id="x")
+
+
+def code(source, *outputs):
+    return nbformat.v4.new_code_cell(source, id="x", outputs=list(outputs), execution_count=1)
+
+
+def notebook(cells):
+    """A Notebook of these cells, stored as `make notebooks` would."""
+    return rules.Notebook(PATH, execute.text_of(execute.normalise(nbformat.v4.new_notebook(cells=good_ids(cells)))))
+
+
+def good_ids(cells):
+    for k, cell in enumerate(cells):
+        cell.id = f"c{k}"
+    return cells
+
+
+def broken(n, cell):
+    """The good notebook with another cell n."""
+    cells = good()
+    cells[n] = cell
+    return notebook(cells)
+
+
+def after(*cells):
+    """The good notebook with more cells at its end."""
+    return notebook([*good(), *cells])
+
+
+def breaks(book):
+    """The names of the rules that a notebook breaks."""
+    return {rule.__name__ for rule in rules.RULES + rules.ADVICE if rule(book)}
+
+
+def test_a_good_notebook_keeps_every_rule():
+    book = notebook(good())
+    assert {rule.__name__: rule(book) for rule in rules.RULES + rules.ADVICE if rule(book)} == {}
+
+
+def long_cell(lines):
+    return code("\n".join(f"a{k} = {k}" for k in range(lines)))
+
+
+BAD = {
+    "no setup cell": ("setup_cell", lambda: broken(1, code("import sys"))),
+    "setup cell changed": (
+        "setup_cell",
+        lambda: broken(1, code(address.setup_source() + "  #", stream(address.READY))),
+    ),
+    "setup cell of another repository": (
+        "setup_cell",
+        lambda: broken(1, code(address.setup_source("https://github.com/ada/x"), stream(address.READY))),
+    ),
+    "setup cell says something else": ("setup_cell", lambda: broken(1, code(address.setup_source(), stream("x")))),
+    "no badge": ("badge", lambda: broken(0, text("# An example"))),
+    "badge of another notebook": ("badge", lambda: broken(0, text(TITLE.replace("ch99", "ch98")))),
+    "badge of another repository": (
+        "badge",
+        lambda: broken(0, text(TITLE.replace(address.slug(address.address()), "ada/x"))),
+    ),
+    "a badge too many": ("badge", lambda: after(text(address.badge(PATH)))),
+    "an error": (
+        "no_errors",
+        lambda: after(code("1 / x", nbformat.v4.new_output("error", ename="E", evalue="", traceback=[]), result("1"))),
+    ),
+    "printed nothing": ("outputs_present", lambda: after(code("for k in range(3):\n    print(k)"))),
+    "value not stored": ("outputs_present", lambda: after(code("a = 3\na.real + 1"))),
+    "display not stored": ("outputs_present", lambda: after(code("display(x)"))),
+    "an address": ("stable_text", lambda: after(code("x", result("<A at 0x7f12ab34cd56>")))),
+    "long decimals": ("stable_text", lambda: after(code("print(x)", stream("loss 0.12345678\n")))),
+    "a warning": ("stable_text", lambda: after(code("f(x)", stream("Warning: x\n", "stderr")))),
+    "a path of the kernel": ("stable_text", lambda: after(code("print(x)", stream("ipykernel_123/1.py\n")))),
+    "large output": ("size", lambda: after(code("print(x)", stream("x" * 300_001)))),
+    "large file": ("size", lambda: after(*(text("y" * 250_000) for _ in range(9)))),
+    "Output": ("no_output_widgets", lambda: after(code("out = widgets.Output()"))),
+    "interact": ("no_output_widgets", lambda: after(code("from ipywidgets import interact"))),
+    "ipympl": ("no_output_widgets", lambda: after(code("%matplotlib widget"))),
+    "semicolon": ("no_trailing_semicolon", lambda: after(code("plt.plot(x);  # a line"))),
+    "semicolon inside": ("no_trailing_semicolon", lambda: after(code("a = 1;\nb = 2"))),
+    "skipped": ("no_skipping", lambda: after(code("# NBVAL_SKIP\na = 1"))),
+    "expected to fail": ("no_skipping", lambda: after(code("# NBVAL_RAISES_EXCEPTION\na = 1"))),
+    "import": ("imports_on_colab", lambda: after(code("def f():\n    import pandas.core"))),
+    "from import": ("imports_on_colab", lambda: after(code("from tests.notebooks import rules"))),
+    "pip": ("imports_on_colab", lambda: after(code("%pip install x"))),
+    "three in a row": ("rhythm", lambda: after(code("a = 1"), code("b = 1"), code("c = 1"))),
+    "long cell": ("short_cells", lambda: after(long_cell(rules.MOST_LINES + 1))),
+    "longish cell": ("shorter_cells", lambda: after(long_cell(rules.MANY_LINES + 1))),
+    "few cells": ("cell_count", lambda: notebook(good()[:10])),
+    "many cells": ("cell_count", lambda: after(*(text("Text.") for _ in range(60)))),
+    "no title": ("headings", lambda: broken(0, text(TITLE.replace("# ", "")))),
+    "two titles": ("headings", lambda: after(text("# Another"))),
+    "a jump": ("headings", lambda: after(text("#### Deep"))),
+    "an empty heading": ("headings", lambda: after(text("###"))),
+    "the same heading": ("headings", lambda: after(text("## End"))),
+    "dead link": ("links", lambda: after(text("[x](ch99_missing.ipynb)"))),
+    "dead link by reference": ("links", lambda: after(text("[x][1]\n\n[1]: missing.md"))),
+    "dead link in HTML": ("links", lambda: after(text('<a href="missing.html">x</a>'))),
+    "dead anchor": ("links", lambda: after(text("[x](#nowhere)"))),
+    "dead anchor in a page": ("links", lambda: after(text("[x](../CONTRIBUTING.md#nowhere)"))),
+    "link out of the house": ("links", lambda: after(text("[x](../../)"))),
+    "http": ("links", lambda: after(text("[x](http://example.com)"))),
+    "missing attachment": ("links", lambda: after(text("![x](attachment:x.png)"))),
+    "missing picture": ("links", lambda: after(text("![x](x.png)"))),
+    "no alternative text": ("pictures", lambda: after(text("![](attachment:x.png)"))),
+    "no alternative text in HTML": ("pictures", lambda: after(text('<img src="data:x">'))),
+    "no alternative text in an output": (
+        "pictures",
+        lambda: after(code("x", result("x", **{"text/html": '<img alt="" src="data:x">'}))),
+    ),
+    "picture from elsewhere": ("pictures", lambda: after(text("![x](https://example.com/x.png)"))),
+    "unknown class": ("names", lambda: after(text("A `TimeLTSM`."))),
+    "unknown function": ("names", lambda: after(text("Call `sofmax(x)`."))),
+    "unknown word": ("names", lambda: after(text("The `attention_wait`."))),
+    "unknown attribute": ("names", lambda: after(text("`model.attention_wait`"))),
+    "unknown thing of a module": ("names", lambda: after(text("`common.layers.Afine`"))),
+    "unknown method": ("names", lambda: after(text("`common.layers.Affine.bakward`"))),
+    "unknown module": ("names", lambda: after(text("`common.layer`"))),
+    "unknown file": ("names", lambda: after(text("`ch08/attention.py`"))),
+    "unknown notebook": ("names", lambda: after(text("`ch08_99_more`"))),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_broken_rule_is_found(case):
+    rule, make = BAD[case]
+    found = breaks(make())
+    expected = {rule}
+    if case in ("long cell", "no alternative text"):  # one is advice too, the other lacks its attachment
+        expected |= {"shorter_cells"} if case == "long cell" else {"links"}
+    assert found == expected
+
+
+def test_every_rule_has_a_bad_example():
+    stored_form = {"executed_in_order", "normalised"}  # below
+    assert {rule for rule, _ in BAD.values()} | stored_form == {rule.__name__ for rule in rules.RULES + rules.ADVICE}
+
+
+def test_cells_that_did_not_run_in_order_are_found():
+    for counts in ([1, 3], [2, 1], [None, 1], [1, None]):
+        book = notebook(good())
+        for (_, cell), count in zip(book.code, counts):
+            cell.execution_count = count
+        assert rules.executed_in_order(book), counts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda book: book.metadata.update(widgets={"state": {}}),
+        lambda book: book.metadata.kernelspec.update(name="venv"),
+        lambda book: book.metadata.language_info.update(version="3.11.7"),
+        lambda book: book.cells[3].metadata.update(execution={"iopub.execute_input": "2026"}),
+        lambda book: book.cells[3].outputs.append(stream("more")),
+        lambda book: book.cells[3].update(execution_count=77),
+        lambda book: book.cells[4].outputs[0].metadata.update(height=3),
+        lambda book: book.cells[4].outputs[0].data.update({execute.WIDGET_VIEW: {"model_id": "1"}}),
+        lambda book: book.update(nbformat_minor=6),
+    ],
+)
+def test_a_notebook_in_another_form_is_found(change):
+    book = nbformat.reads(notebook(good()).text, as_version=4)
+    change(book)
+    written = nbformat.writes(book, version=nbformat.NO_CONVERT) + "\n"
+    assert rules.normalised(rules.Notebook(PATH, written)), "not found"
+
+
+def test_other_white_space_in_the_file_is_found():
+    text = notebook(good()).text
+    for changed in (text.rstrip(), text.replace("\n ", "\n  "), text + "\n"):
+        assert rules.normalised(rules.Notebook(PATH, changed))
+
+
+FINE = {
+    "calls may give nothing": code("plt.plot(x)\nmodel.backward()"),
+    "an assignment shows nothing": code("_ = x"),
+    "printing in a function is not printing": code("def f():\n    print(1)"),
+    "a docstring is no value": code('class A:\n    """Text; more;"""'),
+    "semicolons in strings and comments": code("a = ';'  # b;"),
+    "timings": code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("0.123456789 s at 0x123456789\n")),
+    "long docstrings": code('def f():\n    """' + "\n    ".join("abcdefghijklmnopqrstuvwxyz") + '"""\n\n\n    # x'),
+    "library attributes": text("`common.time_layers.TimeLSTM.dh`, `model.decoder.attention_weights`, `dataset`"),
+    "others' names": text("`np.einsum('nth,nt->nh', hs, a)`, `ipywidgets.IntSlider`, `numpy`, `x[:, None]`, `a * b`"),
+    "code that is shown": text("```python\n# a comment\n![](x)\n[x](y)\n```\n\n`[x](y)`, `![](y)`"),
+    "living links": text(
+        "[a](../CONTRIBUTING.md#add-a-layer) [b](../ch08/) [c](https://example.com) [d](#e)\n<a id='e'></a>"
+    ),
+    "files": text("`tests/notebooks/`, `ch08/attention_layer.py`"),
+    "formulas": text("`a = softmax(s)`, `(N, T, H)`, `hs[:, t]`"),
+}
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_is_fine_is_left_alone(case):
+    book = after(FINE[case])
+    assert {rule.__name__: rule(book) for rule in rules.RULES + rules.ADVICE if rule(book)} == {}
