@@ -194,7 +194,7 @@ def complaint(text, alphabet, max_length):
         return "There is nothing to read yet. Type a date, such as september 27, 1994."
     for position, char in enumerate(text, start=1):
         if char not in alphabet:
-            name = unicodedata.name(char, f"U+{ord(char):04X}").lower()
+            name = unicodedata.name(char, "").lower() or f"U+{ord(char):04X}"
             shown = f"“{char}” ({name})" if char.isprintable() else f"A control character ({name})"
             known = "".join(sorted(set(alphabet) - {" "}))
             return f"{shown}, character {position}, is unknown to the model. Known are the space and “{known}”."

@@ -12,7 +12,7 @@ STATES = {
     "training": "Training",
     "finished": "Finished",
     "stopped": "Stopped",
-    "failed": "Ended by an error",
+    "failed": "Cut short, by an error or a second interrupt,",
 }
 
 
@@ -161,11 +161,11 @@ class TrainingMonitor(Widget):
             self._look(trainer)
 
     def on_epoch(self, trainer):
-        """For ``Trainer.fit(on_epoch=...)``: measure and draw at the end of an epoch."""
+        """For ``Trainer.fit(on_epoch=...)``: note that an epoch is whole; measure and draw if it is time to."""
         self._step, self._epoch, self._whole = trainer.step, trainer.current_epoch, True
         if self.state != "training":
             self._begin(trainer)
-        if not self.accuracies or self.accuracies[-1][0] != self._step:
+        elif time.perf_counter() >= self._next:
             self._look(trainer)
 
     def finish(self, trainer=None):

@@ -1,0 +1,752 @@
+"""The widgets: what changes when a control changes, what they say when they cannot, and pictures that stay the same."""
+
+import base64
+import html
+import os
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import common.widgets.monitor as monitor_module
+from ch07.seq2seq import Seq2seq
+from ch08.attention_layer import Attention, WeightSum
+from ch08.attention_seq2seq import AttentionSeq2seq
+from ch08.explorer import available, explorer, load_pretrained, reader
+from common.optimizer import Adam
+from common.trainer import Trainer
+from common.widgets import (
+    AttentionExplorer,
+    GradientViewer,
+    TrainingMonitor,
+    WeightedSumPlayground,
+    attention_graph,
+    render_attention,
+    render_graph,
+    render_training,
+    render_weighted_sum,
+)
+from common.widgets.base import say
+from common.widgets.explorer import complaint
+from common.widgets.svg import Drawing, escape, number, shade
+from dataset import dates, sequence
+
+SVG = "{http://www.w3.org/2000/svg}"
+ALPHABET = " ,/0123456789abcdefghijklmnopqrstuvwxyz<&"
+
+
+def drawn(svg):
+    """Parse a picture (so it must be well-formed XML) and return (its label, its texts)."""
+    root = ET.fromstring(svg)
+    assert root.get("role") == "img"
+    texts = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    return root.get("aria-label"), texts
+
+
+def fake_decode(model, text):
+    """A decoder that needs no weights: it looks at character k while it writes digit k."""
+    answer = f"19{len(text):02d}-01-02"
+    weights = np.full((10, len(text)), 0.1 / len(text))
+    weights[np.arange(10), np.arange(10) % len(text)] += 0.9
+    return answer, np.linspace(1, 0.4, 10), None if model == "plain" else weights
+
+
+def make_explorer(**options):
+    options = dict(text="jan 2, 1918", alphabet=ALPHABET) | options
+    return AttentionExplorer({"plain": "plain", "attention": "attention"}, fake_decode, **options)
+
+
+@pytest.fixture(scope="module")
+def vocab():
+    return sequence.load("date.txt").vocab
+
+
+@pytest.fixture
+def folder(tmp_path, vocab):
+    """A folder with the weights of two small models of three."""
+    for name, model_class in (("seq2seq", Seq2seq), ("attention", AttentionSeq2seq)):
+        model_class(len(vocab), 5, 6, rng=0).save_params(tmp_path / f"{name}.npz", dtype="float16")
+    return tmp_path
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------
+
+
+def test_numbers_have_a_real_minus_and_no_minus_before_zero():
+    assert [number(x) for x in (1.234, -1.235, -0.001, 0)] == ["1.23", "−1.24", "0.00", "0.00"]
+    assert number(2, 0) == "2"
+
+
+def test_shade_runs_from_white_to_dark_in_one_hue_and_stays_in_range():
+    colors = [shade(w) for w in np.linspace(0, 1, 11)]
+    light = [sum(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in colors]
+    assert colors[0] == "#ffffff"
+    assert light == sorted(light, reverse=True)
+    assert len(set(light)) == 11
+    assert shade(-1) == shade(0)
+    assert shade(7) == shade(1)
+
+
+@given(st.text())
+def test_any_text_can_be_drawn_and_said(text):
+    drawing = Drawing(100, 50, text)
+    drawing.text(1, 2, text)
+    drawing.rect(1, 2, 3, 4, title=text)
+    drawn(str(drawing))
+    parser = HTMLParser()
+    seen = []
+    parser.handle_starttag = lambda tag, attrs: seen.append(tag)
+    parser.feed(say(text))
+    assert seen == ["div"]
+
+
+def test_escape_of_markup():
+    assert escape("<b>\"'&\x00") == "&lt;b&gt;&quot;&#x27;&amp;\ufffd"
+
+
+def test_the_same_picture_in_every_process(root):
+    code = (
+        "import hashlib; from common.widgets import *; from common.widgets.explorer import complaint\n"
+        "a = render_attention('may 1', '1', [0.5], [[0.1, 0.3, 0.2, 0.2, 0.2]], gold=[[1, 0, 0, 1, 1]])\n"
+        "b = render_graph([[1, 0], [0, 1]], [1, 2]) + render_weighted_sum([[1, 0], [0, 1]], [1, 2])\n"
+        "c = render_training([(1, 2.0)], [(1, 0.5)]) + complaint('?', frozenset('zyxabc'), 5)\n"
+        "print(hashlib.sha256((a + b + c).encode()).hexdigest())"
+    )
+    sums = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert len(sums) == 1
+
+
+def test_pictures_need_no_ipywidgets(root):
+    code = (
+        "import sys; sys.modules['ipywidgets'] = None\n"
+        "from common.widgets import render_weighted_sum, WeightedSumPlayground\n"
+        "render_weighted_sum([[1, 0], [0, 1]], [1, 2])\n"
+        "try: WeightedSumPlayground()\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert "pip install ipywidgets" in result.stdout
+
+
+# --- what all widgets share ------------------------------------------------------------------------------------
+
+MAKERS = {
+    "playground": WeightedSumPlayground,
+    "explorer": make_explorer,
+    "viewer": GradientViewer,
+    "monitor": TrainingMonitor,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def widget(request):
+    return MAKERS[request.param]()
+
+
+def test_what_a_notebook_stores_is_the_same_for_two_widgets_of_a_kind(widget):
+    bundle, other = widget._repr_mimebundle_(), type(widget)._repr_mimebundle_(widget)
+    assert set(bundle) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert bundle["text/plain"] == other["text/plain"]
+    assert not re.search(r"0x[0-9a-f]+|[0-9a-f]{32}", bundle["text/plain"])
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.box.model_id
+
+
+def test_show_displays_the_widget(widget, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    widget.show()
+    assert shown == [widget]
+
+
+def test_a_picture_is_labeled_has_no_ids_and_brings_its_own_white(widget):
+    svg = widget.picture.value
+    label, _ = drawn(svg)
+    assert len(label) > 20
+    assert " id=" not in svg
+    assert "url(" not in svg
+    assert "<script" not in svg
+    assert "http" not in svg[50:]
+    first = ET.fromstring(svg)[0]
+    assert first.tag == f"{SVG}rect"
+    assert first.get("fill") == "#ffffff"
+
+
+def test_static_is_the_first_picture_with_alternative_text(widget):
+    picture = widget.static()
+    assert picture.svg == widget.picture.value
+    assert re.search(r"\w{3}", picture.text)
+    assert repr(picture) == picture.text
+    shown = picture._repr_html_()
+    alt, data = re.fullmatch(
+        r'<img alt="([^"]+)" style="max-width:100%" src="data:image/svg\+xml;base64,([^"]+)"/>', shown
+    ).groups()
+    assert html.unescape(alt) == picture.text
+    assert base64.b64decode(data).decode() == picture.svg
+
+
+# --- weighted sum playground -----------------------------------------------------------------------------------
+
+
+def test_playground_computes_what_the_layer_computes():
+    playground = WeightedSumPlayground()
+    np.testing.assert_allclose(playground.weights, [0.8, 0.1, 0.03, 0.05, 0.02], atol=0.006)
+    c = WeightSum().forward(playground.hs[None], playground.weights[None])[0]
+    np.testing.assert_allclose(playground.context, c)
+
+
+def test_playground_follows_its_sliders():
+    playground = WeightedSumPlayground()
+    before, first = playground.picture.value, playground.static().svg
+    playground.scores[2].value = 4.0
+    assert playground.weights.argmax() == 2
+    label, texts = drawn(playground.picture.value)
+    assert playground.picture.value != before
+    assert number(playground.weights[2]) in texts
+    assert "hs[2] has the largest weight" in label
+    playground.temperature.value = 0.1
+    assert playground.weights[2] > 0.999
+    assert "nearly a copy" in drawn(playground.picture.value)[0]
+    playground.temperature.value = 5.0
+    for slider in playground.scores:
+        slider.value = 0.0
+    np.testing.assert_allclose(playground.context, playground.hs.mean(axis=0))
+    assert "nearly the mean" in drawn(playground.picture.value)[0]
+    assert playground.static().svg == first
+
+
+def test_playground_static_of_another_state():
+    playground = WeightedSumPlayground()
+    assert "temperature 0.5" in playground.static(temperature=0.5).svg
+    scores = np.array([0, 0, 0, 0, 3.0])
+    assert "hs[4] has the largest weight" in playground.static(scores=scores).text
+
+
+def test_playground_takes_other_vectors():
+    playground = WeightedSumPlayground(hs=[[1, 0], [0, 1]])
+    assert len(playground.scores) == 2
+    WeightedSumPlayground(hs=[[0.5, 0.5]]), WeightedSumPlayground(hs=np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"must be \(T, 2\), got \(2, 3\)"):
+        WeightedSumPlayground(hs=np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"scores \(T,\)"):
+        WeightedSumPlayground(hs=np.ones((2, 2)), scores=[1, 2, 3])
+    with pytest.raises(ValueError, match="temperature must be positive, got 0"):
+        render_weighted_sum(np.ones((2, 2)), [1, 2], 0)
+
+
+# --- gradient viewer -------------------------------------------------------------------------------------------
+
+
+def test_graph_equals_the_attention_layer(rng):
+    hs, h, y = rng.standard_normal((3, 2)), rng.standard_normal(2), rng.standard_normal(2)
+    g = attention_graph(hs, h, y)
+    layer = Attention()
+    c = layer.forward(hs[None], h[None])
+    dhs, dh = layer.backward(c - y)
+    for got, expected in ((g["c"], c), (g["a"], layer.attention_weight), (g["dhs"], dhs), (g["dh"], dh)):
+        np.testing.assert_allclose(got, expected[0], rtol=1e-12, atol=1e-14)
+    dhs_c, da = layer.weight_sum_layer.backward(c - y)
+    dhs_s, _ = layer.attention_weight_layer.backward(da)
+    np.testing.assert_allclose(g["dhs_c"], dhs_c[0])
+    np.testing.assert_allclose(g["dhs_s"], dhs_s[0])
+    np.testing.assert_allclose(g["da"], da[0])
+
+
+def test_graph_gradients_are_slopes(rng):
+    hs, h, y = rng.standard_normal((3, 2)), rng.standard_normal(2), rng.standard_normal(2)
+    g, eps = attention_graph(hs, h, y), 1e-6
+    for name, x in (("hs", hs), ("h", h)):
+        for place in np.ndindex(x.shape):
+            up, down = x.copy(), x.copy()
+            up[place] += eps
+            down[place] -= eps
+            args = (lambda v: (v, h, y)) if name == "hs" else (lambda v: (hs, v, y))
+            slope = (attention_graph(*args(up))["L"] - attention_graph(*args(down))["L"]) / (2 * eps)
+            np.testing.assert_allclose(g[f"d{name}"][place], slope, rtol=1e-6, atol=1e-9)
+
+
+def test_graph_says_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"got \(3, 2\), \(3,\), \(2,\)"):
+        attention_graph(np.ones((3, 2)), np.ones(3))
+    with pytest.raises(ValueError, match=r"hs must be \(T, 2\), got \(3, 4\)"):
+        GradientViewer(hs=np.ones((3, 4)), h=np.ones(4), y=np.ones(4))
+
+
+def test_viewer_follows_its_sliders_and_puts_the_last_one_into_words():
+    viewer = GradientViewer()
+    first = viewer.picture.value
+    assert "gradient dh[0]" in drawn(first)[0]
+    viewer.hs[1][0].value = -2.0
+    assert viewer.graph["hs"][1, 0] == -2
+    label, texts = drawn(viewer.picture.value)
+    assert f"gradient dhs[1][0] is {number(viewer.graph['dhs'][1, 0], 3)}" in label
+    for name in ("hs", "h", "s", "a", "c", "L", "dhs", "dh", "ds", "da", "dc", "dL", "dhs_c", "dhs_s"):
+        for x in np.ravel(viewer.graph[name]):
+            assert number(x) in texts, name
+    viewer.h[1].value = 3.0
+    assert viewer.graph["h"][1] == 3
+    assert "gradient dh[1]" in drawn(viewer.picture.value)[0]
+    assert viewer.static().svg == first
+
+
+def test_values_and_gradients_differ_without_color():
+    texts = list(ET.fromstring(render_graph([[1, 0], [0, 1]], [1, 2])).iter(f"{SVG}text"))
+    styles = {t.text: t.get("font-style") for t in texts if t.text in ("s", "ds", "a", "da")}
+    assert styles == {"s": None, "ds": "italic", "a": None, "da": "italic"}
+
+
+# --- attention explorer ----------------------------------------------------------------------------------------
+
+
+def test_explorer_answers_typed_text():
+    e = make_explorer()
+    e.text.value = "2/3/18"
+    assert (e.question, e.answer, e.complaint) == ("2/3/18", "1906-01-02", None)
+    label, texts = drawn(e.picture.value)
+    assert "reads “2/3/18” and writes “1906-01-02”" in label
+    assert any("1906-01-02" in t for t in texts)
+    assert [t for t in texts if t == "40 %"], "the confidence of the last character"
+    assert 'role="status"' in e.message.value
+    assert "1906-01-02" in e.message.value
+
+
+def test_explorer_step_lights_a_row_and_paints_the_question():
+    e = make_explorer(text="abcdefghij")
+    pictures = set()
+    for step in range(1, 11):
+        e.step.value = step
+        label, texts = drawn(e.picture.value)
+        pictures.add(e.picture.value)
+        assert f"Step {step} of 10 writes “{e.answer[step - 1]}”" in label
+        assert f"looks most at “{'abcdefghij'[step - 1]}” (character {step}, 91 %)" in label
+        assert f"of step {step} in percent" in texts
+        assert "91" in texts
+        assert "▶" in texts
+    assert len(pictures) == 10
+
+
+def test_explorer_model_without_attention_says_so():
+    e = make_explorer()
+    e.model.value = "plain"
+    label, texts = drawn(e.picture.value)
+    assert e.weights is None
+    assert "no attention" in label
+    assert "no weights to show" in label
+    assert any("This model has no attention" in t for t in texts)
+    assert [t for t in texts if t == "40 %"], "confidence all the same"
+    e.model.value = "attention"
+    assert "no attention" not in drawn(e.picture.value)[0]
+
+
+def test_explorer_gold_overlay():
+    e = make_explorer(text="jan 2, 1918", gold_mask=dates.gold_mask, truth=dates.to_iso)
+    assert not e.gold.disabled
+    assert "gold" not in e.picture.value.lower()
+    e.gold.value = True
+    label, texts = drawn(e.picture.value)
+    assert "the right character comes from “1918”" in label
+    assert any("gold alignment" in t for t in texts)
+    assert e.picture.value.count('stroke-dasharray="6 3"') == 4  # year, month, day, and the legend
+    e.step.value = 5
+    assert "always a hyphen" in drawn(e.picture.value)[0]
+    e.text.value = "monday"
+    assert "no gold alignment to lay over" in e.message.value
+    assert "no date" in e.message.value
+    assert "stroke-dasharray" not in e.picture.value
+    assert "monday" in drawn(e.picture.value)[0]
+    e.model.value = "plain"
+    assert "without attention there is nothing to lay" in e.message.value
+
+
+def test_explorer_without_gold_mask_disables_the_box():
+    assert make_explorer().gold.disabled
+    assert "stroke-dasharray" not in make_explorer(gold=True).picture.value
+
+
+def test_explorer_says_when_the_gold_mask_does_not_fit_the_answer():
+    e = make_explorer(gold_mask=lambda text, width: np.zeros((3, width), bool), gold=True)
+    assert "the gold alignment is (3, 11), which fits no answer of 10 characters" in e.message.value
+
+
+def test_explorer_says_right_and_wrong():
+    e = make_explorer(text="jan 2, 1911", truth=dates.to_iso)
+    assert "1911-01-02 is right." in e.message.value
+    e.text.value = "jan 3, 1911"
+    assert "1911-01-02 is wrong: it should be 1911-01-03." in e.message.value
+    e.text.value = "foo"
+    assert "neither right nor wrong" in e.message.value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "nothing to read"),
+        ("    ", "nothing to read"),
+        ("caf\u00e9", "“é” (latin small letter e with acute), character 4, is unknown"),
+        ("1\t2", "A control character (U+0009), character 2, is unknown"),
+        ("a" * 30, "too long: 30 characters. The model reads at most 29."),
+        ("<script>alert(1)</script>", "“(” (left parenthesis), character 14, is unknown"),
+        ("<img src=x onerror=y>", "“=”"),
+    ],
+)
+def test_explorer_complains_and_keeps_the_last_good_picture(text, words):
+    e = make_explorer(alphabet=ALPHABET + ">")
+    e.text.value = "may 1, 1990"
+    before = e.picture.value, e.answer
+    e.text.value = text
+    message = html.unescape(e.message.value)
+    assert words in message
+    assert (e.picture.value, e.answer) == before
+    assert "The picture below still shows “may 1, 1990”." in message
+    assert 'role="alert"' in e.message.value
+    assert e.complaint
+    assert "<script" not in e.message.value
+    assert "<img" not in e.message.value
+    e.text.value = "may 2, 1990"
+    assert e.complaint is None
+    assert 'role="status"' in e.message.value
+    assert "may 2, 1990" in e.picture.value
+
+
+def test_explorer_controls_go_on_with_the_last_good_text():
+    e = make_explorer()
+    e.text.value = "?"
+    e.step.value = 4
+    assert "Step 4 of 10" in e.picture.value
+    assert e.question == "jan 2, 1918"
+    assert "unknown" in e.message.value
+    e.model.value = "plain"
+    assert "no attention" in e.picture.value
+    assert "unknown" in e.message.value
+
+
+def test_explorer_escapes_what_is_typed():
+    e = make_explorer()
+    e.text.value = "<b&"  # all of it in the alphabet
+    assert e.complaint is None
+    assert "<b&" not in e.picture.value
+    assert "<b&" not in e.message.value
+    assert "reads “<b&”" in drawn(e.picture.value)[0]
+
+
+@given(st.text(max_size=40))
+def test_explorer_survives_any_text(text):
+    e = survivor
+    e.text.value = text
+    drawn(e.picture.value)
+    assert (e.complaint is None) == (complaint(text.rstrip(" "), ALPHABET, 29) is None)
+    assert re.match(r'<div role="(status|alert)"', e.message.value)
+    assert not re.search(r"<(?!/?(div|b)\b)", e.message.value)
+
+
+survivor = make_explorer()
+
+
+def test_explorer_ignores_padding_and_asks_a_model_once():
+    asked = []
+
+    def decode(model, text):
+        asked.append(text)
+        return fake_decode(model, text)
+
+    e = AttentionExplorer({"m": "m"}, decode, alphabet=ALPHABET, text="may 1")
+    e.text.value = "may 1   "
+    e.step.value = 5
+    assert asked == ["may 1"]
+    assert e.question == "may 1"
+    e.text.value = "may 2"
+    e.text.value = "may 1"
+    assert asked == ["may 1", "may 2"]
+
+
+def test_explorer_forgets_the_oldest_answers():
+    e = make_explorer()
+    for k in range(80):
+        e.text.value = f"may {k}"
+    assert len(e._answers) == AttentionExplorer.remember
+
+
+def test_explorer_starts_where_it_is_told():
+    e = make_explorer(model="plain", step=3)
+    assert e.model.value == "plain"
+    assert e.step.value == 3
+    for wrong, words in (
+        (dict(model="nobody"), "no model 'nobody'"),
+        (dict(text="?"), "cannot start"),
+        (dict(step=11), "1 to 10, got 11"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make_explorer(**wrong)
+    with pytest.raises(ValueError, match="at least one model"):
+        AttentionExplorer({}, fake_decode, alphabet=ALPHABET)
+
+
+def test_explorer_static_of_another_state():
+    e = make_explorer()
+    picture = e.static(text="may 1", step=2, model="attention")
+    assert "reads “may 1”" in picture.text
+    assert "Step 2 of 10" in picture.text
+    assert e.question == "jan 2, 1918", "a still picture changes nothing"
+    with pytest.raises(ValueError, match="no picture of 'é'"):
+        e.static(text="é")
+
+
+def test_render_attention_says_what_does_not_fit():
+    ones = np.ones(2)
+    with pytest.raises(ValueError, match=r"weights must be \(2, 3\), got \(3, 2\)"):
+        render_attention("abc", "12", ones, np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"gold must be \(2, 3\)"):
+        render_attention("abc", "12", ones, np.ones((2, 3)), gold=np.ones((2, 2)))
+    with pytest.raises(ValueError, match="step must be 1 to 2, got 0"):
+        render_attention("abc", "12", ones, step=0)
+    with pytest.raises(ValueError, match=r"confidence must be \(2,\), got \(3,\)"):
+        render_attention("abc", "12", np.ones(3))
+
+
+def test_render_attention_of_one_character():
+    drawn(render_attention("a", "1", [1.0], [[1.0]], gold=[[True]]))
+
+
+# --- the explorer with models of the course --------------------------------------------------------------------
+
+
+def test_reader_turns_weights_into_reading_order(vocab):
+    model = AttentionSeq2seq(len(vocab), 5, 6, rng=0)
+    text = "may 1, 1990"
+    answer, confidence, weights = reader(vocab)(model, text)
+    xs = vocab.encode(text, len(text))[::-1][None]
+    ids, probs, expected = model.greedy_decode(xs, vocab.char_to_id["_"], 10, with_details=True)
+    assert answer == "".join(vocab.id_to_char[i] for i in ids[0].tolist())
+    np.testing.assert_array_equal(confidence, probs[0])
+    np.testing.assert_array_equal(weights, expected[0][:, ::-1])
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_reader_leaves_the_padding_out_of_the_picture(vocab, reverse):
+    model = AttentionSeq2seq(len(vocab), 5, 6, rng=0)
+    _, _, weights = reader(vocab, trim=False, reverse=reverse)(model, "may 1")
+    xs = vocab.encode("may 1")[None]
+    xs = xs[:, ::-1] if reverse else xs
+    _, _, full = model.greedy_decode(xs, vocab.char_to_id["_"], 10, with_details=True)
+    assert weights.shape == (10, 5)
+    assert full.shape == (1, 10, 29)
+    np.testing.assert_array_equal(weights, (full[0, :, ::-1] if reverse else full[0])[:, :5])
+
+
+def test_reading_leaves_the_model_as_it_was(vocab):
+    model = AttentionSeq2seq(len(vocab), 5, 6, rng=0)
+    data = np.arange(24).reshape(2, 12)
+    before = [p.copy() for p in model.params], model.forward(data, data)
+    reader(vocab)(model, "may 1, 1990")
+    for p, q in zip(before[0], model.params, strict=True):
+        np.testing.assert_array_equal(p, q)
+    assert model.forward(data, data) == before[1]
+
+
+def test_explorer_with_some_of_the_weights(folder):
+    assert available(folder) == ["seq2seq", "attention"]
+    e = explorer(folder=folder)
+    assert e.model.options == ("plain", "attention")
+    assert e.model.value == "attention"
+    note = html.unescape(e.box.children[-1].value)
+    assert "not in the menu: peeky" in note
+    assert "python -m ch08.train --model peeky" in note
+    e.text.value = "2/10/93"
+    assert e.weights.shape == (10, 7)
+    e.text.value = "2_10"
+    assert "“_” (low line), character 2, is unknown" in e.message.value
+    assert explorer(folder=folder, model="seq2seq").model.value == "plain"
+
+
+def test_explorer_without_any_weights(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no weights .*python -m ch08\.train"):
+        explorer(folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"peeky\.npz does not exist.*--model peeky"):
+        load_pretrained("peeky", tmp_path)
+
+
+def test_load_pretrained_of_another_kind(tmp_path):
+    np.savez(tmp_path / "attention.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="holds no AttentionSeq2seq"):
+        load_pretrained("attention", tmp_path)
+
+
+def test_explorer_with_a_model_of_ones_own(vocab):
+    e = explorer({"mine": AttentionSeq2seq(len(vocab), 5, 6, rng=0)}, gold=True)
+    assert e.model.options == ("mine",)
+    assert "stroke-dasharray" in e.picture.value
+
+
+# --- training monitor ------------------------------------------------------------------------------------------
+
+
+def small_training(rows=40):
+    rng = np.random.default_rng(0)
+    x, t = rng.integers(0, 7, (rows, 5)), rng.integers(0, 7, (rows, 4))
+    model = AttentionSeq2seq(7, 4, 6, rng=0)
+    return model, Trainer(model, Adam()), x, t
+
+
+def sample(model):
+    ids, _, weights = model.greedy_decode(np.array([[1, 2, 3, 4, 5]]), 0, 3, with_details=True)
+    return "abcde", "".join(map(str, ids[0])), weights[0]
+
+
+def fit(monitor, trainer, x, t, **options):
+    trainer.fit(
+        x, t, batch_size=10, rng=0, verbose=False, on_step=monitor.on_step, on_epoch=monitor.on_epoch, **options
+    )
+
+
+def test_monitor_follows_training():
+    model, trainer, x, t = small_training()
+    pictures = []
+    monitor = TrainingMonitor(accuracy=lambda model: 0.25, sample=sample, interval=0, max_overhead=1, total_steps=12)
+    assert monitor.state == "waiting"
+    assert "Waiting for training" in monitor.picture.value
+    monitor.picture.observe(lambda change: pictures.append(change["new"]), names="value")
+    fit(monitor, trainer, x, t, max_epoch=3)
+    assert len(monitor.losses) == 12
+    assert len(pictures) > 1
+    assert "Training in epoch" in pictures[-1]
+    monitor.finish()
+    assert monitor.state == "finished"
+    label, texts = drawn(monitor.picture.value)
+    assert "Finished in epoch 3, step 12 of 12" in label
+    assert "25 % of the answers are right" in label
+    assert any("25 % now" in x for x in texts)
+    assert [c for c in "abcde" if c in texts] == list("abcde")
+    steps, shares = zip(*monitor.accuracies, strict=True)
+    assert steps[-1] == 12
+    assert list(steps) == sorted(set(steps))
+    assert set(shares) == {0.25}
+
+
+def test_monitor_changes_nothing_in_training():
+    plain, trainer, x, t = small_training()
+    trainer.fit(x, t, max_epoch=2, batch_size=10, rng=0, verbose=False)
+    watched, trainer, x, t = small_training()
+    fit(TrainingMonitor(sample=sample, interval=0, max_overhead=1), trainer, x, t, max_epoch=2)
+    for p, q in zip(plain.params, watched.params, strict=True):
+        np.testing.assert_array_equal(p, q)
+
+
+def test_monitor_shows_stopped_and_training_can_go_on():
+    model, trainer, x, t = small_training()
+    monitor = TrainingMonitor()
+
+    def on_step(trainer, loss):
+        monitor.on_step(trainer, loss)
+        if trainer.step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trainer.fit(x, t, max_epoch=3, batch_size=10, rng=0, verbose=False, on_step=on_step, on_epoch=monitor.on_epoch)
+    monitor.finish()
+    assert monitor.state == "stopped"
+    assert "Stopped in epoch 2, step 6. The model keeps what it has learnt" in monitor.picture.value
+    fit(monitor, trainer, x, t, max_epoch=1)
+    assert monitor.state == "training"
+    monitor.finish()
+    assert monitor.state == "finished"
+    assert len(monitor.losses) == 10
+
+
+def test_monitor_shows_that_training_was_cut_short():
+    model, trainer, x, t = small_training()
+    monitor = TrainingMonitor()
+
+    def on_step(trainer, loss):
+        monitor.on_step(trainer, loss)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(x, t, batch_size=10, rng=0, verbose=False, on_step=on_step)
+    monitor.finish()
+    assert monitor.state == "failed"
+    assert "Cut short" in monitor.picture.value
+
+
+def test_monitor_finishes_by_itself_when_the_cell_ends(monkeypatch):
+    from IPython.core.events import EventManager, available_events
+
+    shell = SimpleNamespace()
+    shell.events = EventManager(shell, available_events)
+    monkeypatch.setattr(monitor_module, "_shell", lambda: shell)
+    model, trainer, x, t = small_training()
+    monitor = TrainingMonitor()
+    fit(monitor, trainer, x, t, max_epoch=1)
+    assert monitor.state == "training"
+    shell.events.trigger("post_execute")
+    assert monitor.state == "finished"
+    assert shell.events.callbacks["post_execute"] == []
+    shell.events.trigger("post_execute")
+    assert monitor.state == "finished"
+
+
+def test_monitor_keeps_to_its_interval_and_its_share(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(monitor_module.time, "perf_counter", lambda: now[0])
+    looks = []
+
+    def accuracy(model):
+        looks.append(now[0])
+        now[0] += 0.2  # slow: at 5 % it may come every 4 seconds
+        return 0.5
+
+    monitor = TrainingMonitor(accuracy=accuracy)
+    trainer = SimpleNamespace(step=0, current_epoch=1, model=None, interrupted=False)
+    for step in range(1, 1001):
+        trainer.step = step
+        now[0] += 0.02
+        monitor.on_step(trainer, 1.0)
+        if step % 10 == 0:
+            monitor.on_epoch(trainer)
+    assert looks[0] >= 1.0
+    assert min(np.diff(looks)) >= 4.0
+    assert 0 < monitor.seconds <= 0.06 * now[0]
+
+
+def test_monitor_without_training_has_nothing_to_finish():
+    monitor = TrainingMonitor()
+    monitor.finish()
+    assert monitor.state == "waiting"
+
+
+def test_monitor_thins_out_a_long_curve():
+    monitor = TrainingMonitor()
+    monitor.losses, monitor._step = [2.0] * 5000 + [1.0] * 5000, 10_000
+    curve = monitor._curve()
+    assert len(curve) <= monitor_module.POINTS
+    assert curve[0][1] == 2
+    assert curve[-1] == (10_000, 1.0)
+
+
+def test_monitor_says_what_is_wrong():
+    with pytest.raises(ValueError, match="interval must not be negative"):
+        TrainingMonitor(interval=-1)
+    with pytest.raises(ValueError, match="max_overhead"):
+        TrainingMonitor(max_overhead=0)
+    with pytest.raises(ValueError, match="state must be one of"):
+        render_training([], state="tired")
+
+
+def test_render_training_of_a_model_without_attention():
+    _, texts = drawn(render_training([(1, 2.0)], [], ("2/1/93", "1993-02-01", None)))
+    assert "No attention: nothing to show." in texts
