@@ -46,7 +46,7 @@ def run_cells(notebook, folder, *, env=None, timeout=CELL_TIMEOUT):
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute(env=env)
+        client.execute(env=env, cleanup_kc=True)
     return notebook
 
 
