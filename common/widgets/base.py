@@ -10,6 +10,8 @@ def controls():
     try:
         import ipywidgets
     except ModuleNotFoundError as error:
+        if error.name != "ipywidgets":  # it is there, but something that it needs is not
+            raise
         raise ModuleNotFoundError(
             "the live widgets need ipywidgets: python -m pip install ipywidgets, then restart the notebook's kernel"
         ) from error
