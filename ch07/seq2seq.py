@@ -3,10 +3,13 @@
 Source: Sutskever et al. 2014; the book, sections 7.2 and 7.3.
 """
 
+from functools import partial
+
 from common.base_model import BaseModel
 from common.functions import softmax
 from common.np import default_rng, normal, np
-from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
+from common.parallel import run, twin, workers
+from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss, lstm_step
 
 
 def init_embedding(V, D, dtype, rng):
@@ -48,7 +51,38 @@ class Encoder:
         """Return h (N, H), the hidden state after the last character."""
         hs = self.lstm.forward(self.embed.forward(xs))
         self.cache = hs.shape
-        return hs[:, -1].copy()
+        return self.hand_over(hs).copy()
+
+    @staticmethod
+    def hand_over(hs):
+        """Return what the decoder gets of the hidden states hs (N, T, H): here the last, (N, H)."""
+        return hs[:, -1]
+
+    def read(self, xs):
+        """Return what forward returns, for answering only: no backward can follow.
+
+        An LSTM reads from left to right, so rows that begin alike have the same states as far as they are alike. Those
+        are computed once: at every step the rows form groups by all they have read so far.
+        """
+        if type(self).forward is not Encoder.forward or type(self.lstm) is not TimeLSTM or self.lstm.stateful:
+            return self.forward(xs)  # somebody's own encoder may read in any way
+        N, T = xs.shape
+        (W,), (Wx, Wh, b) = self.embed.params, self.lstm.params
+        table = -(W @ Wx + b)  # what each character adds to the gates, (V, 4H); for the sign see lstm_step
+        H = Wh.shape[0]
+        hs = np.empty((N, T, H), Wh.dtype)
+        h, c = np.zeros((1, H), Wh.dtype), np.zeros((1, H), Wh.dtype)  # a row for each group
+        group = np.zeros(N, int)  # the group of each row of xs
+        for t in range(T):
+            _, first, next_group = np.unique(group * len(W) + xs[:, t], return_index=True, return_inverse=True)
+            before = group[first]
+            z = table[xs[first, t]]  # (groups, 4H)
+            z -= h[before] @ Wh
+            c_prev, c, h, tmp = c[before], *np.empty((3, len(first), H), Wh.dtype)
+            lstm_step(z, c_prev, c, tmp, h, h)
+            hs[:, t] = h[next_group]
+            group = next_group
+        return self.hand_over(hs)
 
     def backward(self, dh):
         """Only the last state was used, so dhs is 0 except dhs[:, -1] = dh (N, H)."""
@@ -192,19 +226,23 @@ class Seq2seq(BaseModel):
         """
         if xs.ndim != 2 or sample_size < 1:
             raise ValueError(f"greedy_decode takes (N, T_enc) and at least one step, got {xs.shape} and {sample_size}")
-        chunks = [
-            self.decoder.greedy_decode(
-                self.encoder.forward(xs[k : k + chunk_size]), start_id, sample_size, with_details
-            )
-            for k in range(0, len(xs), chunk_size)
-        ]
-        if not with_details:
-            return np.concatenate(chunks) if chunks else np.empty((0, sample_size), int)
-        if not chunks:
-            raise ValueError("greedy_decode: xs has no rows")
-        ids, probs, weights = zip(*chunks, strict=True)
-        return (
-            np.concatenate(ids),
-            np.concatenate(probs),
-            None if weights[0] is None else np.concatenate(weights),
-        )
+        if len(xs) == 0:
+            if with_details:
+                raise ValueError("greedy_decode: xs has no rows")
+            return np.empty((0, sample_size), int)
+        order = np.lexsort(xs.T[::-1])  # rows that begin alike come together, for Encoder.read
+        chunks = [order[k : k + chunk_size] for k in range(0, len(xs), chunk_size)]
+        models = [self, *(twin(self) for _ in range(min(workers(), len(chunks)) - 1))]
+
+        def answer(k, rows):
+            model = models[k % len(models)]
+            read = getattr(model.encoder, "read", model.encoder.forward)
+            return model.decoder.greedy_decode(read(xs[rows]), start_id, sample_size, with_details)
+
+        parts = run([partial(answer, k, rows) for k, rows in enumerate(chunks)])
+        back = np.argsort(order)
+
+        def joined(arrays):
+            return None if arrays[0] is None else np.concatenate(arrays)[back]
+
+        return tuple(joined(p) for p in zip(*parts, strict=True)) if with_details else joined(parts)

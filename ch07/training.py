@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.np import GPU, host, np, to_cpu
 from common.optimizer import Adam
+from common.parallel import DataParallel
 from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
 from dataset import sequence
 
@@ -167,7 +168,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
     schedule = None
     if recipe.warmup_steps is not None:
         schedule = warmup_cosine(recipe.learning_rate, recipe.warmup_steps, total)
-    trainer = Trainer(model, Adam(lr=recipe.learning_rate))
+    trainer = Trainer(DataParallel(model), Adam(lr=recipe.learning_rate))
     settings = {
         "model": model_class.__name__,
         "seed": seed,

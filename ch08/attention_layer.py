@@ -11,8 +11,11 @@ Elsewhere h is called the query, and hs is both the keys (in AttentionWeight) an
 Source: the book, sections 8.1 and 8.2; Luong et al. 2015, equations 4 and 7, with the "dot" score of section 3.1.
 """
 
+from functools import partial
+
 from common.layers import Softmax
 from common.np import np
+from common.parallel import run
 
 
 def _as_sequence(x):
@@ -34,6 +37,17 @@ def _check(name, hs, other, what, axis):
         raise ValueError(
             f"{name}: hs is {hs.shape}, so {what} must be {(N, K)} or ({N}, T_dec, {K}), got {other.shape}"
         )
+
+
+def _check_mask(mask, N, T):
+    """Return the mask, (N, T) bool with at least one True in every row, or raise a ValueError that says what is off."""
+    mask = np.asarray(mask)
+    if mask.shape != (N, T) or mask.dtype != bool:
+        raise ValueError(f"mask must be bool {(N, T)}, True = real, got {mask.dtype} {mask.shape}")
+    empty = np.flatnonzero(~mask.any(axis=1))
+    if len(empty):
+        raise ValueError(f"mask: row {int(empty[0])} is all padding, so there is nothing to attend to")
+    return mask
 
 
 class WeightSum:
@@ -83,20 +97,9 @@ class AttentionWeight:
         self.cache = (hs, h)
         s = np.matmul(_as_sequence(h), _swap(hs))  # (N, T_dec, T) scores
         if mask is not None:
-            s[self._padding(mask, s)] = -np.inf
+            padding = ~_check_mask(mask, *hs.shape[:2])
+            s[np.broadcast_to(padding[:, None], s.shape)] = -np.inf
         return self.softmax.forward(s).reshape(*h.shape[:-1], hs.shape[1])
-
-    @staticmethod
-    def _padding(mask, s):
-        """Return where the scores s stand for padding, as a bool array of their shape."""
-        mask = np.asarray(mask)
-        N, _, T = s.shape
-        if mask.shape != (N, T) or mask.dtype != bool:
-            raise ValueError(f"mask must be bool {(N, T)}, True = real, got {mask.dtype} {mask.shape}")
-        empty = np.flatnonzero(~mask.any(axis=1))
-        if len(empty):
-            raise ValueError(f"mask: row {int(empty[0])} is all padding, so there is nothing to attend to")
-        return np.broadcast_to(~mask[:, None], s.shape)
 
     def backward(self, da):
         """ds by the softmax's rule, then the product's: dhs = ds^T h, dh = ds hs. Return (dhs, dh).
@@ -148,33 +151,63 @@ class TimeAttention:
     Shapes: hs_enc (N, T_enc, H), hs_dec (N, T_dec, H), out (N, T_dec, H).
     ``weights`` holds the weights of the last forward call, (N, T_dec, T_enc); ``attention_weights`` the same as a list
     with one (N, T_enc) array for every decoder step.
+
+    The rows of the batch do not know of each other, so they go through Attention in ``parts``, as many at a time as
+    keep the scores within a core's cache, and the parts go to the cores.
     """
+
+    scores_in_cache = 2**16
 
     def __init__(self):
         self.params, self.grads = [], []
-        self.attention = Attention()
+        self.parts = [Attention()]
+        self._rows = self._inputs = None
 
     @property
     def cache(self):
-        """The caches of the layers inside."""
-        return self.attention.cache
+        """The caches of the parts."""
+        return [part.cache for part in self.parts]
 
     @property
     def weights(self):
         """The weights of the last forward call, (N, T_dec, T_enc), or None before it."""
-        return self.attention.attention_weight
+        weights = [part.attention_weight for part in self.parts]
+        return weights[0] if len(weights) == 1 else np.concatenate(weights)
 
     @property
     def attention_weights(self):
         """The weights of the last forward call: for every decoder step an array (N, T_enc); None before it."""
-        return None if self.weights is None else list(self.weights.swapaxes(0, 1))
+        weights = self.weights
+        return None if weights is None else list(weights.swapaxes(0, 1))
 
     def forward(self, hs_enc, hs_dec, mask=None):
         """Return the contexts, (N, T_dec, H). mask: (N, T_enc), see AttentionWeight."""
         if hs_dec.ndim != 3:
             raise ValueError(f"TimeAttention: hs_dec must be (N, T_dec, H), got {hs_dec.shape}")
-        return self.attention.forward(hs_enc, hs_dec, mask)
+        _check("TimeAttention", hs_enc, hs_dec, "hs_dec", 2)
+        N, T_enc, _ = hs_enc.shape
+        if mask is not None:
+            mask = _check_mask(mask, N, T_enc)
+        size = max(self.scores_in_cache // (hs_dec.shape[1] * T_enc), 1)
+        self._inputs = (hs_enc, hs_dec)
+        self._rows = [slice(k, k + size) for k in range(0, N, size)]
+        if len(self.parts) != len(self._rows):
+            self.parts = [Attention() for _ in self._rows]
+        out = np.empty_like(hs_dec)
+
+        def forward_part(part, rows):
+            out[rows] = part.forward(hs_enc[rows], hs_dec[rows], None if mask is None else mask[rows])
+
+        run([partial(forward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
+        return out
 
     def backward(self, dout):
         """Attention's rule; the products sum over the decoder steps that hs_enc served. Return (dhs_enc, dhs_dec)."""
-        return self.attention.backward(dout)
+        hs_enc, hs_dec = self._inputs
+        dhs_enc, dhs_dec = np.empty_like(hs_enc), np.empty_like(hs_dec)
+
+        def backward_part(part, rows):
+            dhs_enc[rows], dhs_dec[rows] = part.backward(dout[rows])
+
+        run([partial(backward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
+        return dhs_enc, dhs_dec

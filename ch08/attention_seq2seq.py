@@ -11,9 +11,10 @@ from common.np import np
 class AttentionEncoder(Encoder):
     """An Encoder that hands over every hidden state, hs (N, T, H), not only the last."""
 
-    def forward(self, xs):
-        """Return hs (N, T, H)."""
-        return self.lstm.forward(self.embed.forward(xs))
+    @staticmethod
+    def hand_over(hs):
+        """Return what the decoder gets of the hidden states hs (N, T, H): all of them."""
+        return hs
 
     def backward(self, dhs):
         """Args: dhs (N, T, H), from the attention of all decoder steps and, at the last state, the decoder's start."""

@@ -14,6 +14,7 @@ The rules of ``common.layers`` hold here too. What forward or backward returns b
 from common.functions import sigmoid, softmax
 from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, Softmax, SoftmaxWithLoss, cast
 from common.np import GPU, errstate, np
+from common.workspace import Workspace
 
 # Scripts written for the book's time_layers import * from here and expect what it imports itself, np above all.
 __all__ = [
@@ -40,27 +41,6 @@ __all__ = [
     "sigmoid",
     "softmax",
 ]
-
-
-class Workspace:
-    """Arrays by name that are kept from call to call, because mapping fresh memory costs as much as filling it.
-
-    An array grows when a larger one is asked for and is handed out as a view when a smaller one is, so batches of
-    changing length share one block. The contents are whatever the last call left there.
-    """
-
-    def __init__(self):
-        self._blocks = {}
-
-    def array(self, name, shape, dtype):
-        """Return an uninitialized array of this shape and dtype; the block behind ``name`` is used again."""
-        size = 1
-        for n in shape:
-            size *= n
-        block = self._blocks.get(name)
-        if block is None or block.size < size or block.dtype != dtype:
-            block = self._blocks[name] = np.empty(size, dtype)
-        return block[:size].reshape(shape)
 
 
 class RNN:
@@ -328,6 +308,28 @@ class TimeRNN(_Recurrent):
         return self._input_backward(x1, dz)
 
 
+def lstm_step(z, c_prev, c, tanh_c, h, tmp):
+    """One step of an LSTM, all in place, as ``TimeLSTM`` explains it.
+
+    Args: z (N, 4H) holds -(x Wx + h_prev Wh + b) and becomes the gates f, g, i, o; c_prev (N, H); c, tanh_c and h
+    (N, H) are written; tmp (N, H) is overwritten.
+    """
+    H = c.shape[1]
+    f, g, i, o = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
+    with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
+        np.exp(z, out=z)
+        g *= g
+    z += 1
+    np.reciprocal(z, out=z)
+    g *= 2
+    g -= 1
+    np.multiply(f, c_prev, out=c)
+    np.multiply(g, i, out=tmp)
+    c += tmp
+    np.tanh(c, out=tanh_c)
+    np.multiply(o, tanh_c, out=h)
+
+
 class TimeLSTM(_Recurrent):
     """LSTM over a whole sequence, fused over time.
 
@@ -370,23 +372,10 @@ class TimeLSTM(_Recurrent):
         tmp4, tmp = self._array("tmp4", N, 4 * H), self._array("tmp", N, H)
         self._fill_state(h[0], self.h, "h")
         self._fill_state(c[0], self.c, "c")
-        with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
-            for t in range(T):
-                z = gates[t]
-                f, g, i, o = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
-                np.matmul(h[t], Wh, out=tmp4)
-                z -= tmp4
-                np.exp(z, out=z)
-                g *= g
-                z += 1
-                np.reciprocal(z, out=z)
-                g *= 2
-                g -= 1
-                np.multiply(f, c[t], out=c[t + 1])
-                np.multiply(g, i, out=tmp)
-                c[t + 1] += tmp
-                np.tanh(c[t + 1], out=tanh_c[t])
-                np.multiply(o, tanh_c[t], out=h[t + 1])
+        for t in range(T):
+            np.matmul(h[t], Wh, out=tmp4)
+            gates[t] -= tmp4
+            lstm_step(gates[t], c[t], c[t + 1], tanh_c[t], h[t + 1], tmp)
         self.cache = (x1, gates, h, c, tanh_c)
         self.h, self.c = h[T].copy(), c[T].copy()
         return h[1:].transpose(1, 0, 2).copy()

@@ -234,15 +234,16 @@ def test_attention_weights_of_an_earlier_call_stay(rng):
 
 def test_the_composition_is_visible():
     layer = TimeAttention()
-    assert isinstance(layer.attention, Attention)
-    assert isinstance(layer.attention.attention_weight_layer, AttentionWeight)
-    assert isinstance(layer.attention.weight_sum_layer, WeightSum)
+    (attention,) = layer.parts
+    assert isinstance(attention, Attention)
+    assert isinstance(attention.attention_weight_layer, AttentionWeight)
+    assert isinstance(attention.weight_sum_layer, WeightSum)
     layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 3)))
-    weight_cache, sum_cache = layer.attention.cache
-    assert weight_cache is layer.attention.attention_weight_layer.cache
-    assert sum_cache is layer.attention.weight_sum_layer.cache
-    assert layer.cache == layer.attention.cache
-    for part in (layer, layer.attention, layer.attention.attention_weight_layer, layer.attention.weight_sum_layer):
+    weight_cache, sum_cache = attention.cache
+    assert weight_cache is attention.attention_weight_layer.cache
+    assert sum_cache is attention.weight_sum_layer.cache
+    assert layer.cache == [attention.cache]
+    for part in (layer, attention, attention.attention_weight_layer, attention.weight_sum_layer):
         assert part.params == part.grads == []
 
 
