@@ -15,11 +15,12 @@ PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention"}  # as the explorer's menu shows them
 
 
-def load_pretrained(name, folder=PRETRAINED):
+def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
     """Return a model with the weights of ``folder/<name>.npz``; its sizes are read from the file.
 
-    Args: name, one of seq2seq, peeky, attention. Raises: KeyError for another name; FileNotFoundError that says how to
-    train the model; ValueError if the file holds another kind of model.
+    Args: name, one of seq2seq, peeky, attention; dtype to compute in.
+    Raises: KeyError for another name; FileNotFoundError that says how to train the model; ValueError if the file holds
+    another kind of model.
     """
     model_class, path = MODELS[name], Path(folder) / f"{name}.npz"
     if not path.is_file():
@@ -32,7 +33,7 @@ def load_pretrained(name, folder=PRETRAINED):
         H, _ = arrays["encoder.lstm.Wh"].shape
     except (KeyError, ValueError):
         raise ValueError(f"{path} holds no {model_class.__name__}: its arrays are {', '.join(arrays)}") from None
-    model = model_class(V, D, H)
+    model = model_class(V, D, H, dtype=dtype)
     model.load_params(path)
     return model
 
@@ -83,7 +84,8 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
                 f"{folder} has no weights ({', '.join(f'{n}.npz' for n in NAMES)}). To train a model: "
                 f"python -m ch08.train --out runs/ch08; then explorer(folder='runs/ch08')"
             )
-        models = {NAMES[name]: load_pretrained(name, folder) for name in found}
+        # in float64 every machine draws the same picture, to the last digit shown
+        models = {NAMES[name]: load_pretrained(name, folder, np.float64) for name in found}
         if missing:
             options.setdefault(
                 "note",

@@ -118,7 +118,7 @@ def _draw_question(drawing, question, weights, step):
     drawing.text(14, TOP + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
     for i, (char, w) in enumerate(zip(question, row, strict=True)):
         x = LEFT + CELL * i
-        title = None if weights is None else f"character {i + 1}, “{visible(char)}”: weight {w:.3f} in step {step}"
+        title = None if weights is None else f"character {i + 1}, “{visible(char)}”: weight {percent(w)} in step {step}"
         drawing.rect(x, TOP, CELL, 24, fill=shade(w), stroke=LINE, title=title)
         color = MUTED if char == " " and w <= 0.6 else ink_on(w)
         drawing.text(x + CELL / 2, TOP + 17, visible(char), size=15, anchor="middle", color=color, mono=True)
@@ -136,7 +136,7 @@ def _draw_answer(drawing, answer, confidence, step):
         drawing.text(46, y + 16, k + 1, size=11, anchor="end", color=MUTED)
         drawing.text(62, y + 17, visible(char), size=15, anchor="middle", bold=on, mono=True)
         drawing.rect(78, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
-        drawing.rect(78, y + 6, 48 * p, 10, fill=INK)
+        drawing.rect(78, y + 6, 48 * round(p, 2), 10, fill=INK)
         drawing.text(LEFT - 8, y + 16, percent(p), size=11, anchor="end", bold=p < 0.5)
 
 
@@ -144,7 +144,7 @@ def _draw_weights(drawing, question, answer, weights):
     top = TOP + HEAD
     for k, i in zip(*host.nonzero(weights >= 0.005), strict=True):  # the rest stays white
         w = weights[k, i]
-        title = f"step {k + 1} writes “{visible(answer[k])}”: weight {w:.3f} on “{visible(question[i])}”"
+        title = f"step {k + 1} writes “{visible(answer[k])}”: weight {percent(w)} on “{visible(question[i])}”"
         drawing.rect(LEFT + CELL * i, top + ROW * k, CELL, ROW, fill=shade(w), title=title)
     right, bottom = LEFT + CELL * len(question), top + ROW * len(answer)
     for i in range(len(question) + 1):

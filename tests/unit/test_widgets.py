@@ -572,6 +572,7 @@ def test_explorer_with_some_of_the_weights(folder):
     assert "python -m ch08.train --model peeky" in note
     e.text.value = "2/10/93"
     assert e.weights.shape == (10, 7)
+    assert e.weights.dtype == np.float64, "so that every machine draws the same digits"
     e.text.value = "2_10"
     assert "“_” (low line), character 2, is unknown" in e.message.value
     assert explorer(folder=folder, model="seq2seq").model.value == "plain"
