@@ -25,7 +25,8 @@ def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
     model_class, path = MODELS[name], Path(folder) / f"{name}.npz"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist. To train this model: python -m ch08.train --model {name} --out {path.parent}"
+            f"{path} does not exist. To train this model: python -m ch08.train --model {name} --out runs/ch08; "
+            f"then load_pretrained({name!r}, 'runs/ch08')"
         )
     arrays = load_arrays(path)
     try:
