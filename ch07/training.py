@@ -53,10 +53,34 @@ class Task:
         """Return the columns of xs that hold ``length`` characters of every question, its padding left out."""
         return xs[:, -length:] if self.reverse else xs[:, :length]
 
-    def batches(self, batch_size, seed):
+    def noisy(self, xs, share, rng):
+        """Return a copy of the questions xs with unreliable separators: whatever is no letter, digit or padding.
+
+        A ``share`` of them is gone or, one time in two, some other character that is no digit. Slashes are never gone:
+        without them the numbers on both sides would run together.
+        """
+        chars = host.array([self.vocab.id_to_char[i] for i in range(len(self.vocab))])
+        letters_etc = host.flatnonzero([not c.isdigit() and c != sequence.START for c in chars])
+        other = host.array([not c.isalnum() and c not in (sequence.START, "/") for c in chars])
+        real = host.logical_or.accumulate(xs != self.pad_id, axis=1)
+        if not self.reverse:
+            real = host.logical_or.accumulate((xs != self.pad_id)[:, ::-1], axis=1)[:, ::-1]
+        hit = real & (other | (chars == "/"))[xs] & (rng.uniform(size=xs.shape) < share)
+        gone = hit & other[xs] & (rng.uniform(size=xs.shape) < 0.5)
+        out = xs.copy()
+        swapped = hit & ~gone
+        out[swapped] = rng.choice(letters_etc, swapped.sum())
+        out[gone] = self.pad_id
+        # what is gone becomes padding, at the end where padding belongs
+        order = host.argsort(~gone if self.reverse else gone, axis=1, kind="stable")
+        return host.take_along_axis(out, order, axis=1)
+
+    def batches(self, batch_size, seed, noise=0.0, padded=0.0):
         """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
 
-        With ``trim``, rows of like length come together and only the longest row of a batch decides its width.
+        With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
+        ``padded`` of the batches is given a random width between that and the full one, so that the model can read
+        padded questions as well. noise: the share of separators to make unreliable, see ``noisy``.
         """
         if not self.trim:
             return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
@@ -71,7 +95,11 @@ class Task:
             starts = first + size * np.arange(len(order) // size)
             for k in rng.permutation(starts):
                 rows = order[k : k + size]
-                yield self.cut(self.x_train[rows], lengths[rows].max()), self.t_train[rows]
+                width = lengths[rows].max()
+                if rng.random() < padded:
+                    width = rng.integers(width, self.x_train.shape[1] + 1)
+                xs = self.cut(self.x_train[rows], width)
+                yield self.noisy(xs, noise, rng) if noise else xs, self.t_train[rows]
 
         return by_length
 
@@ -119,7 +147,8 @@ class Recipe:
 
     name; epochs; batch_size; learning_rate of Adam; max_grad, the norm gradients are clipped to; hidden_size and
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
-    cosine, or None for a constant rate; trim: leave padding out.
+    cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
+    share of unreliable separators (see ``Task.noisy``); weight_decay of Adam.
     """
 
     name: str
@@ -131,6 +160,9 @@ class Recipe:
     wordvec_size: int = 16
     warmup_steps: int | None = None
     trim: bool = False
+    padded: float = 0.0
+    noise: float = 0.0
+    weight_decay: float = 0.0
 
 
 @dataclass
@@ -168,7 +200,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
     schedule = None
     if recipe.warmup_steps is not None:
         schedule = warmup_cosine(recipe.learning_rate, recipe.warmup_steps, total)
-    trainer = Trainer(DataParallel(model), Adam(lr=recipe.learning_rate))
+    trainer = Trainer(DataParallel(model), Adam(lr=recipe.learning_rate, weight_decay=recipe.weight_decay))
     settings = {
         "model": model_class.__name__,
         "seed": seed,
@@ -184,7 +216,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         history, spent, losses = _restore(trainer, checkpoint, settings)
     first = len(history["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
-    batches = task.batches(recipe.batch_size, seed)
+    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
 

@@ -139,14 +139,15 @@ class Adam(_Optimizer):
     """Running means of g and g^2, corrected for their start at 0. Source: Kingma and Ba 2015, end of section 2.
 
     m += (1 - beta1) * (g - m); v += (1 - beta2) * (g^2 - v); p -= lr_t * m / (sqrt(v) + eps), with
-    lr_t = lr * sqrt(1 - beta2^n) / (1 - beta1^n) in update n.
+    lr_t = lr * sqrt(1 - beta2^n) / (1 - beta1^n) in update n. With ``weight_decay`` every parameter also shrinks by
+    the share lr * weight_decay in each update (Loshchilov and Hutter 2019, algorithm 2).
     """
 
     slots = ("m", "v")
 
-    def __init__(self, lr=0.001, beta1=0.9, beta2=0.999):
+    def __init__(self, lr=0.001, beta1=0.9, beta2=0.999, weight_decay=0.0):
         super().__init__(lr)
-        self.beta1, self.beta2 = beta1, beta2
+        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
         self._tmp = {}
 
     def _prepare(self):
@@ -167,4 +168,6 @@ class Adam(_Optimizer):
         tmp += 1e-7
         np.divide(m, tmp, out=tmp)
         tmp *= self._lr_t
+        if self.weight_decay:
+            p *= 1 - self.lr * self.weight_decay
         p -= tmp
