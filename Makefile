@@ -58,7 +58,7 @@ clean: ## remove caches and the traces of installing; keeps $(VENV) and everythi
 # A stamp is older than pyproject.toml after the latter has changed: then, and only then, pip runs again.
 
 $(VENV)/.stamp-core: pyproject.toml | $(PY)
-	@echo "Installing NumPy, matplotlib and tqdm into $(VENV) (once; about a minute) ..."
+	@echo "Installing NumPy and matplotlib into $(VENV) (once; about a minute) ..."
 	@$(ENSURE_PIP)
 	$(PIP_INSTALL) --editable .
 	@touch $@
