@@ -1,0 +1,1 @@
+"""JupyterLab in headless Chromium: the widgets used as a person uses them (`make test-browser`)."""

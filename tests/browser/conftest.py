@@ -1,0 +1,178 @@
+"""JupyterLab on a free port of this machine, serving a copy of the course, and a page of headless Chromium on it."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.notebooks import address
+
+SHOTS = address.ROOT / "runs" / "browser"  # screenshots; git ignores runs/
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TOKEN = "attention"  # guards nothing: the server is reached from this machine only, and serves a copy
+SECONDS = 45  # for a page to open or a notebook to run
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {
+    # Every cell in the page, also those below the screen.
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+    "@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": {"autosave": False},
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory):
+    """A copy of the course, so that nothing that the browser does changes this one."""
+    folder = tmp_path_factory.mktemp("lab") / "course"
+    ignored = shutil.ignore_patterns("__pycache__", ".git", ".venv*", "runs", ".ci", ".hypothesis", "*.egg-info")
+    for name in ("notebooks", "common", "dataset", "ch07", "ch08"):
+        shutil.copytree(address.ROOT / name, folder / name, ignore=ignored)
+    return folder
+
+
+def environment(folder):
+    """A home of its own: no settings of the person who runs the tests, none left behind."""
+    for name, content in SETTINGS.items():
+        path = folder / "settings" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY_", "MPLBACKEND"))}
+    return env | {
+        "HOME": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+
+
+@pytest.fixture(scope="session")
+def server(course, tmp_path_factory):
+    """The address of a running JupyterLab."""
+    home = tmp_path_factory.mktemp("home")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
+    command += [f"--ServerApp.root_dir={course}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    command += [
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        "--LabApp.extension_manager=readonly",
+    ]
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with open(SHOTS / "server.log", "w") as log:
+        process = subprocess.Popen(command, cwd=course, env=environment(home), stdout=log, stderr=log)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_for(url, process):
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{(SHOTS / 'server.log').read_text()[-2000:]}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium with a fresh profile that reaches this machine only."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[browser]'")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path_factory.mktemp("profile")),
+            executable_path=executable,
+            args=FLAGS,
+            viewport={"width": 1200, "height": 1000},
+        )
+        context.set_default_timeout(30_000)
+        context.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), lambda route: route.abort())
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def lab(server, browser, course, request):
+    """A page of JupyterLab; see the class Lab."""
+    page = browser.new_page()
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    yield Lab(page, server, course, name)
+    page.screenshot(path=SHOTS / f"{name}-last.png")
+    page.close()
+
+
+class Lab:
+    """One page of JupyterLab with a notebook in it."""
+
+    def __init__(self, page, server, course, name):
+        self.page, self.server, self.course, self.name = page, server, course, name
+
+    def open(self, notebook):
+        """Open notebooks/<notebook>.ipynb, alone on the page."""
+        assert (self.course / "notebooks" / f"{notebook}.ipynb").is_file(), f"there is no notebook {notebook}"
+        self.page.goto(f"{self.server}/doc/tree/notebooks/{notebook}.ipynb?token={TOKEN}", timeout=1000 * SECONDS)
+        self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=1000 * SECONDS)
+        # Before that the entries of the menu Run ask which kernel to start.
+        self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).first.wait_for(timeout=1000 * SECONDS)
+
+    def run_all(self):
+        """Choose Run > Run All Cells and wait until every cell has run. Fails if one shows an error."""
+        page = self.page
+        self.choose("Edit", "Clear Outputs of All Cells")  # with the stored ones gone, a number means: has run
+        page.wait_for_function("() => !document.querySelector('.jp-CodeCell .jp-OutputArea-output')")
+        self.choose("Run", "Run All Cells")
+        page.wait_for_function(
+            """() => {
+                const ran = cell => /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent);
+                const failed = document.querySelector('.jp-OutputArea-output[data-mime-type*="error"]');
+                return failed || [...document.querySelectorAll('.jp-CodeCell')].every(ran);
+            }""",
+            timeout=1000 * SECONDS,
+        )
+        errors = page.locator('.jp-OutputArea-output[data-mime-type*="error"]')
+        assert errors.count() == 0, errors.first.inner_text()
+
+    def choose(self, menu, entry):
+        """Click an entry of the menu bar."""
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_role("menuitem", name=entry, exact=True).click()
+
+    def shot(self, what, locator=None):
+        """Keep a screenshot, of an element or of the page."""
+        path = SHOTS / f"{self.name}-{what}.png"
+        (locator or self.page).screenshot(path=path)
+        return path

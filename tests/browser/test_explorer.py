@@ -1,0 +1,146 @@
+"""The attention explorer in JupyterLab: type a date, drag the slider, type rubbish, as a reader would."""
+
+import re
+
+import nbformat
+import pytest
+
+from tests.notebooks import execute
+
+WORDS = """\
+from common.np import np
+from common.widgets import AttentionExplorer
+
+
+def decode(model, text):
+    answer = text.upper()[:3]
+    weights = np.full((len(answer), len(text)), 1 / len(text))
+    return answer, np.full(len(answer), 0.9), weights
+
+
+explorer = AttentionExplorer(
+    {"capitals": None}, decode, alphabet="abcdefghij", text="abc", gold_mask=lambda text, n: np.eye(3, n, dtype=bool)
+)
+explorer"""
+PAIR = """\
+import ipywidgets
+
+word, answer = ipywidgets.Text(description="word", continuous_update=False), ipywidgets.HTML("nothing yet")
+word.observe(lambda change: setattr(answer, "value", change["new"].upper()), "value")
+ipywidgets.VBox([word, answer])"""
+
+
+class Explorer:
+    """The first attention explorer on a page."""
+
+    def __init__(self, lab):
+        self.lab, page = lab, lab.page
+        date = page.get_by_label("date", exact=True)
+        self.box = page.locator(".widget-vbox").filter(has=date).first
+        self.box.wait_for()
+        self.text = self.box.get_by_label("date", exact=True)
+        self.slider = self.box.locator(".widget-slider")
+        self.picture = self.box.locator("svg[role=img]")
+        self.box.scroll_into_view_if_needed()
+
+    def see(self):
+        """What the picture says in words."""
+        return self.picture.get_attribute("aria-label")
+
+    def drag(self, share):
+        """Drag the slider to a share of its way, 0 to 1."""
+        mouse, handle, rail = (
+            self.lab.page.mouse,
+            self.slider.locator(".noUi-handle"),
+            self.slider.locator(".noUi-base"),
+        )
+        handle.scroll_into_view_if_needed()
+        start, way = handle.bounding_box(), rail.bounding_box()
+        y = start["y"] + start["height"] / 2
+        mouse.move(start["x"] + start["width"] / 2, y)
+        mouse.down()
+        mouse.move(way["x"] + way["width"] * share / 2, y, steps=5)
+        mouse.move(way["x"] + way["width"] * share, y, steps=5)
+        mouse.up()
+
+    def step(self):
+        """The step that the slider shows."""
+        return int(self.slider.locator(".widget-readout").inner_text())
+
+    def changed(self, before):
+        """What the picture says, once that differs from `before`."""
+        from playwright.sync_api import expect
+
+        expect(self.picture).not_to_have_attribute("aria-label", before)
+        return self.see()
+
+    def message(self, kind):
+        """The message of this kind (status, alert), once there is one."""
+        message = self.box.locator(f"[role={kind}]").first
+        message.wait_for()
+        return message.inner_text()
+
+    def shot(self, what):
+        """Keep a screenshot of the explorer."""
+        return self.lab.shot(what, self.box)
+
+
+def use(explorer, date, answer, steps, rubbish, complaint):
+    """Type a date, drag the slider, type rubbish, type another date; each time look at the picture and the message."""
+    before = explorer.see()
+    explorer.text.fill(date)
+    reading = explorer.changed(before)
+    assert f"reads “{date}” and writes “{answer}”" in reading
+    explorer.message("status")
+    explorer.shot("typed")
+
+    explorer.drag(1)
+    last = explorer.changed(reading)
+    assert explorer.step() == steps
+    assert f"Step {steps} of {steps} writes “{answer[-1]}”" in last
+    explorer.drag(0.5)
+    middle = explorer.changed(last)
+    assert 1 < explorer.step() < steps
+    explorer.shot("dragged")
+
+    explorer.text.fill(rubbish)
+    assert re.search(complaint, explorer.message("alert"))
+    assert explorer.see() == middle, "the last good picture stays"
+    explorer.shot("rubbish")
+
+    explorer.text.fill(date)
+    explorer.message("status")
+    assert explorer.see() == middle
+
+
+def test_the_machinery_on_a_small_notebook(lab):
+    """Controls, slider and messages work with a model that answers in capitals; no chapter is needed for it."""
+    v4 = nbformat.v4
+    path = "import sys\n\nsys.path.insert(0, '..')\n"
+    cells = [v4.new_markdown_cell("# Small"), v4.new_code_cell(PAIR), v4.new_code_cell(path + WORDS)]
+    execute.write(lab.course / "notebooks" / "small.ipynb", execute.normalise(v4.new_notebook(cells=cells)))
+    lab.open("small")
+    lab.run_all()
+    page = lab.page
+    page.get_by_label("word", exact=True).fill("hello")
+    page.get_by_label("word", exact=True).press("Enter")
+    page.locator(".widget-html-content", has_text="HELLO").wait_for()
+    use(Explorer(lab), "bead", "BEA", 3, "bäd", r"“ä” \(latin small letter a with diaeresis\), character 2, is unknown")
+
+
+def test_a_cell_that_fails_is_noticed(lab):
+    v4 = nbformat.v4
+    cells = [v4.new_code_cell("1 / 0", id="a"), v4.new_code_cell("1", id="b")]
+    execute.write(lab.course / "notebooks" / "fails.ipynb", execute.normalise(v4.new_notebook(cells=cells)))
+    lab.open("fails")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        lab.run_all()
+
+
+@pytest.mark.parametrize("notebook", ["00_start_here", "ch08_7_seeing_attention"])
+def test_a_reader_uses_the_explorer(lab, notebook):
+    lab.open(notebook)
+    lab.run_all()
+    explorer = Explorer(lab)
+    lab.shot("opened")
+    use(explorer, "march 4, 2012", "2012-03-04", 10, "märz", r"“ä” .*character 2, is unknown to the model")
