@@ -356,6 +356,27 @@ def test_ch07_train_trains_the_three_variants(additions, tmp_path, capsys):
         history = json.loads((tmp_path / name / "history.json").read_text())
         assert history["reverse"] == (name != "plain")
         assert (tmp_path / name / "weights.npz").is_file()
+    curves = json.loads((tmp_path / "curves.json").read_text())
+    assert [(r["model"], r["seed"]) for r in curves["runs"]] == [("plain", 0), ("reversed", 0), ("peeky", 0)]
+    assert all(sorted(e) == ["epoch", "loss", "test_accuracy"] for r in curves["runs"] for e in r["epochs"])
+    assert curves["command"].startswith("python -m ch07.train --data ")
+    assert "--quiet" not in curves["command"]  # it changes nothing of the result
+    assert (curves["recipe"], curves["split"]) == ("book", "grouped")
+
+
+def test_ch07_train_goes_on_with_the_same_command(additions, tmp_path, monkeypatch, capsys):
+    args = ["--data", str(additions), "--out", str(tmp_path), "--split", "random", *SMALL]
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at_step=6)  # in the second of three runs
+        assert ch07_train.main(args) == 130
+    assert "the same command and --resume" in capsys.readouterr().out
+    assert not (tmp_path / "curves.json").exists()
+    assert ch07_train.main([*args, "--resume"]) == 0
+    resumed = (tmp_path / "curves.json").read_text()
+    assert ch07_train.main(args) == 0
+    assert (tmp_path / "curves.json").read_text() == resumed
+    with pytest.raises(FileNotFoundError, match="no earlier run"):
+        ch07_train.main([*args, "--resume", "--out", str(tmp_path / "elsewhere")])
 
 
 def test_compare_goes_on_where_it_stopped(dates, tmp_path, monkeypatch, capsys):
