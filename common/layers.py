@@ -122,8 +122,8 @@ class SoftmaxWithLoss:
         Raises: ValueError for shapes or ids that do not fit.
         """
         t = np.asarray(t)
-        if t.shape == x.shape and x.ndim == 2 and x.shape[1] > 1:
-            t = t.argmax(axis=1)
+        if t.shape == x.shape and x.ndim == 2:
+            t = t.argmax(axis=1)  # one-hot -> ids
         t = t.reshape(-1)
         if x.ndim != 2 or len(t) != len(x):
             raise ValueError(f"SoftmaxWithLoss: scores {x.shape} must be (N, V) and targets (N,), got {t.shape}")
