@@ -78,13 +78,16 @@ def test_attention_weight_equals_repeat_and_sum(rng, masked, N, T, _, H):
     close(got[1], dh)
 
 
+@pytest.mark.parametrize("rows_at_a_time", [1, 2, 100])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("N", "T_enc", "T_dec", "H"), SIZES)
-def test_time_attention_equals_a_loop_over_decoder_steps(rng, masked, N, T_enc, T_dec, H):
+def test_time_attention_equals_a_loop_over_decoder_steps(rng, rows_at_a_time, masked, N, T_enc, T_dec, H):
     hs_enc, hs_dec, dout = (rng.standard_normal((N, T, H)) for T in (T_enc, T_dec, T_dec))
     mask = some_mask(rng, N, T_enc) if masked else None
     layer, single = TimeAttention(), Attention()
+    layer.scores_in_cache = rows_at_a_time * T_enc * T_dec
     out = layer.forward(hs_enc, hs_dec, mask)
+    assert len(layer.parts) == -(-N // rows_at_a_time)
     dhs_enc, dhs_dec = layer.backward(dout)
     total = np.zeros_like(hs_enc)
     for t in range(T_dec):

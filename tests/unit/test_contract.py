@@ -59,6 +59,18 @@ GRU = [(D, 3 * H), (H, 3 * H), (3 * H,)]
 RNN = [(D, H), (H, H), (H,)]
 
 
+def dropout_that_is_off():
+    layer = layers.Dropout()
+    layer.train_flg = False
+    return layer
+
+
+class TimeAttentionInParts(TimeAttention):
+    """Rows go through Attention one, two or a few at a time."""
+
+    scores_in_cache = 100
+
+
 def gru_with_two_biases(Wx, Wh, b, bh):
     return time_layers.TimeGRU(Wx, Wh, b, bh=bh)
 
@@ -75,6 +87,8 @@ CASES = {
     "SoftmaxWithLoss": Case(layers.SoftmaxWithLoss, [], "si"),
     "SigmoidWithLoss": Case(layers.SigmoidWithLoss, [], "fb"),
     "Dropout": Case(layers.Dropout, [], "x"),
+    "Dropout, no share": Case(layers.Dropout, [], "x", dict(dropout_ratio=0)),
+    "Dropout, off": Case(dropout_that_is_off, [], "x"),
     "Embedding": Case(layers.Embedding, [(V, D)], "i"),
     "RNN": Case(time_layers.RNN, RNN, "xh"),
     "LSTM": Case(time_layers.LSTM, LSTM, "xhh"),
@@ -102,6 +116,8 @@ CASES = {
     "Attention, many": Case(Attention, [], "EQ"),
     "TimeAttention": Case(TimeAttention, [], "EQ"),
     "TimeAttention, mask": Case(TimeAttention, [], "EQm"),
+    "TimeAttention, parts": Case(TimeAttentionInParts, [], "EQ"),
+    "TimeAttention, mask, parts": Case(TimeAttentionInParts, [], "EQm"),
     "Encoder": Case(Encoder, [], "I", model=True),
     "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
     "Decoder": Case(Decoder, [], "Ih", model=True),
@@ -235,6 +251,14 @@ def test_the_params_are_the_arrays_that_were_given(case):
     given = [np.zeros(shape) for shape in case.shapes]
     layer = case.layer_class(*given, **case.arguments)
     assert all(a is b for a, b in zip(given, layer.params, strict=True))
+
+
+def test_a_new_layer_has_an_empty_cache_and_gradients_of_zero(case):
+    for part in parts(case.make()):
+        assert hasattr(part, "cache") == hasattr(part, "backward") or isinstance(part, Seq2seq)
+        assert vars(part).get("cache") is None
+        for grad in getattr(part, "grads", []):
+            np.testing.assert_array_equal(grad, 0)
 
 
 # --- memory --------------------------------------------------------------------------------------------------

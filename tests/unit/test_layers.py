@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.functions import cross_entropy_error, relu, sigmoid, softmax
-from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, SigmoidWithLoss, Softmax, SoftmaxWithLoss
+from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, SigmoidWithLoss, Softmax, SoftmaxWithLoss, cast
 from common.time_layers import TimeDropout
 
 # --- functions ---------------------------------------------------------------------------------------------
@@ -88,6 +88,13 @@ def test_a_product_that_does_not_fit_names_layer_and_shapes(layer, shape):
         layer.forward(np.ones(shape))
 
 
+def test_cast_copies_only_what_has_another_dtype():
+    x, y = np.ones(3, np.float32), np.ones(3)
+    one, two = cast(np.float32, x, y)
+    assert one is x
+    assert two.dtype == np.float32
+
+
 def test_an_empty_batch_is_no_error_in_a_product():
     layer = Affine(np.ones((3, 2)), np.ones(2))
     assert layer.forward(np.ones((0, 3))).shape == (0, 2)
@@ -119,12 +126,15 @@ def test_softmax_with_loss_of_scores_too_large_for_exp():
     layer = SoftmaxWithLoss()
     assert layer.forward(np.array([[1e5, 0.0]]), np.array([1])) == 1e5
     np.testing.assert_array_equal(layer.backward(), [[1, -1]])
+    assert layer.forward(np.array([[1e5, 0.0], [0.0, 0.0]]), np.array([0, 1])) == pytest.approx(np.log(2) / 2)
+    np.testing.assert_array_equal(layer.backward(), [[0, 0], [0.25, -0.25]])
 
 
 def test_softmax_with_loss_of_a_single_class():
     layer = SoftmaxWithLoss()
-    assert layer.forward(np.ones((3, 1)), np.zeros((3, 1), int)) == 0
-    np.testing.assert_array_equal(layer.backward(), np.zeros((3, 1)))
+    for t in (np.zeros((3, 1), int), np.ones((3, 1), int), np.zeros(3, int)):  # ids, one-hot rows, ids
+        assert layer.forward(np.ones((3, 1)), t) == 0
+        np.testing.assert_array_equal(layer.backward(), np.zeros((3, 1)))
 
 
 def test_softmax_with_loss_refuses_what_does_not_fit():
@@ -193,6 +203,15 @@ def test_dropout_draws_from_where_it_is_told_to():
     assert (layer.forward(x) != layer.forward(x)).any()  # new at every call
 
 
+def test_dropout_that_drops_nothing_draws_nothing():
+    rng = np.random.default_rng(3)
+    Dropout(0, rng).forward(np.ones((4, 5)))
+    off = Dropout(0.5, rng)
+    off.train_flg = False
+    off.forward(np.ones((4, 5)))
+    assert rng.uniform() == np.random.default_rng(3).uniform()
+
+
 @pytest.mark.parametrize("ratio", [-0.1, 1, 1.5])
 def test_dropout_refuses_ratios_that_are_none(ratio):
     with pytest.raises(ValueError, match=rf"\[0, 1\), got {ratio}"):
@@ -204,6 +223,11 @@ def test_embedding_picks_rows_and_adds_up_what_comes_back():
     np.testing.assert_array_equal(layer.forward(np.array([[3, 1], [3, 3]])), [[[6, 7], [2, 3]], [[6, 7], [6, 7]]])
     assert layer.backward(np.array([[[1.0, 2.0], [10.0, 20.0]], [[3.0, 4.0], [5.0, 6.0]]])) is None
     np.testing.assert_array_equal(layer.grads[0], [[0, 0], [10, 20], [0, 0], [9, 12]])
+
+
+def test_embedding_takes_lists():
+    layer = Embedding(np.arange(4.0)[:, None])
+    np.testing.assert_array_equal(layer.forward([2, 0])[:, 0], [2, 0])
 
 
 def test_embedding_of_nothing():

@@ -135,7 +135,8 @@ def test_a_stateful_layer_goes_on_where_it_stopped(rng, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_layer_without_state_starts_from_zeros(rng, kind):
-    xs, layer = rng.standard_normal((2, 4, 3)), make_layer(kind, 3, 4)
+    Wx, Wh, b, *_ = make_params(kind, 3, 4)
+    xs, layer = rng.standard_normal((2, 4, 3)), KINDS[kind][1](Wx, Wh, b)
     assert layer.stateful is False
     first = layer.forward(xs)
     close(layer.forward(xs), first)

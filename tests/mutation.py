@@ -1,0 +1,447 @@
+"""Mutation testing: break the layers in many small ways, one at a time, and see whether a test notices.
+
+    python -m tests.mutation                        # all three files
+    python -m tests.mutation common/layers.py       # one of them
+    python -m tests.mutation -k TimeLSTM            # only mutants whose place has this in its name
+
+A mutant is the library with one operator, constant, slice, argument or statement changed. It is killed if a test fails
+(or hangs). A survivor is a change that no test noticed: a gap in the tests, or a change that changes nothing. What is
+known to change nothing stands in EQUIVALENT below, with the reason.
+
+How it works: pytest collects the tests once and runs them once, noting which functions each of them calls. Then every
+mutant gets a forked process that puts the changed code into the functions in memory and runs the tests that call the
+changed function, quickest first, until one fails. No file is written. Needs os.fork: Linux or macOS.
+"""
+
+import argparse
+import ast
+import functools
+import importlib
+import os
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ["common/layers.py", "common/time_layers.py", "ch08/attention_layer.py"]
+TESTS = ["layers", "time_layers", "attention", "contract", "gradients", "properties"]
+# Whole models take long and reach nothing in FILES that the tests of the layers do not reach.
+LEFT_OUT = "not seq2seq and not model and not test_encoder and not test_decoder"
+
+OPERATORS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+COMPARISONS = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+FUNCTIONS = {  # called by the name on the left, call the one on the right instead
+    "add": "subtract",
+    "subtract": "add",
+    "multiply": "divide",
+    "divide": "multiply",
+    "maximum": "minimum",
+    "max": "min",
+    "min": "max",
+    "argmax": "argmin",
+    "sum": "mean",
+    "mean": "sum",
+    "zeros": "ones",
+    "zeros_like": "ones_like",
+    "ones": "zeros",
+    "tanh": "sin",
+    "exp": "expm1",
+    "log": "log1p",
+    "any": "all",
+    "all": "any",
+}
+# Calls that may be replaced by their first argument, or by the array whose method they are.
+DROPPABLE = {"copy", "abs", "reversed", "list", "transpose", "swapaxes", "cast", "softmax", "sigmoid", "negative"}
+ALLOWED_TO_LIVE = "known to change nothing"
+
+# (what stands at the start of a survivor's line: place, then change): why it changes nothing that a caller can see.
+EQUIVALENT = {}
+
+
+class Mutant:
+    """One change: the file, the place (a function or class), the line, what it turns into what, and how to make it."""
+
+    def __init__(self, file, place, line, change, make):
+        self.file, self.place, self.line, self.change, self.make = file, place, line, change, make
+
+    def __str__(self):
+        return f"{self.file}:{self.line} {self.place}: {self.change}"
+
+    @property
+    def reason(self):
+        """Why the mutant is known to change nothing, or None."""
+        return EQUIVALENT.get((self.place, self.change))
+
+
+# --- making mutants ----------------------------------------------------------------------------------------
+
+
+def changed_expressions(node):
+    """Yield everything that the expression ``node`` may be replaced by."""
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        yield ast.BinOp(node.right, node.op, node.left)
+    elif isinstance(node, ast.BoolOp):
+        yield ast.BoolOp(OPERATORS[type(node.op)](), node.values)
+    elif isinstance(node, ast.UnaryOp):
+        yield node.operand
+    elif isinstance(node, ast.Compare):
+        for k, op in enumerate(node.ops):
+            for other in COMPARISONS[type(op)]:
+                yield ast.Compare(node.left, [*node.ops[:k], other(), *node.ops[k + 1 :]], node.comparators)
+    elif isinstance(node, ast.IfExp):
+        yield ast.IfExp(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, bool):
+            yield ast.Constant(not node.value)
+        elif isinstance(node.value, int | float):
+            yield ast.Constant(node.value + 1)
+            if node.value:
+                yield ast.Constant(node.value - 1)
+    elif isinstance(node, ast.Slice):
+        for bound in ("lower", "upper", "step"):
+            if getattr(node, bound) is not None:
+                yield ast.Slice(**{b: None if b == bound else getattr(node, b) for b in ("lower", "upper", "step")})
+    elif isinstance(node, ast.Tuple) and len(node.elts) > 1 and one_line(node.elts[0]) != one_line(node.elts[1]):
+        yield ast.Tuple([node.elts[1], node.elts[0], *node.elts[2:]], node.ctx)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield node.value
+    elif isinstance(node, ast.Call):
+        yield from changed_calls(node)
+
+
+def changed_calls(node):
+    """Yield the changes of a call: another function, an argument less, two exchanged, or no call at all."""
+    function, args, keywords = node.func, node.args, node.keywords
+    is_attribute = isinstance(function, ast.Attribute)
+    name = function.attr if is_attribute else getattr(function, "id", "")
+    if is_attribute and name in FUNCTIONS:
+        yield ast.Call(ast.Attribute(function.value, FUNCTIONS[name], ast.Load()), args, keywords)
+    if name in DROPPABLE:
+        is_method = is_attribute and getattr(function.value, "id", "") != "np"
+        yield function.value if is_method else args[-1] if name == "cast" and len(args) == 1 else args[0]
+    for k in range(len(keywords)):
+        if keywords[k].arg == "strict":
+            continue  # of zip: the lists are parallel by contract
+        yield ast.Call(function, args, keywords[:k] + keywords[k + 1 :])
+    if len(args) > 1 and name not in ("zip", "maximum", "minimum", "getattr", "multiply"):
+        yield ast.Call(function, [args[1], args[0], *args[2:]], keywords)
+
+
+def changed_statements(node):
+    """Yield everything that the statement ``node`` may be replaced by."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Raise):
+        yield ast.Pass()
+    if isinstance(node, ast.AugAssign):
+        yield ast.Assign([node.target], node.value)
+        if type(node.op) in OPERATORS:
+            yield ast.AugAssign(node.target, OPERATORS[type(node.op)](), node.value)
+    if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
+        yield ast.Return(ast.Constant(None))
+    if isinstance(node, ast.If):
+        yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+
+
+def is_docstring(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def children(node):
+    """Yield (field, index or None, child) for all AST nodes right below ``node``."""
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            yield field, None, value
+        elif isinstance(value, list):
+            yield from ((field, k, v) for k, v in enumerate(value) if isinstance(v, ast.AST))
+
+
+def spots(node, place="module", statement=None):
+    """Yield (parent, field, index, node, place, statement) for everything in the module that may be changed."""
+    for field, k, child in children(node):
+        if is_docstring(child) or isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr):
+            continue
+        if field in ("decorator_list", "bases", "returns", "annotation"):
+            continue
+        if isinstance(node, ast.Raise):
+            continue  # the tests compare messages; here only the whole statement is taken away
+        if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "__all__":
+            continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            continue
+        inner = place
+        if isinstance(child, ast.ClassDef | ast.FunctionDef):
+            inner = child.name if place == "module" else f"{place}.{child.name}"
+        current = child if isinstance(child, ast.stmt) else statement
+        yield node, field, k, child, inner, current
+        is_size = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "reshape"
+        if not (is_size and isinstance(child, ast.UnaryOp)):  # reshape reads -2 as it reads -1
+            yield from spots(child, inner, current)
+
+
+def one_line(node):
+    """The source of a statement, only its first line where it has a body."""
+    return ast.unparse(node).splitlines()[0]
+
+
+def put(parent, field, k, node):
+    """Put ``node`` into the place of a tree that ``children`` describes."""
+    if k is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[k] = node
+
+
+def mutants(file):
+    """Return all mutants of a file. They share one tree, so only one of them can be made in a process."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    found = {}
+    for parent, field, k, node, place, statement in spots(tree):
+        before = one_line(statement)
+        value = getattr(statement, "value", None)
+        if isinstance(node, ast.Tuple) and isinstance(value, ast.Tuple) and len({one_line(e) for e in value.elts}) == 1:
+            continue  # a, b = None, None
+        for new in (*changed_statements(node), *changed_expressions(node)):
+            ast.copy_location(new, node)
+            put(parent, field, k, new)
+            after = "(deleted)" if isinstance(new, ast.Pass) else one_line(new if node is statement else statement)
+            put(parent, field, k, node)
+            if after != before:
+                make = functools.partial(make_mutant, tree, parent, field, k, new)
+                mutant = Mutant(file, place, statement.lineno, f"{before}  ->  {after}", make)
+                found.setdefault(str(mutant), mutant)
+    return list(found.values())
+
+
+def make_mutant(tree, parent, field, k, new):
+    """Change the tree for good and return it."""
+    put(parent, field, k, new)
+    return ast.fix_missing_locations(tree)
+
+
+# --- applying one ------------------------------------------------------------------------------------------
+
+
+def apply(mutant):
+    """Put the changed code into the functions and classes of the module that everybody has imported already."""
+    module = importlib.import_module(module_name(mutant.file))
+    namespace = {"__name__": module.__name__}
+    exec(compile(mutant.make(), str(ROOT / mutant.file), "exec"), namespace)
+    transplant(vars(module), namespace, functools.partial(setattr, module), module.__name__)
+
+
+def transplant(old, new, put_in, owner):
+    """Copy the code of functions and the plain values from the namespace ``new`` to ``old``, classes included."""
+    for name in old.keys() - new.keys() if isinstance(old, types.MappingProxyType) else ():
+        put_in(name, None)  # a class attribute was deleted
+    for name, value in new.items():
+        there = old.get(name)
+        if name.startswith("__") and not isinstance(value, types.FunctionType):
+            continue
+        if isinstance(value, staticmethod):
+            value, there = value.__func__, there.__func__
+        if isinstance(value, property):
+            value, there = value.fget, there.fget
+        if isinstance(value, types.FunctionType):
+            if value.__module__ == owner:
+                there.__code__, there.__defaults__ = value.__code__, value.__defaults__
+                there.__kwdefaults__ = value.__kwdefaults__
+        elif isinstance(value, type):
+            if value.__module__ == owner:
+                transplant(vars(there), vars(value), functools.partial(setattr, there), owner)
+        elif isinstance(value, int | float | str | tuple) and value != there:
+            put_in(name, value)
+
+
+def module_name(file):
+    return file.removesuffix(".py").replace("/", ".")
+
+
+# --- running tests -----------------------------------------------------------------------------------------
+
+
+class Runner:
+    """A pytest plugin that, instead of running the tests once, runs them once for every mutant."""
+
+    def __init__(self, wanted, jobs):
+        self.wanted, self.jobs = wanted, jobs
+        self.calls = {}  # item -> names of the functions it calls
+        self.seconds = {}
+        self.outcomes = []  # (mutant, "killed" | "hangs" | "survived" | "no test" | "broken")
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report):
+        self.failed |= report.failed
+
+    def pytest_report_teststatus(self, report):
+        return report.outcome, "", ""  # no dots
+
+    def run(self, items):
+        """Run the tests until one fails; return True if none did."""
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed:
+                return False
+        return True
+
+    def first_run(self, items):
+        """Run all tests on the unchanged library; note what each calls and how long it takes."""
+        files = {str(ROOT / m.file) for m in self.wanted}
+        for item in items:
+            called = self.calls[item] = set()
+
+            def note(frame, event, _, called=called):
+                if event == "call" and frame.f_code.co_filename in files:
+                    called.add((frame.f_code.co_filename, frame.f_code.co_qualname.split(".<")[0]))
+
+            start = time.perf_counter()
+            sys.setprofile(note)
+            try:
+                passed = self.run([item])
+            finally:
+                sys.setprofile(None)
+            self.seconds[item] = time.perf_counter() - start
+            if not passed:
+                pytest.exit(f"{item.nodeid} fails on the library as it is: mend that first", 1)
+
+    def tests_for(self, mutant):
+        """The tests that call the changed function, quickest first; all tests for what stands outside functions."""
+        place = (str(ROOT / mutant.file), mutant.place)
+        items = [item for item, called in self.calls.items() if place in called]
+        if not items and mutant.place.split(".")[-1].lstrip("_")[0].isupper():
+            items = list(self.calls)  # a class attribute
+        return sorted(items, key=self.seconds.get)
+
+    def start(self, mutant, items):
+        """Fork a process for the mutant; return its id. It exits with 0 if all tests pass, else 1."""
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            code = 2
+            apply(mutant)
+            code = 1  # from here on a mutant may break anything, pytest included: then it was noticed
+            code = 0 if self.run(items) else 1
+        finally:
+            os._exit(code)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        start = time.perf_counter()
+        self.first_run(session.items)
+        total = time.perf_counter() - start
+        print(f"\n{len(session.items)} tests pass in {total:.0f} s. {len(self.wanted)} mutants, {self.jobs} at a time.")
+        waiting, running = list(reversed(self.wanted)), {}
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                mutant = waiting.pop()
+                items = self.tests_for(mutant)
+                if not items:
+                    self.note(mutant, "no test")
+                    continue
+                limit = 20 + 6 * sum(self.seconds[item] for item in items)
+                running[self.start(mutant, items)] = (mutant, time.monotonic() + limit)
+            self.collect(running)
+            time.sleep(0.005)
+        return True
+
+    def collect(self, running):
+        """Take the outcome of processes that have ended, and end those that take too long."""
+        for pid, (mutant, deadline) in list(running.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended and time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                self.note(mutant, "hangs")
+            elif ended:
+                self.note(mutant, {0: "survived", 1: "killed"}.get(os.waitstatus_to_exitcode(status), "broken"))
+            else:
+                continue
+            del running[pid]
+
+    def note(self, mutant, outcome):
+        self.outcomes.append((mutant, outcome))
+        alive = [m for m, o in self.outcomes if o not in ("killed", "hangs")]
+        if outcome not in ("killed", "hangs"):
+            print(f"{ALLOWED_TO_LIVE if mutant.reason else outcome}: {mutant}", flush=True)
+        if len(self.outcomes) % 100 == 0:
+            print(f"... {len(self.outcomes)} of {len(self.wanted)} done, {len(alive)} alive", flush=True)
+
+
+def summary(outcomes):
+    """Return the table of results as lines of text, and the number of survivors that nobody has explained."""
+    lines = [f"{'file':26} mutants  killed   share  known to change nothing  survivors"]
+    unexplained = 0
+    files = [*dict.fromkeys(m.file for m, _ in outcomes)]
+    for file in [*files, "all"]:
+        part = [(m, o) for m, o in outcomes if file in (m.file, "all")]
+        killed = sum(o in ("killed", "hangs") for _, o in part)
+        known = sum(o not in ("killed", "hangs") and m.reason is not None for m, o in part)
+        unexplained = len(part) - killed - known
+        share = killed / len(part)
+        lines.append(f"{file:26} {len(part):7} {killed:7} {share:7.1%} {known:24} {unexplained:10}")
+    return lines, unexplained
+
+
+def main():
+    """Run from the command line; return the exit status, 1 if there are survivors without an explanation."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", default=FILES, help=f"files to change (default: {' '.join(FILES)})")
+    parser.add_argument("-k", default="", metavar="TEXT", help="only mutants whose function or change has this text")
+    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="processes at a time")
+    parser.add_argument("--list", action="store_true", help="list the mutants and stop")
+    args = parser.parse_args()
+    if not hasattr(os, "fork"):
+        parser.error("this system has no os.fork; run it on Linux or macOS")
+    wanted = [m for file in args.files for m in mutants(file) if args.k in f"{m.place}: {m.change}"]
+    if args.list or not wanted:
+        print(*wanted, f"{len(wanted)} mutants", sep="\n")
+        return 0
+    os.chdir(ROOT)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # before NumPy is imported: forked processes must not share its threads
+    os.environ["CI"] = "1"  # hypothesis draws the same examples every time
+    runner = Runner(wanted, args.jobs)
+    start = time.perf_counter()
+    options = ["-o", "addopts=", "--import-mode=importlib", "-q", "--no-header", "--no-summary", "-s", "-k", LEFT_OUT]
+    options += ["-p", "no:cacheprovider", "-o", "timeout=0"]
+    status = pytest.main(options + [f"tests/unit/test_{name}.py" for name in TESTS], plugins=[runner])
+    if len(runner.outcomes) < len(wanted):
+        print(f"stopped early (pytest status {status})")
+        return 2
+    lines, unexplained = summary(runner.outcomes)
+    print(*lines, f"{(time.perf_counter() - start) / 60:.1f} minutes", sep="\n")
+    return int(unexplained > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
