@@ -217,7 +217,7 @@ class Seq2seq(BaseModel):
             raise ValueError(f"generate takes one question, (1, T_enc), got {xs.shape}; greedy_decode takes many")
         return self.decoder.generate(self.encoder.forward(xs), start_id, sample_size)
 
-    def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=256):
+    def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=512):
         """Answer many questions: as ``generate``, but for all rows of xs (N, T_enc) at once.
 
         Args: chunk_size, so many rows at a time, which bounds the memory. Returns: ids (N, sample_size); with

@@ -209,7 +209,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         "split": task.split,
         "reverse": task.reverse,
     }
-    history = {**settings, "versions": versions(), "epochs": [], "loss": []}
+    history = {**settings, "versions": versions(), "epochs": [], "loss": [], "accuracy": []}
     checkpoint = Path(out) / CHECKPOINT if out is not None else None
     spent, losses = 0.0, []  # before this process; of this epoch
     if resume:
@@ -229,8 +229,9 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         clock.stop()
         losses.append(loss)
         seen["loss"] = loss if seen["loss"] is None else 0.95 * seen["loss"] + 0.05 * loss
-        if trainer.step % 50 == 0 and progress:
-            seen["acc"] = task.accuracy(model, 200)
+        if trainer.step % 50 == 0:
+            seen["acc"] = task.accuracy(model, 500)
+            history["accuracy"].append([trainer.step, seen["acc"]])
         if trainer.step % 10 == 0:
             history["loss"].append([trainer.step, round(sum(losses[-10:]) / len(losses[-10:]), 5)])
         bar.update(1)

@@ -109,7 +109,7 @@ def main(argv=None):
     files = [run.model.save_params(args.out / f"{args.model}.npz")]
     write_json(args.out / "history.json", history)
     files.append(args.out / "history.json")
-    curve = learning_curve(history["loss"], [(e["step"], e["test_accuracy"]) for e in history["epochs"]])
+    curve = learning_curve(history["loss"], history["accuracy"])
     files.append(save_figure(curve, args.out / "learning_curve.png"))
     if args.model == "attention":
         row = run.task.x_test[:1]

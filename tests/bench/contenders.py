@@ -24,10 +24,10 @@ def random_states(N, T, H):
     return [rng.standard_normal((N, T, H), dtype=np.float32) / np.float32(16) for _ in range(3)]
 
 
-def numpy_step(AttentionSeq2seq, Adam, clip_grads):
+def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model):
     """Forward, backward, clip, Adam: what a trainer does with one batch."""
     xs, ts = random_ids(**STEP)
-    model = AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0))
+    model = wrap(AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0)))
     optimizer = Adam(lr=0.001)
 
     def step():
@@ -43,9 +43,10 @@ def numpy_step(AttentionSeq2seq, Adam, clip_grads):
 def step_library():
     from ch08.attention_seq2seq import AttentionSeq2seq
     from common.optimizer import Adam
+    from common.parallel import DataParallel
     from common.util import clip_grads
 
-    return numpy_step(AttentionSeq2seq, Adam, clip_grads), ""
+    return numpy_step(AttentionSeq2seq, Adam, clip_grads, DataParallel), "data-parallel, as ch08.train runs it"
 
 
 def step_plain():
@@ -104,10 +105,11 @@ def attention_floor():
 
 
 def decode_model(AttentionSeq2seq):
-    """An untrained model and random questions: decoding takes the same time whatever the characters are."""
+    """An untrained model and the unseen dates, padded and reversed: the time does not depend on the weights."""
+    from dataset import sequence
+
     model = AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0))
-    xs, _ = random_ids(**{**STEP, "N": DATES})
-    return model, xs
+    return model, sequence.load("date.txt").x_test[:DATES, ::-1]
 
 
 def decode_batched():
