@@ -18,7 +18,7 @@ from tests.notebooks import address
 SHOTS = address.ROOT / "runs" / "browser"  # screenshots; git ignores runs/
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TOKEN = "attention"  # guards nothing: the server is reached from this machine only, and serves a copy
-SECONDS = 45  # for a page to open or a notebook to run
+SECONDS = 120  # for a page to open or a notebook to run
 
 FLAGS = [
     "--no-sandbox",
@@ -158,12 +158,13 @@ class Lab:
         page.wait_for_function(
             """() => {
                 const ran = cell => /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent);
-                const failed = document.querySelector('.jp-OutputArea-output[data-mime-type*="error"]');
+                const printed = [...document.querySelectorAll('.jp-OutputArea-output')].map(e => e.textContent);
+                const failed = printed.some(text => text.includes('Traceback (most recent call last)'));
                 return failed || [...document.querySelectorAll('.jp-CodeCell')].every(ran);
             }""",
             timeout=1000 * SECONDS,
         )
-        errors = page.locator('.jp-OutputArea-output[data-mime-type*="error"]')
+        errors = page.locator(".jp-OutputArea-output", has_text="Traceback (most recent call last)")
         assert errors.count() == 0, errors.first.inner_text()
 
     def choose(self, menu, entry):
