@@ -1,0 +1,89 @@
+"""Figures: what they say, where it stands, and that no two texts lie on each other."""
+
+import itertools
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyArrowPatch
+
+from common.graph_figure import computational_graph
+
+NODES = {
+    "hs": (0, 0),
+    "both": (1, 0, ""),
+    "h": (0, 2, "h\n(N, H)"),
+    "AttentionWeight": (2, 1),
+    "WeightSum": (3, 0),
+    "c": (4, 0),
+}
+EDGES = [
+    ("hs", "both", "(N, T, H)", "dhs = dhs0 + dhs1"),
+    ("both", "WeightSum", "hs", "dhs0"),
+    ("both", "AttentionWeight", "hs", "dhs1"),
+    ("h", "AttentionWeight", "h", "dh"),
+    ("AttentionWeight", "WeightSum", "a\n(N, T)", "da"),
+    ("WeightSum", "c", "(N, H)", "dc"),
+]
+
+
+def texts(figure):
+    (ax,) = figure.axes
+    return {text.get_text(): text for text in ax.texts if text.get_text()}
+
+
+def arrows(figure):
+    (ax,) = figure.axes
+    return [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
+
+
+def test_a_graph_shows_its_nodes_values_and_gradients():
+    shown = set(texts(computational_graph(NODES, EDGES, title="Attention")))
+    assert shown == {
+        *("hs", "h\n(N, H)", "AttentionWeight", "WeightSum", "c", "Attention"),
+        *(text for edge in EDGES for text in edge[2:]),
+    }
+
+
+def test_values_stand_above_gradients_and_the_two_differ_without_color():
+    figure = computational_graph(
+        {"x": (0, 0), "sum": (1, 0), "y": (2, 0)}, [("x", "sum", "3", "dx"), ("sum", "y", "4")]
+    )
+    value, gradient = texts(figure)["3"], texts(figure)["dx"]
+    assert value.get_position()[1] > 0 > gradient.get_position()[1]
+    assert (value.get_style(), gradient.get_style()) == ("normal", "italic")
+    assert [arrow.get_linestyle() for arrow in arrows(figure)] == ["-", (0, (4, 2.5)), "-"]
+
+
+def test_the_arrows_of_an_edge_run_both_ways_side_by_side():
+    paths = [arrow.get_path().vertices for arrow in arrows(computational_graph(NODES, EDGES))[6:8]]
+    (h, turn, up), (down, turn_back, end) = (path[:3] for path in paths)  # the head of the arrow follows
+    assert h[0] < turn[0] == up[0]  # from h to the right, then up
+    assert h[1] == turn[1] < up[1]
+    assert end[0] < turn_back[0] == down[0]  # and back
+    assert end[1] == turn_back[1] < down[1]
+    assert turn - turn_back == pytest.approx([-0.07, 0.07])
+
+
+def test_without_gradients_there_is_one_kind_of_arrow_and_no_legend():
+    figure = computational_graph(NODES, [edge[:3] for edge in EDGES])
+    assert {arrow.get_linestyle() for arrow in arrows(figure)} == {"-"}
+    assert figure.axes[0].get_legend() is None
+
+
+@pytest.mark.parametrize("title", [None, "A title"])
+def test_no_two_texts_overlap_and_none_is_cut_off(title):
+    figure = computational_graph(NODES, EDGES, title)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = {name: text.get_window_extent() for name, text in texts(figure).items()}
+    boxes |= {entry.get_text(): entry.get_window_extent() for entry in figure.axes[0].get_legend().get_texts()}
+    for (one, a), (two, b) in itertools.combinations(boxes.items(), 2):
+        assert not a.overlaps(b), (one, two)
+    for name, box in boxes.items():
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, name
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, name
+
+
+def test_an_edge_to_a_node_that_is_not_there():
+    with pytest.raises(ValueError, match="edge 'x' -> 'z': there is no node 'z'"):
+        computational_graph({"x": (0, 0), "y": (1, 0)}, [("x", "z", "3", "dx")])
