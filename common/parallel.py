@@ -49,7 +49,7 @@ def run(calls):
     The first exception is raised, but only when all calls have ended.
     """
     n = min(workers(), len(calls))
-    if n == 1:
+    if n <= 1:
         return [call() for call in calls]
 
     def work(first):

@@ -459,3 +459,44 @@ def test_accuracy_is_the_share_of_answers_right_in_every_character(dates):
 
     n = len(task.x_test)
     assert math.isclose(task.accuracy(Oracle()), (n - 1) / n)
+
+
+# --- noise -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_noise_changes_separators_only(dates, reverse):
+    task = Task(dates, reverse=reverse, trim=True)
+    xs = task.x_train
+    before = xs.copy()
+    noisy = task.noisy(xs, 0.5, np.random.default_rng(0))
+    assert np.array_equal(xs, before)
+    assert noisy.shape == xs.shape
+    changed = gone = 0
+    for old, new in zip(xs, noisy, strict=True):
+        a, b = task.text(old), task.text(new)
+        digits_and_slashes = [c for c in a if c.isdigit()]
+        assert [c for c in b if c.isdigit()] == digits_and_slashes
+        letters = "".join(c for c in a if c.isalpha())
+        rest = iter(b)
+        assert all(c in rest for c in letters)  # all letters of the question are there, in their order
+        if "/" in a:
+            assert len(b) == len(a)
+        changed += a != b
+        gone += len(a) - len(b)
+    assert changed > 0.7 * len(xs)
+    assert gone > 0.3 * len(xs)
+
+
+def test_no_noise_changes_nothing(dates):
+    task = Task(dates, trim=True)
+    assert np.array_equal(task.noisy(task.x_train, 0.0, np.random.default_rng(0)), task.x_train)
+
+
+def test_a_share_of_the_batches_is_padded(dates):
+    task = Task(dates, trim=True)
+    widths = [x.shape[1] for x, _ in task.batches(16, 0)(1)]
+    assert [x.shape[1] for x, _ in task.batches(16, 0, padded=1e-9)(1)] == widths
+    padded = [x.shape[1] for x, _ in task.batches(16, 0, padded=1.0)(1)]
+    assert max(padded) <= 29
+    assert sum(padded) > sum(widths) + 20
