@@ -104,8 +104,8 @@ class Softmax:
         Return dx (..., K).
         """
         y = self.cache
-        dx = y * dout
-        dx -= y * dx.sum(axis=-1, keepdims=True)
+        dx = dout - np.einsum("...k,...k->...", y, dout)[..., None]
+        dx *= y
         return dx
 
 
