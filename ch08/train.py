@@ -53,6 +53,7 @@ def make_parser():
     parser.add_argument("--model", choices=list(MODELS), default="attention", help="(default: attention)")
     parser.add_argument("--recipe", choices=list(RECIPES), default="fast", help="(default: fast)")
     parser.add_argument("--data", default="date.txt", metavar="PATH", help="data file (default: date.txt)")
+    parser.add_argument("--half", action="store_true", help="write the weights as float16, at half the size")
     add_training_flags(parser, out="runs/ch08")
     return parser
 
@@ -106,7 +107,7 @@ def main(argv=None):
     print("\nTen of them:")
     show_examples(run)
 
-    files = [run.model.save_params(args.out / f"{args.model}.npz")]
+    files = [run.model.save_params(args.out / f"{args.model}.npz", dtype="float16" if args.half else None)]
     write_json(args.out / "history.json", history)
     files.append(args.out / "history.json")
     curve = learning_curve(history["loss"], history["accuracy"])
