@@ -7,6 +7,8 @@ import pytest
 
 from tests.notebooks import execute
 
+pytestmark = pytest.mark.timeout(600)  # JupyterLab starts, a page opens, and a notebook runs from top to bottom
+
 WORDS = """\
 from common.np import np
 from common.widgets import AttentionExplorer
@@ -71,7 +73,7 @@ class Explorer:
         """What the picture says, once that differs from `before`."""
         from playwright.sync_api import expect
 
-        expect(self.picture).not_to_have_attribute("aria-label", before)
+        expect(self.picture).not_to_have_attribute("aria-label", before, timeout=30_000)
         return self.see()
 
     def message(self, kind):
