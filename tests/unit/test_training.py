@@ -13,6 +13,7 @@ from ch07.seq2seq import Seq2seq
 from ch07.training import Recipe, Task, run_program, train
 from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
+from ch08 import visualize_attention
 from ch08.alignment import alignment_score
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.optimizer import SGD, Adam
@@ -500,3 +501,27 @@ def test_a_share_of_the_batches_is_padded(dates):
     padded = [x.shape[1] for x, _ in task.batches(16, 0, padded=1.0)(1)]
     assert max(padded) <= 29
     assert sum(padded) > sum(widths) + 20
+
+
+# --- pictures --------------------------------------------------------------------------------------------------
+
+
+def test_visualize_attention_draws_what_it_is_asked_for(tmp_path, capsys):
+    assert visualize_attention.main(["may 20, 1985", "2/10/93", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("may 20, 1985 -> 1985-05-20")
+    assert lines[1].startswith("2/10/93 -> 1993-02-10")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2-10-93.png", "may-20-1985.png"]
+
+
+def test_visualize_attention_refuses_a_character_it_does_not_know(tmp_path, capsys):
+    args = ["may 20, 1985", "café", "--out", str(tmp_path)]
+    assert run_program(lambda: visualize_attention.main(args)) == 1
+    assert "é" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_size_weights(dates, tmp_path):
+    assert ch08_train.main(["--half", "--data", str(dates), "--out", str(tmp_path), *SMALL]) == 0
+    with np.load(tmp_path / "attention.npz") as arrays:
+        assert {a.dtype for a in arrays.values()} == {np.dtype("float16")}
