@@ -39,8 +39,8 @@ def attention_heatmap(weights, question, answer, title=None):
     ax.set_yticks(host.arange(len(answer) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="0.85", linewidth=0.5)
     ax.tick_params(which="minor", length=0)
-    ax.set_xlabel("question, read by the encoder")
-    ax.set_ylabel("answer, written by the decoder")
+    ax.set_xlabel("question")
+    ax.set_ylabel("answer")
     if title:
         ax.set_title(title)
     figure.colorbar(image, ax=ax, label="attention weight", shrink=0.8)
