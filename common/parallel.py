@@ -104,7 +104,7 @@ class DataParallel:
     Args: model, a BaseModel whose loss is a mean over the rows; min_rows, parts with fewer rows are not worth it.
     """
 
-    def __init__(self, model, min_rows=16):
+    def __init__(self, model, min_rows=48):
         self.model = model
         self.min_rows = min_rows
         self._parts = [model]
