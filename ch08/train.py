@@ -18,7 +18,7 @@ RECIPES = {
     "book": Recipe("book", epochs=10, hidden_size=256),
     "fast": Recipe(
         "fast",
-        epochs=2,
+        epochs=1,
         hidden_size=256,
         learning_rate=0.004,
         warmup_steps=50,
