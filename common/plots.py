@@ -105,3 +105,56 @@ def save_figure(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return path
+
+
+def unrolled_model(question, answer, peeky=False, title=None):
+    """Draw an encoder that reads ``question`` and a decoder that writes ``answer``, a column for every step.
+
+    Args: question and answer, strings as the model reads and writes them (a space is drawn as an open box); peeky, let
+    every step of the decoder see h. Returns: a matplotlib Figure.
+    """
+    written = list(answer)
+    read = list(question) + ["_"] + written[:-1]
+    T = len(question)
+    figure, ax = new_figure(1 + 0.85 * len(read), 3.4)
+
+    def box(x, y, text, color):
+        style = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": color, "linewidth": 1.5}
+        ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style)
+
+    def arrow(start, end, color="0.4", width=1.2, style="-"):
+        props = {"arrowstyle": "->", "color": color, "linewidth": width, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", end, start, arrowprops=props)
+
+    def char(x, y, c):
+        ax.text(x, y, "␣" if c == " " else c, ha="center", va="center", family="DejaVu Sans Mono", fontsize=13)
+
+    at = [k + (k >= T) * 0.6 for k in range(len(read))]  # a gap between encoder and decoder, for h
+    for k, x in enumerate(at):
+        char(x, 0, read[k])
+        arrow((x, 0.2), (x, 0.75))
+        box(x, 1, "LSTM", COLORS[0] if k < T else COLORS[2])
+        if k and k != T:
+            arrow((at[k - 1] + 0.33, 1), (x - 0.33, 1))
+        if k >= T:
+            arrow((x, 1.25), (x, 1.95))
+            box(x, 2.2, "Affine", COLORS[2])
+            arrow((x, 2.45), (x, 3))
+            char(x, 3.2, written[k - T])
+    arrow((at[T - 1] + 0.33, 1), (at[T] - 0.33, 1), COLORS[1], 3)
+    middle = (at[T - 1] + at[T]) / 2
+    ax.text(middle, 0.72, "h", ha="center", color=COLORS[1], fontsize=13, weight="bold")
+    if peeky:
+        ax.plot([middle, middle, at[-1] + 0.2], [1, 1.6, 1.6], color=COLORS[1], linestyle="--", linewidth=1.5)
+        for x in at[T:]:
+            arrow((x - 0.2, 1.6), (x - 0.2, 1.95), COLORS[1], 1.5, "--")
+            arrow((x + 0.2, 1.6), (x + 0.2, 1.25), COLORS[1], 1.5, "--")
+    for x, text in ((at[0], "encoder reads"), (at[T], "decoder reads")):
+        ax.text(x - 0.3, -0.45, text, ha="left", va="center", fontsize=9, color="0.3")
+    ax.text(at[T] - 0.6, 3.2, "writes", ha="right", va="center", fontsize=9, color="0.3")
+    ax.set_xlim(-0.6, at[-1] + 0.6)
+    ax.set_ylim(-0.7, 3.5)
+    ax.axis("off")
+    if title:
+        ax.set_title(title)
+    return figure
