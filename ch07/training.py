@@ -148,7 +148,7 @@ class Recipe:
     name; epochs; batch_size; learning_rate of Adam; max_grad, the norm gradients are clipped to; hidden_size and
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
-    share of unreliable separators (see ``Task.noisy``); weight_decay of Adam.
+    share of unreliable separators (see ``Task.noisy``); weight_decay and beta2 of Adam.
     """
 
     name: str
@@ -163,6 +163,7 @@ class Recipe:
     padded: float = 0.0
     noise: float = 0.0
     weight_decay: float = 0.0
+    beta2: float = 0.999
 
 
 @dataclass
@@ -200,7 +201,8 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
     schedule = None
     if recipe.warmup_steps is not None:
         schedule = warmup_cosine(recipe.learning_rate, recipe.warmup_steps, total)
-    trainer = Trainer(DataParallel(model), Adam(lr=recipe.learning_rate, weight_decay=recipe.weight_decay))
+    optimizer = Adam(lr=recipe.learning_rate, beta2=recipe.beta2, weight_decay=recipe.weight_decay)
+    trainer = Trainer(DataParallel(model), optimizer)
     settings = {
         "model": model_class.__name__,
         "seed": seed,
