@@ -71,7 +71,7 @@ def learning_curve(loss, accuracy):
     ax.set_ylim(bottom=0)
     right.set_ylabel("questions right in every character (%)")
     right.set_ylim(-2, 102)
-    ax.legend(handles=lines, loc="center right")
+    figure.legend(handles=lines, loc="outside upper center", ncols=2)  # nothing to lie over
     return figure
 
 
