@@ -78,7 +78,7 @@ def test_attention_weight_equals_repeat_and_sum(rng, masked, N, T, _, H):
     close(got[1], dh)
 
 
-@pytest.mark.parametrize("rows_at_a_time", [1, 2, 100])
+@pytest.mark.parametrize("rows_at_a_time", [0, 1, 2, 100])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("N", "T_enc", "T_dec", "H"), SIZES)
 def test_time_attention_equals_a_loop_over_decoder_steps(rng, rows_at_a_time, masked, N, T_enc, T_dec, H):
@@ -87,7 +87,7 @@ def test_time_attention_equals_a_loop_over_decoder_steps(rng, rows_at_a_time, ma
     layer, single = TimeAttention(), Attention()
     layer.scores_in_cache = rows_at_a_time * T_enc * T_dec
     out = layer.forward(hs_enc, hs_dec, mask)
-    assert len(layer.parts) == -(-N // rows_at_a_time)
+    assert len(layer.parts) == -(-N // max(rows_at_a_time, 1))
     dhs_enc, dhs_dec = layer.backward(dout)
     total = np.zeros_like(hs_enc)
     for t in range(T_dec):
@@ -202,6 +202,17 @@ def test_hidden_states_that_are_none(shape):
     for layer in (AttentionWeight(), WeightSum(), Attention()):
         with pytest.raises(ValueError, match=rf"hs must be \(N, T, H\) .* got \({str(shape)[1:-1]}\)"):
             layer.forward(np.ones(shape), np.ones((2, 3)))
+
+
+def test_time_attention_names_itself_and_the_row_of_the_batch():
+    layer = TimeAttention()
+    with pytest.raises(ValueError, match=r"TimeAttention: hs is \(2, 4, 3\), so hs_dec must be .* got \(2, 5, 4\)"):
+        layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 4)))
+    layer.scores_in_cache = 1  # every row goes through a part of its own, where its number is 0
+    with pytest.raises(ValueError, match="row 1 is all padding"):
+        layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 3)), np.array([[True] * 4, [False] * 4]))
+    with pytest.raises(ValueError, match=r"mask must be bool \(2, 4\)"):
+        layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 3)), np.ones((1, 4), bool))
 
 
 def test_time_attention_takes_sequences_only():

@@ -305,6 +305,9 @@ def test_time_softmax_with_loss_of_scores_too_large_for_exp():
     layer, xs = TimeSoftmaxWithLoss(), np.array([[[1e5, 0.0], [0.0, 1e5]]])
     assert layer.forward(xs, np.array([[1, 1]])) == 5e4
     np.testing.assert_array_equal(layer.backward(), [[[0.5, -0.5], [0, 0]]])
+    xs[0, 1] = 0  # far below the largest score of another step
+    assert layer.forward(xs, np.array([[0, 1]])) == pytest.approx(np.log(2) / 2)
+    np.testing.assert_array_equal(layer.backward(), [[[0, 0], [0.25, -0.25]]])
 
 
 def test_square_targets_are_ids_and_not_one_hot(rng):
