@@ -24,6 +24,14 @@ from dataset.dates import gold_mask
 RECIPE = Recipe("test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True)
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A program started in the background ignores Ctrl-C; these tests press it whoever started them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def dates(tmp_path_factory):
     """A small file of dates: 160 lines, so 144 for training."""
