@@ -89,6 +89,7 @@ class Colab:
             "PYTHONPATH": str(self.site),
             "WRITTEN": str(self.log),
             "MISSING": MISSING,
+            "PYTHONDONTWRITEBYTECODE": "1",  # the packages of this environment may not have been compiled yet
         } | {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
 
     def run(self, notebook):

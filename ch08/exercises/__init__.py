@@ -1,0 +1,5 @@
+"""The exercises of chapter 8: what right means, the cases, common mistakes, hints. One module per notebook."""
+
+from ch08.exercises import weight_sum
+
+EXERCISES = (*weight_sum.EXERCISES,)

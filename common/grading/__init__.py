@@ -1,0 +1,20 @@
+"""Exercises that answer at once, and a grader for a folder of submissions.
+
+For a learner, in a notebook: ``check("8.2.1", weight_sum)`` and ``hint("8.2.1")``.
+For a teacher, on the command line: ``python -m common.grading grade SUBMISSIONS --out REPORT``.
+
+| module         | what it does                                                                             |
+|----------------|------------------------------------------------------------------------------------------|
+| ``exercise``   | what an exercise is: cases, the right answer, common mistakes, hints; finds one by number |
+| ``observe``    | calls an answer and notes what it gives back; all that runs beside a learner's code      |
+| ``judge``      | compares that with what is right, and names the mistake                                  |
+| ``picture``    | draws got beside expected                                                                |
+| ``check``      | ``check`` and ``hint``                                                                   |
+| ``cells``      | answer cells: from solutions to released notebooks, and out of submitted ones            |
+
+The exercises themselves stand in ``ch07/exercises`` and ``ch08/exercises``.
+"""
+
+from common.grading.check import WrongAnswer, check, hint
+
+__all__ = ["WrongAnswer", "check", "hint"]

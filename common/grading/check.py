@@ -1,0 +1,73 @@
+"""``check`` and ``hint``: what a learner calls in a notebook."""
+
+import inspect
+import textwrap
+
+from common.grading.exercise import find
+from common.grading.judge import judge
+from common.grading.observe import observe
+from common.grading.picture import got_beside_expected
+
+_hints_given = {}
+
+
+class WrongAnswer(AssertionError):
+    """The answer is not right yet; the text says why. In a notebook only the text is shown, without a traceback."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
+def check(number, answer):
+    """Print ``Exercise 8.2.1 ok``, or raise a WrongAnswer that names the mistake.
+
+    Args: number, a string; answer, the function or class that the exercise asks for.
+    In a notebook a picture of what came out, beside what was expected, stands above the message.
+    Raises: WrongAnswer; LookupError for a number that is not there; TypeError for an answer that cannot be called.
+    """
+    exercise = find(number)
+    if not callable(answer):
+        raise TypeError(f"check({number!r}, {exercise.name}) needs the function or class, got {type(answer).__name__}")
+    inputs = [exercise.inputs(case, 0) for case in exercise.cases]
+    outcomes = []
+    for case, given in zip(exercise.cases, inputs, strict=True):
+        outcomes.append(observe(*exercise.call_of(case), answer, given))
+    result = judge(exercise, inputs, outcomes, source_of(answer))
+    wrong = result.first_wrong
+    if wrong is None and not result.loop:
+        print(f"Exercise {number} ok")
+        return
+    picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
+    if picture:
+        _display(picture)
+    raise WrongAnswer(f"Exercise {number}: {result.message}")
+
+
+def hint(number, which=None):
+    """Print a hint; the next call prints the second one, and the one after that names the section to read again."""
+    exercise = find(number)
+    texts = [*exercise.hints, f"Read again: {exercise.section}."]
+    if which is None:
+        which = _hints_given[number] = _hints_given.get(number, 0) + 1
+    which = min(max(which, 1), len(texts))
+    print(f"Exercise {number}, hint {which} of {len(texts)}: {texts[which - 1]}")
+
+
+def source_of(answer):
+    """Return the code of a function, or of a class's methods; None where Python does not know it."""
+    parts = vars(answer).values() if inspect.isclass(answer) else [answer]
+    try:
+        return "\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts if inspect.isfunction(part))
+    except (OSError, TypeError):
+        return None
+
+
+def _display(svg):
+    """Show a picture, where there is a notebook to show it in."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import HTML, display
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        display(HTML(svg))

@@ -1,0 +1,305 @@
+"""Compare what an answer gives with what is right, and name the mistake.
+
+An answer is judged case by case. For each case the right values come from the exercise's ``reference``. Where they
+differ, the words for it are looked for in this order: an error the answer raised; a mistake of the exercise's list
+that gives the very same values; what can be seen in the values themselves (shape, kind, nan, sign, factor, axis); at
+last the first wrong element.
+"""
+
+import ast
+import re
+from dataclasses import dataclass, field
+
+from common.grading.observe import Odd, observe
+from common.np import host as np
+
+LONGEST_VALUE = 300  # letters of an array written out
+# NumPy's and Python's loops in disguise.
+DISGUISED = set("vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map".split())
+
+
+@dataclass
+class Verdict:
+    """What came of one case. message is empty if it is right; got and expected are the first values that differ."""
+
+    label: str
+    message: str = ""
+    what: str = ""
+    got: object = None
+    expected: object = None
+    inputs: dict = field(default_factory=dict)
+    unsolved: bool = False  # still the released stub
+
+    @property
+    def right(self):
+        """Whether there is nothing to say against it."""
+        return not self.message
+
+
+@dataclass
+class Result:
+    """What came of one exercise."""
+
+    exercise: object
+    verdicts: list
+    loop: str | None = None  # where the answer loops though it may not
+
+    @property
+    def right(self):
+        """How many cases are right."""
+        return sum(verdict.right for verdict in self.verdicts)
+
+    @property
+    def points(self):
+        """Points by case. A bug hunt is all or nothing: the bug itself passes some cases. A loop costs half."""
+        share = self.right / len(self.verdicts)
+        if self.exercise.bug and share < 1:
+            share = 0.0
+        return round(self.exercise.points * share * (0.5 if self.loop else 1.0), 2)
+
+    @property
+    def status(self):
+        """pass, partial or fail."""
+        if self.points == self.exercise.points:
+            return "pass"
+        return "partial" if self.points > 0 else "fail"
+
+    @property
+    def first_wrong(self):
+        """The first case that is wrong, or None. Cases run from small to large, so it is the smallest."""
+        return next((verdict for verdict in self.verdicts if not verdict.right), None)
+
+    @property
+    def message(self):
+        """One paragraph: the mistake, and which cases are right and wrong. Empty if all is right."""
+        wrong = self.first_wrong
+        loops = f"It loops ({self.loop}), and is to use whole arrays at once." if self.loop else ""
+        if wrong is None:
+            return f"The values are right. {loops}" if loops else ""
+        if wrong.unsolved:
+            return wrong.message
+        right = [verdict.label for verdict in self.verdicts if verdict.right]
+        found = f"Right for: {'; '.join(right)}. Wrong for: {wrong.label}." if right else ""
+        return " ".join(filter(None, (wrong.message, found, loops)))
+
+
+def judge(exercise, inputs, outcomes, source=None):
+    """Return the Result for one Outcome per case. source: the answer's code, where it is known (for ``no_loops``)."""
+    pairs = zip(exercise.cases, inputs, outcomes, strict=True)
+    verdicts = [judge_case(exercise, case, given, outcome) for case, given, outcome in pairs]
+    return Result(exercise, verdicts, loop_in(source) if exercise.no_loops and source else None)
+
+
+def judge_case(exercise, case, inputs, outcome):
+    """Return the Verdict on one Outcome."""
+    call, outputs = exercise.call_of(case)
+    expected = observe(call, outputs, exercise.reference, inputs)
+    if expected.error or any(isinstance(value, Odd) for value in expected.values.values()):
+        raise RuntimeError(f"Exercise {exercise.number}, case {case.label!r}: the reference fails: {expected}")
+    verdict = Verdict(case.label, inputs=inputs)
+    if unsolved(outcome, exercise):
+        verdict.unsolved = True
+        verdict.message = f'Not solved yet. hint("{exercise.number}") gives a hint.'
+        return verdict
+    for name in outputs:
+        if name not in outcome.values:
+            break
+        got, right = outcome.values[name], expected.values[name]
+        if not same(got, right, exercise.tolerance):
+            verdict.what, verdict.got, verdict.expected = name, got, right
+            break
+    else:
+        if not outcome.error:
+            changed = [name for name in outcome.changed if name not in expected.changed]
+            if changed:
+                verdict.message = (
+                    f"{exercise.name} changes its input {changed[0]}. Whoever called it still needs that array: "
+                    "work on a copy, or write the result into a new array."
+                )
+            return verdict
+    known = _known_mistake(exercise, case, inputs, outcome)
+    said = known or (difference(verdict, inputs) if verdict.what else _raised(exercise, outcome))
+    verdict.message = said
+    return verdict
+
+
+def unsolved(outcome, exercise):
+    """Whether the answer is still the released stub."""
+    error = outcome.error or {}
+    return error.get("type") == "NotImplementedError" and exercise.number in error.get("message", "")
+
+
+def _raised(exercise, outcome):
+    error = outcome.error
+    if not error:
+        return f"{exercise.name} gives no {', '.join(exercise.outputs)}."
+    line = f" Line: `{error['line']}`." if error["line"] else ""
+    return f"{exercise.name} raised {error['type']}: {error['message'].rstrip('.')}.{line}"
+
+
+def _known_mistake(exercise, case, inputs, outcome):
+    """Return what the first mistake says that gives the same outcome, or None."""
+    call, outputs = exercise.call_of(case)
+    for mistake, answer in zip(exercise.all_mistakes(), _wrong_answers(exercise), strict=True):
+        wrong = observe(call, outputs, answer, inputs)
+        if (wrong.error is None) != (outcome.error is None) or set(wrong.values) != set(outcome.values):
+            continue
+        if wrong.error and (wrong.error["type"], wrong.error["message"]) != (
+            outcome.error["type"],
+            outcome.error["message"],
+        ):
+            continue
+        if wrong.values or wrong.error:
+            if all(same(outcome.values[name], wrong.values[name], 1e-9, nan=True) for name in wrong.values):
+                return mistake.says
+    return None
+
+
+def _wrong_answers(exercise):
+    return [exercise.run(mistake.source) for mistake in exercise.all_mistakes()]
+
+
+def same(got, expected, tolerance, nan=False):
+    """Whether two values are equal: same kind, same shape, numbers within tolerance of the largest expected one."""
+    if kind(got) != kind(expected):
+        return False
+    if isinstance(expected, list):
+        return len(got) == len(expected) and all(same(g, e, tolerance, nan) for g, e in zip(got, expected))
+    if isinstance(expected, np.ndarray):
+        if got.shape != expected.shape:
+            return False
+        return _close(got, expected, tolerance, nan)
+    if isinstance(expected, (int, float)) and not isinstance(expected, bool):
+        return _close(np.asarray(got), np.asarray(expected), tolerance, nan)
+    return type(got) is type(expected) and got == expected
+
+
+def kind(value):
+    """The kind of a value in words; values of different kinds are never equal. A 0-d array is a number."""
+    if isinstance(value, Odd):
+        return str(value)
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return "an array of bool" if value.dtype == bool else "an array"
+    if isinstance(value, bool) or (isinstance(value, np.ndarray) and value.dtype == bool):
+        return "True or False"
+    if isinstance(value, (int, float, np.ndarray)):
+        return "a number"
+    return "a string" if isinstance(value, str) else "a list or tuple"
+
+
+def _close(got, expected, tolerance, nan=False):
+    """Whether all numbers are within tolerance; NaN is right nowhere (unless it is expected)."""
+    got, expected = np.asarray(got, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    finite = np.isfinite(expected)
+    if not np.array_equal(np.isfinite(got), finite):
+        return False
+    if not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
+        return False
+    if expected[finite].size == 0:
+        return True
+    size = max(float(np.abs(expected[finite]).max()), 1e-3)
+    return bool(np.abs(got[finite] - expected[finite]).max() <= tolerance * size)
+
+
+def difference(verdict, inputs):
+    """Return in words how ``got`` differs from ``expected``, with the input where it is small."""
+    name, got, expected = verdict.what, verdict.got, verdict.expected
+    said = _difference(name, got, expected)
+    return said + with_input(inputs)
+
+
+def _difference(name, got, expected):
+    if isinstance(got, Odd):
+        return f"{name} is {got}, expected {kind(expected)}: {show(expected)}."
+    if kind(got) != kind(expected):
+        return f"{name} is {kind(got)}: {show(got)}; expected {kind(expected)}: {show(expected)}."
+    if not isinstance(expected, np.ndarray):
+        return f"{name} is {show(got)}, expected {show(expected)}."
+    if got.shape != expected.shape:
+        turned = ""
+        if got.ndim >= 2 and got.swapaxes(-1, -2).shape == expected.shape:
+            turned = " The last two axes look exchanged."
+        elif got.size == expected.size:
+            turned = " The numbers are as many, so a reshape or an axis of size 1 is in the way."
+        return f"{name} has the shape {got.shape}, expected {expected.shape}.{turned}"
+    return f"{name} {_values(got, expected)} {_element(name, got, expected)}"
+
+
+def _values(got, expected):
+    """What can be seen in arrays of equal shape."""
+    g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    if not np.isfinite(g).all():
+        found = "nan" if np.isnan(g).any() else "inf"
+        return f"holds {found}: a number ran over (exp of a large number?), or 0 was divided by 0."
+    if not g.any() and e.any():
+        return "is all zeros."
+    if _close(g, -e, 1e-6):
+        return "has the wrong sign."
+    if g.ndim >= 2 and g.shape[-1] == g.shape[-2] and _close(g.swapaxes(-1, -2), e, 1e-6):
+        return "is right but for its last two axes, which are exchanged."
+    for axis in range(g.ndim):
+        if g.shape[axis] > 1 and _close(np.flip(g, axis), e, 1e-6):
+            return f"is right but reversed along axis {axis}."
+    scale = float((g * e).sum() / (e * e).sum()) if e.any() else 0.0
+    if scale and _close(g, scale * e, 1e-6):
+        return f"is {scale:.4g} times what it should be, everywhere."
+    offset = float((g - e).mean())
+    if _close(g, e + offset, 1e-6):
+        return f"is too {'large' if offset > 0 else 'small'} by {abs(offset):.4g}, everywhere."
+    return "differs from what it should be."
+
+
+def _element(name, got, expected):
+    """The first wrong element by its index, and how many there are."""
+    g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    size = max(float(np.abs(e[np.isfinite(e)]).max(initial=0.0)), 1e-3)
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(g - e) <= 1e-6 * size)
+    wrong &= ~((g == e) | (np.isnan(g) & np.isnan(e)))
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"{name}[{', '.join(map(str, index))}]" if index else name
+    return f"{place} is {g[index]:.6g}, expected {e[index]:.6g}; {int(wrong.sum())} of {e.size} elements are wrong."
+
+
+def with_input(inputs):
+    """Return the inputs in words: written out where they are short, else by their shapes."""
+    if not inputs:
+        return ""
+    return " Input: " + ", ".join(f"{name} = {show(value)}" for name, value in inputs.items()) + "."
+
+
+def show(value, longest=LONGEST_VALUE):
+    """Return a value in one line; a long array becomes its shape."""
+    if isinstance(value, np.ndarray):
+        if value.size <= 24:
+            with np.printoptions(precision=4, suppress=True, threshold=50, linewidth=10_000):
+                text = re.sub(r"\s*\n\s*", " ", str(value))
+            if len(text) <= longest:
+                return f"{text} {value.shape}" if value.ndim > 1 else text
+        return f"an array {value.shape}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        text = "(" + ", ".join(show(v, longest) for v in value) + ")"
+    else:
+        text = repr(value)
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def loop_in(source):
+    """Return the first loop in the source, as words with its line, or None."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
+            return f"{type(node).__name__.lower()}, line {node.lineno}"
+        if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            return f"a comprehension, line {node.lineno}"
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
+        if name in DISGUISED:
+            return f"{name}, line {node.lineno}"
+    return None
