@@ -1,0 +1,180 @@
+"""Every exercise: the solution is right, the stub and every planted mistake are not, and the message names the mistake.
+
+The solutions stand in notebooks/solutions, the references and the mistakes in ch07/exercises and ch08/exercises: each
+is written without the other, and they are compared here.
+"""
+
+import ast
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+
+from common.grading import WrongAnswer, check
+from common.grading.cells import cell_id, number_of, release
+from common.grading.exercise import exercises
+from common.grading.judge import judge
+from common.grading.observe import observe, pack, pack_inputs, unpack, unpack_inputs
+from tests.notebooks import address, rules
+
+SOLUTIONS = sorted((address.NOTEBOOKS / "solutions").glob("*.ipynb"))
+EXERCISES = [exercise for chapter in (7, 8) for exercise in exercises(chapter).values()]
+MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.all_mistakes()]
+STUB = 'def answer(*args, **kwargs):\n    raise NotImplementedError("Exercise {}")\n{} = answer'
+# What the sandbox holds of the course while a submission is graded.
+IN_SANDBOX = {"common.config", "common.gradient_check", "common.grading", "common.np", "common.plots", "dataset"}
+
+
+def name_of(value):
+    return value.number if hasattr(value, "number") else value.says[:30]
+
+
+def graded(exercise, answer, *seeds, source=None):
+    """The Result of an answer, as the grader makes it: what goes out and what comes back as JSON."""
+    inputs = [exercise.inputs(case, *seeds) for case in exercise.cases]
+    outcomes = []
+    for case, given in zip(exercise.cases, inputs, strict=True):
+        arrived = unpack_inputs(pack_inputs(given))
+        outcomes.append(unpack(pack(observe(*exercise.call_of(case), answer, arrived))))
+    return judge(exercise, inputs, outcomes, source)
+
+
+def solution_of(exercise):
+    """The solution's answer cell, run with what the notebook gives to it."""
+    notebook = nbformat.read(notebook_of(exercise), as_version=4)
+    cells = [cell for cell in notebook.cells if cell.get("id") == cell_id("answer", exercise.number)]
+    assert len(cells) == 1, f"Exercise {exercise.number} stands in no solution notebook, or in two"
+    return cells[0].source
+
+
+def notebook_of(exercise):
+    for path in SOLUTIONS:
+        if f'"{cell_id("answer", exercise.number)}"' in path.read_text(encoding="utf-8"):
+            return path
+    raise AssertionError(f"Exercise {exercise.number} stands in no solution notebook")
+
+
+def test_there_are_enough():
+    assert len(EXERCISES) >= 30
+    assert sum(exercise.bug is not None for exercise in EXERCISES) >= 8
+
+
+def test_numbers_are_consecutive():
+    for path in SOLUTIONS:
+        notebook = nbformat.read(path, as_version=4)
+        numbers = [number for cell in notebook.cells if (number := number_of(cell))]
+        prefix = numbers[0].rsplit(".", 1)[0]
+        assert numbers == [f"{prefix}.{k + 1}" for k in range(len(numbers))], path.name
+    assert len({exercise.number for exercise in EXERCISES}) == len(EXERCISES)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_reference_is_right(exercise, capsys):
+    check(exercise.number, exercise.reference)
+    assert capsys.readouterr().out == f"Exercise {exercise.number} ok\n"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_solution_is_right_for_any_seed(exercise):
+    source = solution_of(exercise)
+    answer = exercise.run(source)
+    for seed in range(5):
+        result = graded(exercise, answer, seed, source=source)
+        assert (result.status, result.message) == ("pass", "")
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_released_answer_gets_no_points(exercise):
+    source = exercise.bug.source if exercise.bug else STUB.format(exercise.number, exercise.name)
+    result = graded(exercise, exercise.run(source), 1)
+    assert (result.status, result.points) == ("fail", 0)
+    assert exercise.bug or result.message == f'Not solved yet. hint("{exercise.number}") gives a hint.'
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_there_are_three_mistakes(exercise):
+    assert len(exercise.all_mistakes()) >= 3
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=name_of)
+def test_mistake_loses_points_and_is_named(exercise, mistake):
+    answer = exercise.run(mistake.source)
+    for seed in range(3):
+        result = graded(exercise, answer, seed)
+        assert result.points < exercise.points
+        assert mistake.says in result.message
+    with pytest.raises(WrongAnswer) as caught:
+        check(exercise.number, answer)
+    assert mistake.says in str(caught.value)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_inputs_repeat_with_a_seed_and_differ_without(exercise):
+    for case in exercise.cases:
+        first, again = exercise.inputs(case, 1), exercise.inputs(case, 1)
+        np.testing.assert_equal(first, again)
+        others = [exercise.inputs(case, seed) for seed in range(2, 12)]
+        assert any(pack_inputs(other) != pack_inputs(first) for other in others), case.label
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_sentences_say_enough(exercise):
+    """Hints and mistakes are sentences, and neither holds the solution."""
+    texts = [*exercise.hints, *(mistake.says for mistake in exercise.all_mistakes())]
+    assert all(text.strip().endswith((".", "?", ")")) and len(text) > 20 for text in texts)
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_exercise_notebook_is_what_its_solution_makes(path):
+    made = nbformat.writes(release(nbformat.read(path, as_version=4))) + "\n"
+    stored = (address.NOTEBOOKS / "exercises" / path.name).read_text(encoding="utf-8")
+    assert stored == made, "run `make exercises`"
+
+
+def test_no_exercise_notebook_without_a_solution():
+    names = {path.name for path in (address.NOTEBOOKS / "exercises").glob("*.ipynb")}
+    assert names == {path.name for path in SOLUTIONS}
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_notebook_has_setup_badge_headings_and_no_output(path):
+    notebook = rules.Notebook(path)
+    assert notebook.node.cells[1].source == address.setup_source()
+    assert address.badge(address.NOTEBOOKS / "exercises" / path.name) in notebook.node.cells[0].source
+    assert (address.NOTEBOOKS / path.name).is_file(), "an exercise notebook is named after its chapter notebook"
+    assert all(not cell.outputs for _, cell in notebook.code)
+    headings = [line for _, text in notebook.prose for line in text.splitlines() if line.startswith("## Exercise ")]
+    mine = [e for e in EXERCISES if notebook_of(e) == path]
+    assert headings == [f"## Exercise {e.number}: {e.title}" for e in mine]
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_notebook_imports_only_what_the_sandbox_has(path):
+    for _, cell, tree in rules.Notebook(path).trees():
+        if cell.get("id") == "setup":
+            continue
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                ours = name.split(".")[0] in rules.OURS
+                assert not ours or name in IN_SANDBOX or name.startswith("dataset."), f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_every_released_check_is_red(path, tmp_path):
+    """A learner's notebook under plain nbval-lax, nothing solved: each check fails, and no other cell does."""
+    notebook = release(nbformat.read(path, as_version=4))
+    notebook.cells[1].source = notebook.cells[1].source.replace("Path.cwd()", f"Path({str(address.ROOT)!r})")
+    nbformat.write(notebook, tmp_path / "learner.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(
+        [*command, "--color=no", "--rootdir", str(tmp_path), str(tmp_path)], capture_output=True, text=True
+    )
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    expected = [f"Cell {k}" for k, cell in enumerate(code) if number_of(cell, "check")]
+    failed = [line.split("::")[1] for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert [name.split(" - ")[0] for name in failed] == expected, done.stdout[-3000:]
