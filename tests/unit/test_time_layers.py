@@ -295,6 +295,13 @@ def test_ignored_steps_count_for_nothing(rng, ignore_label):
     close(layer.backward(2), dxs)
 
 
+def test_loss_of_the_only_step_that_counts_and_of_ids_in_a_list():
+    xs = np.array([[[0.0, np.log(3)], [5, 1], [2, 7]]])
+    layer = TimeSoftmaxWithLoss()
+    assert layer.forward(xs, [[0, -1, -1]]) == pytest.approx(np.log(4))
+    close(layer.backward(), [[[-0.75, 0.75], [0, 0], [0, 0]]])
+
+
 def test_ignoring_everything_gives_zero():
     layer = TimeSoftmaxWithLoss()
     assert layer.forward(np.ones((2, 3, 4)), np.full((2, 3), -1)) == 0
