@@ -41,6 +41,7 @@ def run_cells(notebook, folder, *, env=None, timeout=CELL_TIMEOUT):
             notebook,
             km=manager,
             timeout=timeout,
+            startup_timeout=180,  # a busy machine needs more than the usual minute
             store_widget_state=False,
             record_timing=False,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
