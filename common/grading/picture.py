@@ -7,23 +7,36 @@ MOST = 12  # rows or columns that are drawn
 WIDTH, HEIGHT = 58, 26  # of a cell
 
 
-def as_table(value):
-    """Return a number, vector, matrix or longer array as a matrix that can be drawn, or None."""
-    if isinstance(value, (list, str)) or value is None:
+def as_tables(got, expected):
+    """Return both values as matrices that can be drawn, or None where one is no number or array, or is empty.
+
+    Of arrays with more than two axes it is one matrix: the first that holds a wrong element, where the shapes are
+    equal; else the first.
+    """
+    if any(isinstance(value, (list, str)) or value is None for value in (got, expected)):
         return None
-    array = np.asarray(value, dtype=np.float64)
-    while array.ndim > 2:
-        array = array[0]
-    return np.atleast_2d(array)
+    tables = [np.atleast_2d(np.asarray(value, dtype=np.float64)) for value in (got, expected)]
+    if 0 in tables[0].shape + tables[1].shape:
+        return None
+    wrong = np.argwhere(_wrong(*tables)) if tables[0].shape == tables[1].shape else ()
+    first = wrong[0] if len(wrong) else np.zeros(64, dtype=int)
+    return [table[tuple(first[: table.ndim - 2])] for table in tables]
+
+
+def _wrong(got, expected):
+    """Where two arrays of equal shape differ."""
+    size = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)), 1e-3)
+    with np.errstate(invalid="ignore"):
+        return ~(np.abs(got - expected) <= 1e-6 * size) & ~(got == expected)
 
 
 def got_beside_expected(what, got, expected):
     """Return an SVG of both arrays side by side, wrong elements marked; None where there is nothing to draw.
 
-    Of arrays with three and more axes the first matrix is drawn, of long ones the first rows and columns.
+    Of arrays with three and more axes one matrix is drawn, of long ones the first rows and columns.
     """
-    tables = as_table(got), as_table(expected)
-    if tables[0] is None or tables[1] is None or 0 in tables[0].shape + tables[1].shape:
+    tables = as_tables(got, expected)
+    if tables is None:
         return None
     shown = [table[:MOST, :MOST] for table in tables]
     columns = [max(table.shape[1], 2) for table in shown]
@@ -33,11 +46,8 @@ def got_beside_expected(what, got, expected):
     height = 52 + HEIGHT * rows + 20
     same_shape = np.shape(got) == np.shape(expected)
     drawing = Drawing(max(width, 260), height, f"{what}: what the answer gave, beside what was expected")
-    wrong = None
-    if same_shape:
-        size = max(float(np.abs(tables[1][np.isfinite(tables[1])]).max(initial=0.0)), 1e-3)
-        with np.errstate(invalid="ignore"):
-            wrong = ~(np.abs(shown[0] - shown[1]) <= 1e-6 * size) & ~(shown[0] == shown[1])
+    wrong = _wrong(*tables)[:MOST, :MOST] if same_shape else None
+    whole = all(np.asarray(value).dtype.kind in "iub" for value in (got, expected))
     x = left
     for title, value, table, cells, color in zip(
         ("got", "expected"), (got, expected), shown, columns, (ORANGE, BLUE), strict=True
@@ -50,7 +60,7 @@ def got_beside_expected(what, got, expected):
                 cx, cy = x + WIDTH * column, 48 + HEIGHT * row
                 fill = "#fde3d3" if bad else PALE
                 drawing.rect(cx, cy, WIDTH - 2, HEIGHT - 2, fill=fill, stroke=ORANGE if bad else LINE)
-                text = _short(table[row, column])
+                text = _short(table[row, column], whole)
                 drawing.text(cx + WIDTH - 8, cy + 17, text, size=11, anchor="end", mono=True, bold=bad)
         x += WIDTH * cells + gap
     cut = any(np.size(value) > table.size for value, table in zip((got, expected), shown, strict=True))
@@ -61,7 +71,9 @@ def got_beside_expected(what, got, expected):
     return str(drawing)
 
 
-def _short(x):
+def _short(x, whole):
+    if whole:
+        return number(x, 0)
     if not np.isfinite(x):
         return str(x)
     if x != 0 and not 1e-3 <= abs(x) < 1e4:
