@@ -394,7 +394,7 @@ BACKWARD = Exercise(
             _changed(BACKWARD_SOURCE, (".sum(axis=2)", "")),
         ),
         Mistake(
-            "da does not depend on hs. Multiply goes back as the other factor, and a weight's other factor is its state.",
+            "da does not depend on hs. Multiply goes back as the other factor, here the state.",
             _changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "np.repeat(dc[:, None, :], hs.shape[1], axis=1)")),
         ),
         Mistake(
@@ -466,8 +466,8 @@ LOOP_WEIGHT_SUM = Exercise(
     ),
     reference=WeightSum,
     bug=Mistake(
-        "backward is right only where T = H: the loop makes H steps, not T. With more states than that, "
-        "the last ones get the gradient 0; with fewer, the index runs out.",
+        "backward is right only where T = H. With more states than hidden numbers, the last states get the gradient 0; "
+        "with fewer, an index runs out.",
         LOOP_BUG,
     ),
     mistakes=(
@@ -537,8 +537,8 @@ LEAN_WEIGHT_SUM = Exercise(
     ),
     reference=WeightSum,
     bug=Mistake(
-        "backward changes ar, the array in the cache. The second call finds the first call's gradient there, "
-        "where the weights should be.",
+        "The second call of backward gives another dhs than the first one, "
+        "so the first call has changed something that the second one needs.",
         LEAN_BUG,
     ),
     mistakes=(
