@@ -1,5 +1,8 @@
 """The exercises of chapter 8: what right means, the cases, common mistakes, hints. One module per notebook."""
 
-from ch08.exercises import weight_sum
+from ch08.exercises import attention, weight_sum
 
-EXERCISES = (*weight_sum.EXERCISES,)
+EXERCISES = (
+    *weight_sum.EXERCISES,
+    *attention.EXERCISES,
+)
