@@ -1,0 +1,214 @@
+"""Runs the cells of a graded notebook through nbval, within the sandbox, and reports what came of each.
+
+nbval trusts the notebook and its kernel. These subclasses of its collectors do not:
+
+- a cell has no markers and no tags: nothing in its source or metadata can skip it or excuse an error;
+- each cell has its own time limit, and a kernel that died is noticed at once;
+- after a timeout or a crash no cell runs on: the grader starts again without the culprit;
+- of a cell's output only the message of a probe is kept, and what is odd about a message is ignored.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections import defaultdict
+from pathlib import Path
+from queue import Empty
+
+import nbval.kernel
+import pytest
+from nbformat import NotebookNode
+from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
+
+from common.grading.probe import MIME
+
+MOST_LETTERS = 2**22  # of what a probe publishes
+LONGEST_TEXT = 4000
+STARTUP = 60  # seconds
+AFTERWARDS = 5  # seconds, to read what a cell has printed after it has ended
+NOTEBOOK = "graded.ipynb"
+
+
+class Stopped(Exception):
+    """The cell ended the kernel, or did not end in time."""
+
+    def __init__(self, how, why=""):
+        super().__init__(how)
+        self.how, self.why = how, why
+
+
+class Kernel(nbval.kernel.RunningKernel):
+    """nbval's kernel, that notices its death and a deadline, talks through files in place of ports where it can."""
+
+    deadline = None
+
+    def __init__(self, folder, startup):
+        sockets = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "k")
+        transport = {"transport": "ipc", "ip": sockets} if os.name == "posix" else {}
+        manager = nbval.kernel.KernelManager(
+            kernel_name=nbval.kernel.CURRENT_ENV_KERNEL_NAME,
+            kernel_spec_manager=nbval.kernel.NbvalKernelspecManager(),
+            **transport,
+        )
+        options = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=50"]
+        manager.start_kernel(
+            extra_arguments=options,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(os.environ),
+        )
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=startup)
+        self.km, self.kc = manager, client
+        self._ensure_iopub_up()
+
+    def execute_cell_input(self, cell_input, allow_stdin=None):
+        """Send a cell, and note the message's id."""
+        self.msg_id = super().execute_cell_input(cell_input, allow_stdin)
+        return self.msg_id
+
+    def get_message(self, stream, timeout=None):
+        """Return a message. Raises: Empty after ``timeout``, Stopped at the deadline or if the kernel is dead."""
+        get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
+        patient_until = time.monotonic() + (timeout or 0)
+        while True:
+            try:
+                message = get(timeout=0.2)
+                if isinstance(message.get("parent_header"), dict) and isinstance(message.get("content"), dict):
+                    return message
+            except Empty:
+                if not self.km.is_alive():
+                    code = getattr(self.km.provisioner, "process", None)
+                    raise Stopped("crashed", _words(code.poll() if code else None)) from None
+            except Exception:
+                continue  # a message that cannot be read is none
+            finally:
+                now = time.monotonic()
+                if self.deadline and now > self.deadline:
+                    raise Stopped("timeout")
+            if now > patient_until:
+                raise Empty
+
+
+def _words(code):
+    if code is None:
+        return "it is gone"
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+class GradedFile(IPyNbFile):
+    """nbval's notebook, whose cells come from the grader's task."""
+
+    def setup(self):
+        """Start a kernel."""
+        try:
+            self.kernel = Kernel(os.getcwd(), STARTUP)
+        except Exception as error:
+            self.plan.report("failed", why=f"no kernel: {type(error).__name__}: {error}"[:LONGEST_TEXT])
+            os._exit(1)
+        self.plan.report("ready")
+
+    def collect(self):
+        """Yield the steps as cells, without any option that nbval would find in them."""
+        for number, step in enumerate(self.plan.steps):
+            cell = NotebookNode(cell_type="code", source=step["source"], metadata={}, outputs=[], execution_count=None)
+            yield GradedCell.from_parent(
+                self, name=f"Cell {number}", cell_num=number, cell=cell, options=defaultdict(bool)
+            )
+
+    def get_kernel_message(self, timeout=None, stream="iopub"):
+        """Return the next message that says something about how the cell ended; note what a probe publishes."""
+        kernel = self.kernel
+        while True:
+            try:
+                message = kernel.get_message(stream, timeout)
+            except Empty:  # a message was lost in a flood of output: the cell has ended all the same
+                return {
+                    "msg_type": "status",
+                    "content": {"execution_state": "idle"},
+                    "parent_header": {"msg_id": kernel.msg_id},
+                }
+            content, kind = message["content"], message.get("msg_type")
+            if message["parent_header"].get("msg_id") != kernel.msg_id:
+                continue
+            if kind == "status" and "execution_state" in content:
+                return message
+            if kind == "error":
+                text = {key: str(content.get(key, ""))[:LONGEST_TEXT] for key in ("ename", "evalue")}
+                self.error = {"type": text["ename"], "message": text["evalue"]}
+                message["content"] = {**text, "traceback": []}
+                return message
+            if kind == "display_data" and isinstance(content.get("data"), dict) and MIME in content["data"]:
+                self.data = content["data"][MIME]
+
+
+class GradedCell(IPyNbCell):
+    """nbval's cell, run with a deadline of its own; what came of it goes to the grader."""
+
+    def setup(self):
+        """Nothing: nbval would expect the cells after a timeout to fail."""
+
+    def runtest(self):
+        """Run the cell as nbval does, and report."""
+        file, plan = self.parent, self.parent.plan
+        step = plan.steps[self.cell_num]
+        file.error = file.data = None
+        plan.report("begin", i=step["i"])
+        file.kernel.deadline = time.monotonic() + step["seconds"]
+        self.config.option.nbval_cell_timeout = step["seconds"]
+        self.output_timeout = AFTERWARDS
+        try:
+            super().runtest()
+        except NbCellError:
+            pass  # file.error has it
+        except Stopped as stopped:
+            plan.report(stopped.how, i=step["i"], why=stopped.why)
+            os._exit(0)  # the kernel, and all that it started, ends with the sandbox
+        except Exception as error:
+            file.error = file.error or {"type": type(error).__name__, "message": str(error)[:LONGEST_TEXT]}
+        finally:
+            file.kernel.deadline = None
+        data = None
+        if file.data is not None:
+            try:
+                data = json.dumps(file.data)
+            except (ValueError, TypeError, RecursionError):
+                data = '"no JSON"'
+            if len(data) > MOST_LETTERS:
+                data, file.error = None, {"type": "an error", "message": "what the answer gives back is too large"}
+        plan.report("end", i=step["i"], error=file.error, data=data)
+
+
+class Plan:
+    """A plugin of pytest that collects the one notebook; also where everything is reported."""
+
+    def __init__(self, steps, out):
+        self.steps, self.out = steps, out
+
+    def report(self, event, **more):
+        """Write one line to the grader."""
+        self.out.write(json.dumps({"event": event, **more}) + "\n")
+        self.out.flush()
+
+    def pytest_collect_file(self, file_path, parent):
+        """Collect the graded notebook."""
+        if file_path.name != NOTEBOOK:
+            return None
+        file = GradedFile.from_parent(parent, path=file_path)
+        file.plan = self
+        return file
+
+
+def run(task, out):
+    """Run the steps of a task: dicts with i, source and seconds."""
+    here = Path.cwd()
+    (here / "pytest.ini").write_text("[pytest]\n")
+    (here / NOTEBOOK).write_text("")
+    plan = Plan(task["steps"], out)
+    options = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "-p", "no:warnings", "--noconftest", "--capture=no"]
+    pytest.main(["-c", "pytest.ini", "--rootdir=.", *options, NOTEBOOK], plugins=[plan])
+    plan.report("done")
+    os._exit(0)
