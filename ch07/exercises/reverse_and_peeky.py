@@ -239,7 +239,7 @@ scores = layer.forward(h, hs)
 """,
     outputs=("scores", "W_shape"),
     cases=(
-        Case("one question, one step", lambda rng: _scored(rng, 1, 1, 2, 3)),
+        Case("one question, three steps", lambda rng: _scored(rng, 1, 3, 2, 3)),
         Case("T = H", lambda rng: _scored(rng, 2, 3, 3, 2)),
         Case("N, T, H and V all differ", lambda rng: _scored(rng, 3, int(rng.integers(4, 7)), 2, 7)),
     ),
