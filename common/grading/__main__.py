@@ -119,8 +119,7 @@ def main(arguments=None):
     )
     grading.add_argument("--no-isolation", action="store_true", help="run students' code with your own rights")
     options = parser.parse_args(arguments)
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if options.command == "list":
             return list_exercises(options.solutions)
@@ -133,6 +132,8 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("\nStopped; no report was written.", file=sys.stderr)
         return STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _workers(text):

@@ -282,7 +282,10 @@ def index_page(rows, pages, seed, isolation):
         f"<p>{len(students)} student{'s' * (len(students) != 1)}. "
         '<a href="scores.csv">scores.csv</a>, <a href="junit.xml">junit.xml</a>.</p>'
     )
-    for notebook in sorted({row.notebook for row in rows}):
+    notebooks = sorted({row.notebook for row in rows})
+    if len(notebooks) > 1:
+        parts.append(_totals(rows, pages, notebooks))
+    for notebook in notebooks:
         mine = [row for row in rows if row.notebook == notebook]
         parts += [f"<h2>{_escape(notebook)}</h2>", scores_picture(mine), _table(mine, pages)]
     parts.append(
@@ -291,6 +294,26 @@ def index_page(rows, pages, seed, isolation):
         f"{_escape(versions())}.</p>"
     )
     return _page("Exercises: summary", "\n".join(parts))
+
+
+def _totals(rows, pages, notebooks):
+    """Return a table of every student's points, by notebook and in all."""
+    head = "".join(f'<th class="number">{_escape(notebook)}</th>' for notebook in notebooks)
+    lines = []
+    for student, page in pages.items():
+        mine = [row for row in rows if row.student == student]
+        cells = ""
+        for notebook in notebooks:
+            there = [row for row in mine if row.notebook == notebook]
+            points, of = _total(there)
+            cells += f'<td class="number">{f"{points:g} of {of:g}" if there else "–"}</td>'
+        points, of = _total(mine)
+        cells += f'<td class="number"><strong>{points:g}</strong> of {of:g}</td>'
+        lines.append(f'<tr><td class="name"><a href="students/{_escape(page)}">{_escape(student)}</a></td>{cells}</tr>')
+    return (
+        f'<div class="wide"><table><thead><tr><th>student</th>{head}<th class="number">total</th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
 
 
 def _table(rows, pages):
@@ -310,7 +333,7 @@ def _table(rows, pages):
             row = mine[number]
             cells += (
                 f'<td class="number" style="border-bottom:4px solid {COLORS[row.status]}" title="{row.status}">'
-                f"{row.shown_points or '–'}</td>"
+                f"{row.shown_points or '–'}{_said(row.status)}</td>"
             )
         link = f'<a href="students/{_escape(page)}">{_escape(student)}</a>'
         lines.append(
@@ -322,15 +345,20 @@ def _table(rows, pages):
     )
 
 
+def _said(status):
+    """The status in words, where the points do not say it."""
+    return "" if status in ("pass", "partial", "fail") else f'<br><span class="quiet">{status}</span>'
+
+
 def scores_picture(rows):
     """Return an SVG: for each exercise a bar of how many students passed, partly, failed and so on."""
     groups = {}
     for row in rows:
         groups.setdefault(row.exercise.number, []).append(row)
     used = [status for status in COLORS if any(row.status == status for row in rows)]
-    left, width, step, top = 330, 480, 30, 44
+    left, width, step, top = 370, 430, 30, 44
     height = top + step * len(groups) + 16
-    drawing = Drawing(left + width + 90, height, "How many students passed each exercise")
+    drawing = Drawing(left + width + 130, height, "How many students passed each exercise")
     x = left
     for status in used:
         drawing.rect(x, 12, 14, 14, fill=COLORS[status], stroke=MUTED)
@@ -339,7 +367,7 @@ def scores_picture(rows):
     for k, (number, group) in enumerate(groups.items()):
         y = top + step * k
         title = f"{number} {group[0].exercise.title}"
-        drawing.text(left - 10, y + 16, title if len(title) <= 42 else title[:41] + "…", size=12, anchor="end")
+        drawing.text(left - 10, y + 16, title if len(title) <= 52 else title[:51] + "…", size=12, anchor="end")
         x = left
         for status in used:
             count = sum(row.status == status for row in group)

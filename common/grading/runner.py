@@ -42,6 +42,7 @@ class Kernel(nbval.kernel.RunningKernel):
     """nbval's kernel, that notices its death and a deadline, talks through files in place of ports where it can."""
 
     deadline = None
+    failed = None  # the error that the reply to a cell names
 
     def __init__(self, folder, startup):
         sockets = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "k")
@@ -78,6 +79,8 @@ class Kernel(nbval.kernel.RunningKernel):
             try:
                 message = get(timeout=0.2)
                 if isinstance(message.get("parent_header"), dict) and isinstance(message.get("content"), dict):
+                    if stream == "shell" and message["content"].get("status") == "error":
+                        self.failed = described(message["content"])
                     return message
             except Empty:
                 if not self.km.is_alive():
@@ -91,6 +94,11 @@ class Kernel(nbval.kernel.RunningKernel):
                     raise Stopped("timeout")
             if now > patient_until:
                 raise Empty
+
+
+def described(content):
+    """Return type and message of an error, out of a message's content."""
+    return {"type": str(content.get("ename", ""))[:200], "message": str(content.get("evalue", ""))[:LONGEST_TEXT]}
 
 
 def _words(code):
@@ -137,9 +145,8 @@ class GradedFile(IPyNbFile):
             if kind == "status" and "execution_state" in content:
                 return message
             if kind == "error":
-                text = {key: str(content.get(key, ""))[:LONGEST_TEXT] for key in ("ename", "evalue")}
-                self.error = {"type": text["ename"], "message": text["evalue"]}
-                message["content"] = {**text, "traceback": []}
+                self.error = described(content)
+                message["content"] = {"ename": "", "evalue": "", "traceback": []}
                 return message
             if kind == "display_data" and isinstance(content.get("data"), dict) and MIME in content["data"]:
                 self.data = content["data"][MIME]
@@ -155,7 +162,7 @@ class GradedCell(IPyNbCell):
         """Run the cell as nbval does, and report."""
         file, plan = self.parent, self.parent.plan
         step = plan.steps[self.cell_num]
-        file.error = file.data = None
+        file.error = file.data = file.kernel.failed = None
         plan.report("begin", i=step["i"])
         file.kernel.deadline = time.monotonic() + step["seconds"]
         self.config.option.nbval_cell_timeout = step["seconds"]
@@ -171,6 +178,7 @@ class GradedCell(IPyNbCell):
             file.error = file.error or {"type": type(error).__name__, "message": str(error)[:LONGEST_TEXT]}
         finally:
             file.kernel.deadline = None
+        file.error = file.error or file.kernel.failed  # the message with the error can be lost
         data = None
         if file.data is not None:
             try:

@@ -6,6 +6,7 @@ fresh folder in memory is all it can write to. Limits of memory, processes, file
 bubblewrap the limits, a fresh folder and a fresh environment remain, and ``Isolation.missing`` says what does not.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -43,9 +44,10 @@ def hint(number, which=None):
 MIB = 2**20
 MEMORY = 2048 * MIB  # of one process
 MEMORY_OF_ALL = 2560 * MIB  # of all processes of one submission
-PROCESSES = 128  # and threads
+PROCESSES = 32
+THREADS = 128  # of all processes
 FILES = 256 * MIB  # all that can be written
-LIMITS = {"AS": MEMORY, "NPROC": PROCESSES, "FSIZE": 64 * MIB, "CPU": 900, "CORE": 0, "NOFILE": 1024}
+LIMITS = {"AS": MEMORY, "NPROC": THREADS, "FSIZE": 64 * MIB, "CPU": 900, "CORE": 0, "NOFILE": 1024}
 STARTUP = 120.0  # seconds until the kernel is there
 GRACE = 10.0  # seconds on top of a step's own, until the grader ends it from outside
 LONGEST_LINE = 8 * MIB  # of what a worker reports
@@ -332,6 +334,8 @@ class Session:
         self.reader.join(10)
         self.writer.join(10)
         self.process.stdout.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         self._clean()
 
     def _clean(self):
@@ -437,17 +441,22 @@ class Session:
         """Say which limit of the whole sandbox is passed, or return None."""
         import psutil
 
-        used = count = 0
-        for process in self._family():
-            try:
-                used += process.memory_info().rss
-                count += 1
-            except psutil.Error:
-                continue
-        if used > MEMORY_OF_ALL:
-            return f"more than {MEMORY_OF_ALL // MIB} MiB of memory"
-        if count > PROCESSES:
+        family = self._family()
+        if len(family) > PROCESSES:
             return f"more than {PROCESSES} processes"
+
+        def used(exact):
+            total = 0
+            for process in family:
+                try:
+                    memory = process.memory_full_info() if exact else process.memory_info()
+                    total += getattr(memory, "pss", memory.rss)  # pss counts what several processes share once
+                except psutil.Error:
+                    continue
+            return total
+
+        if used(False) > MEMORY_OF_ALL and used(True) > MEMORY_OF_ALL:  # the exact way is slow
+            return f"more than {MEMORY_OF_ALL // MIB} MiB of memory"
         return None
 
     def kill(self):

@@ -54,9 +54,11 @@ def limit(limits):
 
 
 def hide():
-    """Keep processes of the same user from reading this one's memory and writing to its files (Linux)."""
+    """On Linux: keep processes of the same user out of this one's memory and files."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        library = ctypes.CDLL(None)
+        library.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        library.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG: end with the grader, if nothing else ends it
 
 
 def folders(fonts):
