@@ -250,10 +250,10 @@ def python_of(source):
     from IPython.core.inputtransformer2 import TransformerManager
 
     lines = source.splitlines()
-    first = next((k for k, line in enumerate(lines) if line.strip()), 0)
-    while first < len(lines) and lines[first].startswith("%%"):
-        lines[first] = ""
-        first += 1
+    for k, line in enumerate(lines):
+        if line.strip() and not line.startswith("%%"):
+            break
+        lines[k] = "#"  # keeps the numbers of the lines: IPython takes empty ones away
     try:
         return TransformerManager().transform_cell("\n".join(lines) + "\n")
     except Exception:

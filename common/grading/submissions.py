@@ -26,7 +26,7 @@ from common.grading.exercise import find
 MOST_BYTES = 20_000_000  # of a notebook
 MOST_LETTERS = 100_000  # of an answer
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
-COPY = r"(?:[ _-]*\(\d+\)|[ _-]*copy\d*)?"  # what browsers and JupyterLab add to the name of a copy
+COPY = r"(?:[ _-]*\(\d+\)|[ _-]*[Cc]opy\d*)?"  # what browsers and JupyterLab add to the name of a copy
 
 
 class SubmissionsError(ValueError):

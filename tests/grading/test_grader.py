@@ -1,0 +1,791 @@
+"""The grader: what it reads, what it runs and where, what it writes."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from common.grading import __main__ as command
+from common.grading import cells, grade, graded, report, sandbox, submissions
+from common.grading.exercise import find
+from common.grading.graded import Row, Step
+
+RIGHT = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=1)\n"
+WRONG = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=2)\n"
+LOOPS = "def weighted_sum(hs, a):\n    return np.array([x.T @ y for x, y in zip(hs, a)])"
+SQUARE = f"""{RIGHT}
+f = weighted_sum
+def weighted_sum(hs, a):
+    assert hs.shape[1] == hs.shape[2]
+    return f(hs, a)
+"""
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+
+
+# --- reading submissions ----------------------------------------------------------------------------
+
+
+def collected(room, only=()):
+    return submissions.collect(room.folder, room.known, only)
+
+
+def answer_of(room, notebook, number="8.2.2"):
+    """The Answer that is read out of a notebook."""
+    room.hand_in("ada", notebook=notebook)
+    (submission,) = collected(room)
+    return submission.answers.get(number)
+
+
+@pytest.mark.parametrize(
+    ("file", "student"),
+    [
+        ("ada.ipynb", "ada"),
+        ("ada__ch08_2_weight_sum.ipynb", "ada"),
+        ("ada lovelace - ch08_2_weight_sum (2).ipynb", "ada lovelace"),
+        ("ada_ch08_2_weight_sum-Copy1.ipynb", "ada"),
+        ("ada/ch08_2_weight_sum.ipynb", "ada"),
+        ("ada/homework.ipynb", "ada"),
+        ("=HYPERLINK(1).ipynb", "=HYPERLINK(1)"),
+    ],
+)
+def test_layouts_of_a_folder(classroom, file, student):
+    classroom.hand_in("", file=file)
+    (submission,) = collected(classroom)
+    assert (submission.student, submission.assignment.name, submission.problem) == (student, classroom.name, "")
+    assert list(submission.answers) == ["8.2.2", "8.2.7"]
+    assert submission.answers["8.2.2"].repairs == []
+
+
+def test_checkpoints_and_hidden_files_are_no_submissions(classroom):
+    classroom.hand_in("ada")
+    classroom.hand_in("", file="ada/.ipynb_checkpoints/ch08_2_weight_sum-checkpoint.ipynb")
+    classroom.hand_in("", file="ada/.hidden.ipynb")
+    classroom.hand_in("", file=".ipynb_checkpoints/ada-checkpoint.ipynb")
+    (submission,) = collected(classroom)
+    assert (submission.student, submission.note) == ("ada", "")
+
+
+def test_of_two_files_one_is_graded_and_the_student_is_told(classroom):
+    classroom.hand_in("ada", {"8.2.2": RIGHT})
+    classroom.hand_in("", {"8.2.2": WRONG}, file="ada/ch08_2_weight_sum (1).ipynb")
+    (submission,) = collected(classroom)
+    assert "axis=1" in submission.answers["8.2.2"].source
+    assert submission.note == "2 files were handed in for this notebook; graded: ch08_2_weight_sum.ipynb."
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "The file is empty."),
+        (b"{", "its JSON is broken"),
+        (b"[" * 100_000, "its JSON is broken"),
+        (b'{"cells": ' + b"1" * 10_000 + b"}", "its JSON is broken"),
+        (b"\xff\xfe{\x00}\x00", "its text is not UTF-8"),
+        (b"[]", "it has no cells"),
+        (b'{"cells": 3}', "it has no cells"),
+        (b'{"cells": [1, null, {"source": 3}, {"source": [1]}]}', ""),
+        (b"\0" * 1000, "its JSON is broken"),
+    ],
+)
+def test_a_file_that_is_no_notebook(classroom, content, says):
+    classroom.hand_in("ada", notebook=content)
+    (submission,) = collected(classroom)
+    assert says in submission.problem
+    assert bool(submission.problem) == bool(says)
+    assert submission.answers == {}
+
+
+def test_a_file_that_is_too_large(classroom, monkeypatch):
+    monkeypatch.setattr(submissions, "MOST_BYTES", 1000)
+    classroom.hand_in("ada")
+    (submission,) = collected(classroom)
+    assert "Clear its outputs" in submission.problem
+
+
+@LINUX
+def test_links_pipes_and_folders_are_not_read(classroom, tmp_path):
+    secret = classroom.hand_in("", file="../secret.ipynb")
+    (tmp_path / "elsewhere").mkdir()
+    secret.rename(tmp_path / "elsewhere" / "secret.ipynb")
+    (classroom.folder / "link.ipynb").symlink_to(tmp_path / "elsewhere" / "secret.ipynb")
+    (classroom.folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (classroom.folder / "gone.ipynb").symlink_to(tmp_path / "nothing")
+    (classroom.folder / "folder.ipynb").mkdir()
+    os.mkfifo(classroom.folder / "pipe.ipynb")
+    problems = {s.student: s.problem for s in collected(classroom)}
+    assert sorted(problems) == ["folder", "gone", "link", "linked", "pipe"]
+    for student in ("link", "linked", "gone"):
+        assert "symbolic link" in problems[student]
+    assert "no regular file" in problems["pipe"]
+    assert "cannot be read" in problems["folder"]
+
+
+def test_a_student_who_handed_in_nothing_is_missing(classroom):
+    classroom.hand_in("ada")
+    (classroom.folder / "bob").mkdir()
+    rows = classroom.grade()
+    assert [rows["bob", n].status for n in ("8.2.2", "8.2.7")] == ["missing", "missing"]
+
+
+def test_a_notebook_of_another_chapter(classroom):
+    classroom.hand_in("ada")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("# Exercise 7.1.1\nx = 1")])
+    classroom.hand_in("bob", notebook=notebook)
+    bob = collected(classroom)[1]
+    assert bob.answers == {}
+    assert "exercises of another notebook: 7.1.1" in bob.note
+
+
+def test_every_student_is_graded_for_a_notebook_that_is_named(classroom, tmp_path):
+    other = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1", id="answer-8-2-7")])
+    known = {
+        **classroom.known,
+        "other": submissions.Assignment("other", other, (find("8.2.7"),)),
+    }
+    classroom.hand_in("ada")
+    found = submissions.collect(classroom.folder, known, ["other"])
+    assert [(s.student, s.assignment.name) for s in found] == [("ada", "other")]
+    assert found[0].problem == "No notebook was handed in for this. Handed in: ch08_2_weight_sum."
+
+
+def test_folders_that_cannot_be_graded(classroom, tmp_path):
+    with pytest.raises(submissions.SubmissionsError, match=r"no notebook \(\*\.ipynb\)"):
+        collected(classroom)
+    with pytest.raises(submissions.SubmissionsError, match="is not a folder"):
+        submissions.collect(tmp_path / "nowhere", classroom.known)
+    with pytest.raises(submissions.SubmissionsError, match="no notebook 'ch99'; there are ch08_2_weight_sum"):
+        collected(classroom, ["ch99"])
+    with pytest.raises(submissions.SubmissionsError, match="no solution notebooks"):
+        submissions.assignments(tmp_path)
+
+
+# --- answer cells -----------------------------------------------------------------------------------
+
+
+def cell_of(notebook, name):
+    return next(cell for cell in notebook.cells if cell.id == name)
+
+
+def test_an_answer_is_found_without_ids(classroom):
+    notebook = classroom.with_answers({"8.2.2": RIGHT})
+    for k, cell in enumerate(notebook.cells):
+        cell.id = f"other-{k}"
+    answer = answer_of(classroom, notebook)
+    assert "axis=1" in answer.source
+    assert answer.repairs == ["the answer cell was found by its first line"]
+
+
+def test_an_answer_is_found_by_the_id_that_colab_writes(classroom):
+    notebook = classroom.with_answers({"8.2.2": RIGHT})
+    data = json.loads(nbformat.writes(notebook))
+    for cell in data["cells"]:
+        cell["metadata"] = {"id": cell.pop("id")}
+    answer = answer_of(classroom, json.dumps(data))
+    assert "axis=1" in answer.source
+    assert answer.repairs == []
+
+
+def test_an_answer_in_a_notebook_of_the_third_format(classroom):
+    cell = {"cell_type": "code", "input": ["# Exercise 8.2.2\n", RIGHT], "language": "python"}
+    answer = answer_of(classroom, json.dumps({"nbformat": 3, "worksheets": [{"cells": [cell]}]}))
+    assert answer.source.endswith(RIGHT)
+
+
+def test_an_answer_in_a_markdown_cell_is_taken_for_code(classroom):
+    notebook = classroom.with_answers({"8.2.2": RIGHT})
+    cell_of(notebook, "answer-8-2-2").cell_type = "markdown"
+    answer = answer_of(classroom, json.dumps(notebook))
+    assert "axis=1" in answer.source
+    assert answer.repairs == ["the answer stood in a markdown cell"]
+
+
+def test_the_heading_above_an_answer_is_no_answer(classroom):
+    notebook = classroom.with_answers({"8.2.2": RIGHT})
+    cell_of(notebook, "answer-8-2-2").source = "x = 1"
+    cell_of(notebook, "answer-8-2-2").id = "other"
+    assert any("Exercise 8.2.2" in cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert answer_of(classroom, notebook) is None
+
+
+def test_of_two_answers_the_last_one_that_was_worked_on_counts(classroom):
+    notebook = classroom.with_answers({"8.2.2": WRONG})
+    stub = cell_of(classroom.released(), "answer-8-2-2").source
+    for k, source in enumerate((f"# Exercise 8.2.2\n{RIGHT}", stub)):
+        notebook.cells.append(nbformat.v4.new_code_cell(source, id=f"copy-{k}"))
+    answer = answer_of(classroom, notebook)
+    assert "axis=1" in answer.source
+    assert answer.repairs[0] == "3 cells answer this exercise, the last one that was worked on counts"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda cells, k: cells.pop(k), "the check cell was missing"),
+        (lambda cells, k: cells.insert(0, cells.pop(k)), "the check cell stood before the answer"),
+        (lambda cells, k: cells.append(cells[k]), "the check cell stood there 2 times"),
+        (lambda cells, k: cells[k].update(source="print('Exercise 8.2.2 ok')"), "the check cell had been changed"),
+        (lambda cells, k: cells[k].update(cell_type="raw"), "the check cell was no code cell"),
+        (lambda cells, k: cells[k].update(source=cells[k].source + "\n\n"), None),
+    ],
+)
+def test_check_cells_may_be_changed(classroom, change, says):
+    notebook = classroom.with_answers({"8.2.2": RIGHT})
+    change(notebook.cells, notebook.cells.index(cell_of(notebook, "check-8-2-2")))
+    assert answer_of(classroom, json.dumps(notebook)).repairs == ([says] if says else [])
+
+
+def test_half_of_a_surrogate_pair_and_a_long_answer(classroom):
+    answer = answer_of(classroom, json.dumps(classroom.with_answers({"8.2.2": "x = '\ud800'"})))
+    assert answer.source.endswith("x = '?'")
+    answer = answer_of(classroom, classroom.with_answers({"8.2.2": "#" * 200_000}))
+    assert answer.source == "raise ValueError('the answer has more than 100,000 letters')"
+
+
+# --- the notebook that is run -----------------------------------------------------------------------
+
+
+def steps_of(room, student="ada", seed="1"):
+    if not (room.folder / student).exists():
+        room.hand_in(student)
+    submission = next(s for s in collected(room) if s.student == student)
+    return graded.steps(submission, seed)
+
+
+def test_probes_stand_behind_their_answer_in_place_of_check_cells(classroom):
+    listed = steps_of(classroom)
+    order = [(step.kind, step.exercise and step.exercise.number, step.case) for step in listed]
+    first = order.index(("answer", "8.2.2", 0))
+    cases = len(find("8.2.2").cases)
+    assert order[first + 1 : first + 1 + cases] == [("probe", "8.2.2", k) for k in range(cases)]
+    assert not any(re.search(r"^check\(", step.source, re.M) for step in listed)
+    assert listed[0].source == graded.SETUP
+
+
+def test_what_is_run_says_nothing_of_what_is_right(classroom):
+    listed = steps_of(classroom)
+    text = "\n".join(step.source for step in listed if step.kind != "answer")
+    exercise = find("8.2.2")
+    for mistake in exercise.mistakes:
+        assert mistake.says not in text
+    assert exercise.hints[1] not in text
+    assert "BEGIN SOLUTION" not in text
+
+
+def test_inputs_follow_from_seed_and_student(classroom):
+    def probes(*args):
+        return [step.source for step in steps_of(classroom, *args) if step.kind == "probe"]
+
+    assert probes("ada", "1") == probes("ada", "1")
+    assert not set(probes("ada", "1")) & set(probes("ada", "2"))
+    assert not set(probes("ada", "1")) & set(probes("bob", "1"))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (RIGHT, None),
+        (RIGHT + "for k in range(3):\n    print(k)", None),  # tried out below the answer
+        ("# for every state\n" + RIGHT, None),
+        ("def weighted_sum(hs, a):\n    for x in hs: pass", "for, line 2"),
+        ("%%time\ndef weighted_sum(hs, a):\n    for x in hs: pass", "for, line 3"),
+        ("%matplotlib inline\ndef weighted_sum(hs, a):\n    while hs: pass", "while, line 3"),
+        ("def helper(x):\n    for y in x: pass\ndef weighted_sum(hs, a):\n    helper(hs)", "for, line 2"),
+        ("def f(x):\n    for y in x: pass\nweighted_sum = f", "for, line 2"),
+        ("weighted_sum = lambda hs, a: [x for x in hs]", "a comprehension, line 1"),
+        ("weighted_sum = np.vectorize(abs)", "vectorize, line 1"),
+        ("class A:\n    def f(s):\n        while 1: pass\nx, weighted_sum = 1, A().f", "while, line 3"),
+        ("def weighted_sum(hs, a):\n    for x in hs: pass\n  wrong", "for, line 2"),
+    ],
+)
+def test_loops_are_found_in_what_the_answer_uses(source, says):
+    assert graded.loop(source, find("8.2.2")) == says
+
+
+def test_messages_are_the_same_in_every_run():
+    said = "\x1b[31m<f at 0x7f12ab34cd56>\x1b[0m in /tmp/ipykernel_12/345.py\n\x00(3456.py, line 2) in /tmp/a/b.txt"
+    assert graded.steady(said) == "<f at 0x...> in the cell \ufffd(line 2) in a temporary file"
+    assert graded.steady("1/2 and T = H, x[0, 0]/y is 3.5") == "1/2 and T = H, x[0, 0]/y is 3.5"
+    assert len(graded.steady("x" * 10_000)) == graded.LONGEST_MESSAGE
+
+
+# --- the sandbox ------------------------------------------------------------------------------------
+
+LOOK = """
+import os, sys, json, resource, socket
+found = {}
+def attempt(name, f):
+    try:
+        found[name] = f()
+    except Exception as error:
+        found[name] = type(error).__name__
+attempt("outside", lambda: os.path.exists(OUTSIDE))
+attempt("write to the course", lambda: open(ROOT / "x", "w").close())
+attempt("write to /", lambda: open("/x", "w").close())
+attempt("write to Python", lambda: open(sys.prefix + "/x", "w").close())
+attempt("write here", lambda: open("x", "w").close())
+attempt("network", lambda: socket.create_connection(("127.0.0.1", PORT), 3))
+attempt("processes", lambda: len([p for p in os.listdir("/proc") if p.isdigit()]))
+others = [p for p in os.listdir("/proc") if p.isdigit() and p != str(os.getpid())]
+attempt("worker", lambda: [open(f"/proc/{p}/mem", "rb") for p in others])
+attempt("environment", lambda: sorted(set(os.environ) & {"SECRET", "VIRTUAL_ENV"}))
+attempt("home", lambda: os.listdir(os.environ["HOME"]))
+attempt("user", os.getuid)
+attempt("root again", lambda: os.setuid(0))
+attempt("memory", lambda: bytearray(3 << 30))
+attempt("file", lambda: open("big", "wb").write(b"x" * (65 << 20)))
+attempt("specs", lambda: __import__("ch08.exercises"))
+attempt("layers", lambda: __import__("common.layers"))
+attempt("judge", lambda: __import__("common.grading.judge"))
+attempt("here", lambda: sorted(os.listdir(".")))
+attempt("course", lambda: sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py") if "dataset" not in p.parts))
+attempt("check", lambda: __import__("common.grading", fromlist=["check"]).check("8.2.2", None))
+raise RuntimeError(json.dumps(found))
+"""
+
+
+def run(sandboxes, *sources, seconds=10.0):
+    """Run sources as answers; return what came of them, the culprit, the last error as a text."""
+    listed = [Step("given", graded.SETUP, 60.0), *(Step("answer", source, seconds) for source in sources)]
+    ran, culprit = sandboxes.run(list(enumerate(listed)))
+    last = ran[max(ran)]
+    return ran, culprit, (last.error or {}).get("message", "")
+
+
+def test_what_can_be_seen_from_within(isolated, monkeypatch):
+    monkeypatch.setenv("SECRET", "1")
+    with _listening() as port:
+        names = f"OUTSIDE, PORT = {str(sandbox.COURSE / 'notebooks')!r}, {port}"
+        _, culprit, said = run(isolated, names, LOOK)
+    found = json.loads(said)
+    assert culprit is None
+    assert found.pop("user") != 0
+    assert found.pop("processes") <= 4
+    assert "conftest.py" not in found["here"]
+    del found["here"], found["home"]
+    assert found == {
+        "outside": False,
+        "write to the course": "OSError",
+        "write to /": "OSError",
+        "write to Python": "OSError",
+        "write here": None,
+        "network": "ConnectionRefusedError",
+        "worker": "PermissionError",
+        "environment": [],
+        "root again": "PermissionError",
+        "memory": "MemoryError",
+        "file": "OSError",
+        "specs": "ModuleNotFoundError",
+        "layers": "ModuleNotFoundError",
+        "judge": "ModuleNotFoundError",
+        "course": [
+            "common/__init__.py",
+            "common/config.py",
+            "common/gradient_check.py",
+            "common/grading/__init__.py",
+            "common/grading/observe.py",
+            "common/grading/probe.py",
+            "common/grading/runner.py",
+            "common/grading/worker.py",
+            "common/np.py",
+            "common/plots.py",
+        ],
+        "check": None,
+    }
+
+
+class _listening:
+    """A server on this machine that nobody may reach from within a sandbox."""
+
+    def __enter__(self):
+        import socket
+
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        return self.socket.getsockname()[1]
+
+    def __exit__(self, *error):
+        self.socket.close()
+
+
+def test_nothing_stays_between_two_runs(sandboxes):
+    leave = "import os\nfor place in ('.', os.environ['HOME'], os.environ['TMPDIR']):\n    open(place + '/left', 'w')"
+    look = leave.replace("open(place + '/left', 'w')", "assert not os.path.exists(place + '/left')")
+    assert run(sandboxes, leave)[0][1].error is None
+    assert run(sandboxes, look)[0][1].error is None
+
+
+MARK = "a-mark-that-only-this-test-has"
+DETACHED = f"""
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", {MARK!r}], start_new_session=True)
+"""
+
+
+def marked():
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_no_process_is_left(isolate, request):
+    if isolate:
+        request.getfixturevalue("isolated")
+    with sandbox.Sandboxes(isolate) as made:
+        ran, _, _ = run(made, DETACHED)
+    assert ran[1].error is None
+    assert marked() == []
+
+
+def test_a_fork_bomb_is_contained(isolated):
+    bomb = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
+    ran, culprit, _ = run(isolated, bomb, "x = 1")
+    assert (culprit, ran[1].how, ran[1].why) == (1, "crashed", "more than 32 processes")
+    assert 2 not in ran
+
+
+def test_a_cell_that_does_not_end_and_listens_to_nobody(sandboxes):
+    ignore = "import signal\nfor s in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(s, signal.SIG_IGN)\n"
+    deaf = ignore + "while True: pass"
+    begin = time.monotonic()
+    ran, culprit, _ = run(sandboxes, deaf, seconds=1.0)
+    assert (culprit, ran[1].how) == (1, "timeout")
+    assert time.monotonic() - begin < 30
+
+
+def test_without_isolation_all_that_is_missing_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    isolation = sandbox.detect(tmp_path)
+    assert isolation.words.startswith("NOT ISOLATED. Bubblewrap")
+    for word in ("solutions", "network", "your rights"):
+        assert word in isolation.words
+
+
+def test_bubblewrap_that_does_not_work_is_not_taken_for_isolation(monkeypatch, tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("Linux only")
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'No permission to create a namespace' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: str(broken))
+    isolation = sandbox.detect(tmp_path)
+    assert isolation.bwrap is None
+    assert "does not work here: No permission to create a namespace." in isolation.words
+
+
+# --- grading ----------------------------------------------------------------------------------------
+
+
+def test_answers_are_judged_and_the_same_bytes_come_again(classroom):
+    """One folder, graded twice: with one worker and with two."""
+    classroom.hand_in("right")
+    classroom.hand_in("wrong", {"8.2.2": WRONG})
+    classroom.hand_in("stub", notebook=classroom.released())
+    classroom.hand_in("half", {"8.2.2": RIGHT + "\nweighted_sum(1, 2)"})
+    classroom.hand_in("dies", {"8.2.2": "def weighted_sum(hs, a):\n    __import__('os')._exit(3)"})
+    classroom.hand_in("other", {"8.2.2": "def other(hs, a):\n    pass"})
+    classroom.hand_in("loops", {"8.2.2": LOOPS})
+    classroom.hand_in("square", {"8.2.2": SQUARE})
+    missing = classroom.with_answers(classroom.answers)
+    missing.cells = [cell for cell in missing.cells if cell.id != "answer-8-2-2"]
+    classroom.hand_in("missing", notebook=missing)
+    rows = classroom.grade(workers=2)
+    once = report.scores(classroom.rows)
+    classroom.grade(workers=1)
+    assert report.scores(classroom.rows) == once
+
+    found = {student: (row.status, row.points) for (student, number), row in rows.items() if number == "8.2.2"}
+    assert found == {
+        "right": ("pass", 2),
+        "wrong": ("fail", 0),
+        "stub": ("fail", 0),
+        "half": ("error", 0),
+        "dies": ("crashed", 0),
+        "other": ("error", 0),
+        "loops": ("partial", 1),
+        "square": ("partial", 0.67),
+        "missing": ("missing", 0),
+    }
+    hunts = {student: row.status for (student, number), row in rows.items() if number == "8.2.7"}
+    assert hunts == {student: "fail" if student == "stub" else "pass" for student in found}
+    assert "hidden axis" in rows["wrong", "8.2.2"].message
+    assert "Not solved yet" in rows["stub", "8.2.2"].message
+    assert "exit code 3" in rows["dies", "8.2.2"].message
+    assert "defines no weighted_sum" in rows["other", "8.2.2"].message
+    assert "It loops (a comprehension, line 3)" in rows["loops", "8.2.2"].message
+    assert "Right for: T = H." in rows["square", "8.2.2"].message
+
+
+def test_a_grader_that_cannot_start_takes_no_points(classroom, monkeypatch):
+    monkeypatch.setattr(sandbox, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit('no such kernel')"])
+    classroom.hand_in("ada")
+    rows = classroom.grade()
+    assert [(row.status, row.points, row.shown_points) for row in rows.values()] == [("infra", None, "")] * 2
+    for part in ("The grader itself failed, twice", "no such kernel", "grade again"):
+        assert part in rows["ada", "8.2.2"].message
+    line = list(csv.reader(io.StringIO(report.scores(classroom.rows))))[1]
+    assert line[3:6] == ["infra", "", "2"]
+
+
+def test_a_grader_that_fails_once_tries_again(classroom, monkeypatch):
+    right, calls = sandbox.worker_command, []
+
+    def flaky():
+        calls.append(1)
+        return [sys.executable, "-c", "raise SystemExit(1)"] if len(calls) == 1 else right()
+
+    monkeypatch.setattr(sandbox, "worker_command", flaky)
+    classroom.hand_in("ada")
+    assert [row.status for row in classroom.grade().values()] == ["pass", "pass"]
+
+
+def test_a_fault_of_a_spec_is_the_graders(classroom, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("the reference fails")
+
+    monkeypatch.setattr(graded, "judge", broken)
+    classroom.hand_in("ada")
+    assert {row.status for row in classroom.grade().values()} == {"infra"}
+
+
+# --- the report -------------------------------------------------------------------------------------
+
+HARM = "<script>alert(1)</script> ]]> \x00\x1b[31m \x0b\x85 \ud800 & ' \" `x` ,\n=1+1"
+
+
+def harmful_rows():
+    exercise = find("8.2.2")
+    names = [
+        "=HYPERLINK(1)",
+        "+1",
+        "-1",
+        "@x",
+        "\tx",
+        "../../x",
+        "Ada",
+        "ada",
+        "ADA",
+        "a" * 300,
+        "",
+        "<b>",
+        "émile",
+        HARM,
+    ]
+    return [Row(name, "ch08_2_weight_sum", exercise, "fail", 0.0, HARM) for name in names]
+
+
+def test_what_students_write_harms_no_reader():
+    rows = harmful_rows()
+    table = list(csv.reader(io.StringIO(report.scores(rows))))
+    assert table[0] == "student notebook exercise status points max_points message".split()
+    assert len(table) == len(rows) + 1
+    for line in table:
+        for value in line:
+            assert value.isprintable()
+            assert not value.startswith(("=", "+", "-", "@"))
+    tree = ET.fromstring(report.junit(rows))
+    assert [len(suite) for suite in tree] == [1] * len(rows)
+    pages = report.page_names(rows)
+    assert len({name.lower() for name in pages.values()}) == len(rows)
+    assert all(re.fullmatch(r"[\w-]{1,80}\.html", name, re.ASCII) for name in pages.values())
+    assert pages["Ada"] == "Ada.html"
+    isolation = sandbox.Isolation(missing=["<i>No</i> bubblewrap."])
+    for page in (report.student_page(HARM, rows), report.index_page(rows, pages, "<s>", isolation)):
+        assert "<script" not in page
+        assert "<b>" not in page
+        assert "<i>" not in page
+        assert "<s>" not in page
+        assert "\x1b" not in page
+        page.encode("utf-8")
+
+
+def test_a_report_takes_the_place_of_a_report_only(tmp_path):
+    rows, isolation = harmful_rows(), sandbox.Isolation("bwrap")
+    submitted = tmp_path / "submissions"
+    submitted.mkdir()
+    out = tmp_path / "report"
+    for _ in range(2):
+        report.check_place(out, submitted)
+        report.write(out, rows, "1", isolation)
+        assert sorted(path.name for path in out.iterdir()) == ["index.html", "junit.xml", "scores.csv", "students"]
+        assert len(list((out / "students").iterdir())) == len(rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "submissions"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    for place in (mine, submitted, submitted / "report", tmp_path, mine / "thesis.txt"):
+        with pytest.raises(report.ReportError):
+            report.check_place(place, submitted)
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    rows, isolation = harmful_rows(), sandbox.Isolation("bwrap")
+    out = tmp_path / "report"
+    report.write(out, rows, "first", isolation)
+
+    def fails(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(report, "index_page", fails)
+    with pytest.raises(OSError, match="disk full"):
+        report.write(out, rows, "second", isolation)
+    assert "first" in (out / "index.html").read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+# --- the command line -------------------------------------------------------------------------------
+
+
+def call(*arguments):
+    return command.main([str(argument) for argument in arguments])
+
+
+def test_list_names_every_exercise(capsys, solutions):
+    assert call("list", "--solutions", solutions) == 0
+    said = capsys.readouterr().out
+    assert "8.2.7" in said
+    assert "(bug hunt)" in said
+    assert said.endswith("2 exercises, 4 points\n")
+
+
+def test_release_and_its_check(capsys, solutions, tmp_path):
+    exercises = tmp_path / "exercises"
+    options = ["--solutions", solutions, "--exercises", exercises]
+    assert call("release", "--check", *options) == 1
+    assert "Run: make exercises" in capsys.readouterr().err
+    assert not exercises.exists()
+    assert call("release", *options) == 0
+    assert call("release", "--check", *options) == 0
+    (path,) = exercises.iterdir()
+    assert "BEGIN SOLUTION" not in path.read_text(encoding="utf-8")
+    (exercises / "old.ipynb").write_text("{}")
+    assert call("release", "--check", *options) == 1
+    assert "no solution notebook" in capsys.readouterr().err
+
+
+def test_a_solution_that_cannot_be_released_writes_nothing(capsys, solutions, tmp_path):
+    broken, exercises = tmp_path / "solutions", tmp_path / "exercises"
+    broken.mkdir()
+    (path,) = solutions.iterdir()
+    (broken / "a.ipynb").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace(cells.END, "")
+    (broken / "b.ipynb").write_text(text, encoding="utf-8")
+    assert call("release", "--solutions", broken, "--exercises", exercises) == 2
+    assert "b.ipynb: cell" in capsys.readouterr().err
+    assert not exercises.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere", "--out", "report"], "is not a folder"),
+        ([".", "--out", "report"], "lies within the submissions"),
+        (["submissions", "--out", "submissions/x"], "lies within the submissions"),
+        (["submissions", "--out", "report"], "no notebook"),
+        (["submissions", "--out", "report", "--notebook", "ch99"], "no notebook 'ch99'"),
+    ],
+)
+def test_wrong_use_is_told_before_any_work(capsys, tmp_path, monkeypatch, solutions, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "submissions").mkdir()
+    assert call("grade", *arguments, "--solutions", solutions) == 2
+    assert says in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["submissions"]
+
+
+@pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "x"], ["--seed", ""], ["--seed", "a\nb"]])
+def test_wrong_options(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        call("grade", tmp_path, "--out", tmp_path / "report", *arguments)
+    assert stopped.value.code == 2
+
+
+def test_a_whole_run_and_its_exit_codes(classroom, solutions, tmp_path, capsys, monkeypatch):
+    classroom.hand_in("ada", {"8.2.2": WRONG})
+    out = tmp_path / "report"
+    options = [classroom.folder, "--out", out, "--solutions", solutions]
+    assert call("grade", *options, "--no-isolation") == 0
+    said = capsys.readouterr()
+    (seed,) = re.findall(r"^seed (\w{16})$", said.out, re.M)
+    assert "NOT ISOLATED" in said.err
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert "Not isolated." in index
+    assert seed in index
+    assert 'href="students/ada.html"' in index
+    before = (out / "scores.csv").read_bytes()
+    assert before.count(b"\n") == 3
+    page = (out / "students" / "ada.html").read_text(encoding="utf-8")
+    assert "hidden axis" in page
+    assert page.count("<svg") == 1
+    assert call("grade", *options, "--seed", seed, "-n", "2") == 0
+    assert (out / "scores.csv").read_bytes() == before
+    monkeypatch.setattr(sandbox, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit(1)"])
+    capsys.readouterr()
+    assert call("grade", *options, "--no-isolation") == 3
+    assert "NOT GRADED: 'ada'" in capsys.readouterr().err
+
+
+@LINUX
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_nothing_behind(classroom, solutions, tmp_path, how):
+    endless = DETACHED + "\nwhile True: pass"
+    for student in ("ada", "bob", "eve"):
+        classroom.hand_in(student, {"8.2.2": endless})
+    options = [str(classroom.folder), "--out", str(tmp_path / "report"), "--solutions", str(solutions), "-n", "2"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "common.grading", "grade", *options],
+        cwd=sandbox.COURSE,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with process:
+        said = []
+        reader = threading.Thread(target=lambda: said.append(process.stderr.read()))
+        reader.start()
+        until = time.monotonic() + 60
+        while not marked() and time.monotonic() < until and process.poll() is None:
+            time.sleep(0.2)
+        assert marked()
+        process.send_signal(how)
+        assert process.wait(30) == 130
+        reader.join()
+    assert b"Stopped; no report was written." in said[0]
+    assert b"Traceback" not in said[0]
+    assert marked() == []
+    assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "report").exists()
+
+
+def test_the_specs_and_the_grader_import_without_nbformat():
+    """check() answers at once in a notebook: what grades folders is not imported for it."""
+    code = (
+        "import sys, common.grading; print([m for m in ('nbformat', 'nbval', 'psutil', 'pytest') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(sandbox.COURSE), capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_threads_share_nothing(classroom):
+    """grade() itself may be called with more workers than submissions."""
+    classroom.hand_in("ada")
+    assert [row.status for row in grade.grade(collected(classroom), "1", classroom.sandboxes, 8)] == ["pass", "pass"]
