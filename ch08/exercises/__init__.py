@@ -1,6 +1,6 @@
 """The exercises of chapter 8: what right means, the cases, common mistakes, hints. One module per notebook."""
 
-from ch08.exercises import attention, attention_seq2seq, attention_weight, bottleneck, weight_sum
+from ch08.exercises import attention, attention_seq2seq, attention_weight, bottleneck, seeing_attention, weight_sum
 
 EXERCISES = (
     *bottleneck.EXERCISES,
@@ -8,4 +8,5 @@ EXERCISES = (
     *attention_weight.EXERCISES,
     *attention.EXERCISES,
     *attention_seq2seq.EXERCISES,
+    *seeing_attention.EXERCISES,
 )
