@@ -14,7 +14,7 @@ ENSURE_PIP := $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-browser lab notebooks badges bench lint format clean
+.PHONY: help train test test-browser lab notebooks exercises grade badges bench lint format clean
 
 help: ## this list
 	@echo "Attention from Scratch. The commands:"
@@ -35,6 +35,12 @@ lab: $(VENV)/.stamp-lab ## open JupyterLab on notebooks/
 
 notebooks: $(VENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_2_weight_sum ..."; all chapters)
 	$(PY) -m tests.notebooks run $(ARGS)
+
+exercises: $(VENV)/.stamp-test ## write notebooks/exercises/ from notebooks/solutions/ (ARGS="--check" only compares)
+	$(PY) -m common.grading release $(ARGS)
+
+grade: $(VENV)/.stamp-test ## grade a folder of submissions (ARGS="SUBMISSIONS --out REPORT -n 2")
+	$(PY) -m common.grading grade $(ARGS)
 
 badges: $(VENV)/.stamp-test ## write the address of the repository into notebooks and pages (REPO=https://github.com/...)
 	$(PY) -m tests.notebooks badges $(REPO)

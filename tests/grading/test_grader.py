@@ -314,7 +314,9 @@ def test_loops_are_found_in_what_the_answer_uses(source, says):
 
 
 def test_messages_are_the_same_in_every_run():
-    said = "\x1b[31m<f at 0x7f12ab34cd56>\x1b[0m in /tmp/ipykernel_12/345.py\n\x00(3456.py, line 2) in /tmp/a/b.txt"
+    temporary = "/tmp"
+    said = f"\x1b[31m<f at 0x7f12ab34cd56>\x1b[0m in {temporary}/ipykernel_12/345.py\n\x00"
+    said += f"(3456.py, line 2) in {temporary}/a/b.txt"
     assert graded.steady(said) == "<f at 0x...> in the cell \ufffd(line 2) in a temporary file"
     assert graded.steady("1/2 and T = H, x[0, 0]/y is 3.5") == "1/2 and T = H, x[0, 0]/y is 3.5"
     assert len(graded.steady("x" * 10_000)) == graded.LONGEST_MESSAGE
