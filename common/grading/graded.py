@@ -29,13 +29,14 @@ _judging = threading.Lock()
 
 @dataclass(frozen=True)
 class Step:
-    """One cell to run. kind: given, answer or probe."""
+    """One cell to run. kind: given, answer or probe; a cell that is still as released counts as given."""
 
     kind: str
     source: str
     seconds: float
     exercise: object = None
     case: int = 0
+    must: bool = False  # an error of this cell is the grader's: it is given, and stands before all answers
 
 
 @dataclass
@@ -84,15 +85,15 @@ def steps(submission, seed):
     """Return the steps of a submission, in the order of the released notebook."""
     exercises = {exercise.number: exercise for exercise in submission.assignment.exercises}
     listed = []
+    before = True  # all answers
     for cell in submission.assignment.notebook.cells:
         if cell.cell_type != "code" or cells.number_of(cell, "check"):
             continue
-        if cell.id == "setup":
-            listed.append(Step("given", SETUP, GIVEN_SECONDS))
-            continue
         number = cells.number_of(cell)
-        if number is None or number not in submission.answers:
-            listed.append(Step("given", cell.source, GIVEN_SECONDS))
+        before = before and not number
+        if number not in submission.answers:
+            source = SETUP if cell.id == "setup" else cell.source
+            listed.append(Step("given", source, GIVEN_SECONDS, must=before))
             continue
         exercise = exercises[number]
         listed.append(Step("answer", submission.answers[number].source, exercise.seconds, exercise))
@@ -161,9 +162,15 @@ def _judge(row, exercise, source, own, submission, seed):
         return
     inputs = inputs_of(exercise, submission.student, seed)
     never = Outcome(error={"type": "", "message": "", "line": ""})
-    with _judging:
-        padded = outcomes + [never] * (len(probes) - len(outcomes))
-        result = judge(exercise, inputs, padded)
+    padded = outcomes + [never] * (len(probes) - len(outcomes))
+    try:
+        with _judging:
+            result = judge(exercise, inputs, padded)
+    except Exception as error:
+        with _judging:
+            judge(exercise, inputs, [never] * len(probes))  # raises too, if the fault is ours
+        row.status, row.message = "fail", f"What {exercise.name} gives back cannot be compared ({error})."
+        return
     result.loop = loop(source, exercise) if exercise.no_loops else None
     row.cases = [(verdict.label, verdict.right) for verdict in result.verdicts]
     row.points, row.status = result.points, result.status
@@ -266,7 +273,7 @@ def steady(message):
     message = re.sub(r"\((?:<ipython-input[^>]*>|\S*\.py|<unknown>|<string>), line (\d+)\)", r"(line \1)", message)
     message = re.sub(r"\S*ipykernel_\d+[/\\]\S+\.py", "the cell", message)
     message = re.sub(r"0x[0-9a-fA-F]{4,}", "0x...", message)
-    message = re.sub(r"(?:/[\w.-]+)*/(?:tmp|T|work)/[\w./-]+", "a temporary file", message)
+    message = re.sub(r"(?<![\w.)\]])/(?:[\w.-]+/)*(?:tmp|T|sandbox)/[\w./-]+", "a temporary file", message)
     message = "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\ufffd" for c in message)
     message = re.sub(r" {2,}", " ", message).strip()
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 3] + "..."

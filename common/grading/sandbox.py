@@ -390,7 +390,9 @@ class Session:
                 self.begun = event["i"]
                 deadline = time.monotonic() + self.steps[self.begun].seconds + GRACE
             elif name == "end":
-                self.ran[event["i"]] = Ran(error=_error(event.get("error")), data=_text(event.get("data")))
+                ran = self.ran[event["i"]] = Ran(error=_error(event.get("error")), data=_text(event.get("data")))
+                if ran.error and self.steps[event["i"]].must:
+                    raise Failed(f"a given cell raised {ran.error['type']}: {ran.error['message']}")
                 deadline = time.monotonic() + GRACE
             elif name in ("timeout", "crashed"):
                 return self._culprit(name, _text(event.get("why")) or "")

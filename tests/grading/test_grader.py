@@ -566,6 +566,29 @@ def test_a_fault_of_a_spec_is_the_graders(classroom, monkeypatch):
     assert {row.status for row in classroom.grade().values()} == {"infra"}
 
 
+def test_a_given_cell_that_fails_is_the_graders_fault(classroom):
+    cell_of(classroom.known[classroom.name].notebook, "imports").source = "import ch08.exercises"
+    classroom.hand_in("ada")
+    rows = classroom.grade()
+    assert {row.status for row in rows.values()} == {"infra"}
+    assert "a given cell raised ModuleNotFoundError" in rows["ada", "8.2.2"].message
+
+
+def test_a_value_that_cannot_be_compared_is_the_students(classroom, monkeypatch):
+    right = graded.judge
+
+    def judge(exercise, inputs, outcomes):
+        if any(outcome.values for outcome in outcomes):
+            raise OverflowError("too large")
+        return right(exercise, inputs, outcomes)
+
+    monkeypatch.setattr(graded, "judge", judge)
+    classroom.hand_in("ada")
+    row = classroom.grade()["ada", "8.2.2"]
+    assert (row.status, row.points) == ("fail", 0)
+    assert row.message == "What weighted_sum gives back cannot be compared (too large)."
+
+
 # --- the report -------------------------------------------------------------------------------------
 
 HARM = "<script>alert(1)</script> ]]> \x00\x1b[31m \x0b\x85 \ud800 & ' \" `x` ,\n=1+1"
