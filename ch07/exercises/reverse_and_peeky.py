@@ -1,6 +1,6 @@
 """Exercises 7.2: reversing padded questions, the peeky concatenation and its backward, two bugs of peeky decoders."""
 
-from ch07.exercises.seq2seq import changed
+from ch07.exercises.given import changed
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 
@@ -282,6 +282,7 @@ class TanhLayer:
         self.Wx = Wx
 
     def forward(self, vs):
+        """Return hs (N, T, H)."""
         self.hs = np.tanh(vs @ self.Wx)
         return self.hs
 

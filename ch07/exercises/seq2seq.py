@@ -2,18 +2,12 @@
 
 from itertools import pairwise
 
+from ch07.exercises.given import RNN, changed
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 from common.time_layers import LSTM, TimeEmbedding, TimeRNN
 
 SECTION = "notebook 7.1"
-
-
-def changed(source, old, new):
-    """Return source with old replaced by new; old has to be there."""
-    if old not in source:
-        raise ValueError(f"{old!r} is not in the source")
-    return source.replace(old, new)
 
 
 # --- 7.1.1: shapes ----------------------------------------------------------------------------------------------------
@@ -442,21 +436,6 @@ written = list(answer(step, start_id, end_id, size))
 
 
 # --- 7.1.6: ids instead of word vectors -------------------------------------------------------------------------------
-
-
-class RNN:
-    """Stands in for the LSTM, with one state and no gates: h = tanh(x Wx + h Wh). Reads xs (N, T, D)."""
-
-    def __init__(self, Wx, Wh):
-        self.Wx, self.Wh = Wx, Wh
-
-    def forward(self, xs):
-        """Return the hidden states of all steps, (N, T, H)."""
-        h, hs = np.zeros((len(xs), len(self.Wh))), []
-        for t in range(xs.shape[1]):
-            h = np.tanh(xs[:, t] @ self.Wx + h @ self.Wh)
-            hs.append(h)
-        return np.stack(hs, axis=1)
 
 
 class _Encoder:

@@ -1,5 +1,6 @@
 """Exercises 8.5: joining context and state, what goes back to the encoder, first weights."""
 
+from ch07.exercises.given import RNN
 from ch08.attention_layer import TimeAttention
 from common.functions import softmax
 from common.gradient_check import numerical_gradient
@@ -193,33 +194,6 @@ LAST_STATE = Exercise(
 # --- 8.5.4: the whole way back through the decoder ------------------------------------------------
 
 
-class Rnn:
-    """h_t = tanh(x_t Wx + h_{t-1} Wh), from the state set_state gave; dh is the gradient of that state."""
-
-    def __init__(self, Wx, Wh):
-        self.Wx, self.Wh = Wx, Wh
-
-    def set_state(self, h):
-        self.start = h
-
-    def forward(self, xs):
-        h, states = self.start, []
-        for t in range(xs.shape[1]):
-            h = np.tanh(xs[:, t] @ self.Wx + h @ self.Wh)
-            states.append(h)
-        self.hs = np.stack(states, axis=1)
-        return self.hs
-
-    def backward(self, dhs):
-        dxs, dh = [], 0
-        for t in reversed(range(dhs.shape[1])):
-            dz = (dhs[:, t] + dh) * (1 - self.hs[:, t] ** 2)
-            dxs.insert(0, dz @ self.Wx.T)
-            dh = dz @ self.Wh.T
-        self.dh = dh
-        return np.stack(dxs, axis=1)
-
-
 class _DecoderByNumbers:
     """The decoder's forward, and gradients by moving every number a little."""
 
@@ -251,7 +225,7 @@ def _decoder(dhs="dhs + dhs_query", last="d_enc[:, -1] += self.rnn.dh", returned
     return f"""\
 class Decoder:
     def __init__(self, Wx, Wh, Wc, Ws):
-        self.rnn = Rnn(Wx, Wh)
+        self.rnn = RNN(Wx, Wh)
         self.attention = TimeAttention()
         self.Wc, self.Ws = Wc, Ws
 
@@ -284,7 +258,7 @@ DECODER = Exercise(
         Case("all sizes differ", lambda rng: _decoder_inputs(rng, 2, int(rng.integers(4, 6)), 3, 3, 5, 4)),
     ),
     reference=_DecoderByNumbers,
-    given={"Rnn": Rnn, "TimeAttention": TimeAttention},
+    given={"RNN": RNN, "TimeAttention": TimeAttention},
     mistakes=(
         Mistake(
             "The gradient that the attention sends to the queries is lost. hs went two ways: to the scores over the "

@@ -1,5 +1,6 @@
 """Exercises 8.1: what crosses the bottleneck, the last real state of padded questions, the last state's gradient."""
 
+from ch07.exercises.given import RNN
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 from common.time_layers import TimeRNN
@@ -179,31 +180,6 @@ LAST_BACKWARD = Exercise(
 
 
 # --- 8.1.4: a state that leaves twice ---------------------------------------------------------------------------------
-
-
-class RNN:
-    """Stands in for the LSTM, with one state and no gates: h = tanh(x Wx + h Wh). Reads xs (N, T, D)."""
-
-    def __init__(self, Wx, Wh):
-        self.Wx, self.Wh = Wx, Wh
-
-    def forward(self, xs):
-        """Return the hidden states of all steps, (N, T, H)."""
-        h, hs = np.zeros((len(xs), len(self.Wh))), []
-        for t in range(xs.shape[1]):
-            h = np.tanh(xs[:, t] @ self.Wx + h @ self.Wh)
-            hs.append(h)
-        self.hs = np.stack(hs, axis=1)
-        return self.hs
-
-    def backward(self, dhs):
-        """Return dxs (N, T, D). A state's gradient is its own, dhs[:, t], plus that of the step after it."""
-        dh, dxs = 0, []
-        for t in reversed(range(dhs.shape[1])):
-            dz = (dhs[:, t] + dh) * (1 - self.hs[:, t] ** 2)
-            dxs.insert(0, dz @ self.Wx.T)
-            dh = dz @ self.Wh.T
-        return np.stack(dxs, axis=1)
 
 
 class _Encoder:
