@@ -119,7 +119,7 @@ def main(arguments=None):
     )
     grading.add_argument("--no-isolation", action="store_true", help="run students' code with your own rights")
     options = parser.parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         if options.command == "list":
             return list_exercises(options.solutions)
@@ -134,6 +134,10 @@ def main(arguments=None):
         return STOPPED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number, frame):
+    raise KeyboardInterrupt
 
 
 def _workers(text):

@@ -182,6 +182,7 @@ def _judge(row, exercise, source, own, submission, seed):
     label = exercise.cases[stopped].label
     row.status = probe.how if probe else "timeout"
     row.points = 0.0 if exercise.bug else row.points
+    row.cases = row.cases[: stopped + 1]  # the others were not reached
     row.message = f"{exercise.name}, called for {label!r}, {_ended(probe or Ran('timeout'), exercise)}"
     if row.points:
         right = [case for case, is_right in row.cases if is_right]

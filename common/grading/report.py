@@ -233,7 +233,7 @@ def _card(row):
     parts = [head]
     if row.message:
         parts.append(f"<p>{_message(row.message)}</p>")
-    if row.cases and row.status != "pass":
+    if row.cases and row.status != "pass" and not (row.wrong and row.wrong.unsolved):
         items = "".join(f"<li>{'✓' if right else '✗'} {_escape(label)}</li>" for label, right in row.cases)
         parts.append(f'<ul class="cases">{items}</ul>')
     if row.wrong and row.wrong.what:

@@ -222,6 +222,7 @@ def _environment(course, folder):
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "LANG": "C.UTF-8",
         "USER": "student",
+        "MALLOC_ARENA_MAX": "2",  # on a machine with many cores they would fill the limit of memory by themselves
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
