@@ -822,3 +822,23 @@ def test_threads_share_nothing(classroom):
     """grade() itself may be called with more workers than submissions."""
     classroom.hand_in("ada")
     assert [row.status for row in grade.grade(collected(classroom), "1", classroom.sandboxes, 8)] == ["pass", "pass"]
+
+
+# --- all notebooks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_solution_gets_all_points_and_every_release_none(tmp_path, sandboxes):
+    folder = sandbox.COURSE / "notebooks"
+    for student in ("solutions", "exercises"):
+        (tmp_path / student).mkdir()
+        for path in (folder / student).glob("*.ipynb"):
+            (tmp_path / student / path.name).write_bytes(path.read_bytes())
+    found = submissions.collect(tmp_path, submissions.assignments(folder / "solutions"))
+    assert len(found) == 2 * len(list((folder / "solutions").glob("*.ipynb")))
+    rows = grade.grade(found, "all", sandboxes, 2)
+    assert len(rows) >= 2 * 30
+    full = {row.exercise.number: (row.status, row.message) for row in rows if row.student == "solutions"}
+    assert set(full.values()) == {("pass", "")}, full
+    none = {row.exercise.number: (row.status, row.points) for row in rows if row.student == "exercises"}
+    assert set(none.values()) == {("fail", 0)}, none
