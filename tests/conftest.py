@@ -2,7 +2,7 @@
 
 Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's
 machine the parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing
-PyTorch is a failure, and so is any other skip of a parity or browser test: there they are promised to run.
+PyTorch is a failure, and so is any other skip of a parity, browser or grading test: there they are promised to run.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ ROOT = TESTS.parent
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NO_TORCH = "PyTorch is not installed"
-PROMISED = ("parity", "browser")  # folders of tests/ and, by the same name, their markers
+PROMISED = ("parity", "browser", "grading")  # folders of tests/ and, by the same name, their markers
 
 # Time limits per example would fail on a busy machine; pytest-timeout has the last word. CI draws the same
 # examples every time, so that a red run is always the fault of the change.
@@ -107,7 +107,7 @@ def _fail_instead_of_skip(report):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """In CI a skipped parity or browser test has failed."""
+    """In CI a skipped test of a promised folder has failed."""
     report = yield
     expected = hasattr(report, "wasxfail")  # an xfail is reported as skipped, too
     if IN_CI and report.skipped and not expected and any(item.get_closest_marker(name) for name in PROMISED):
@@ -117,7 +117,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
-    """In CI a file of parity or browser tests that skips itself as a whole has failed."""
+    """In CI a promised file of tests that skips itself as a whole has failed."""
     report = yield
     if IN_CI and report.skipped and _folder(collector.path) in PROMISED:
         _fail_instead_of_skip(report)
