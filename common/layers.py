@@ -104,7 +104,7 @@ class Softmax:
         Return dx (..., K).
         """
         y = self.cache
-        dx = dout - np.einsum("...k,...k->...", y, dout)[..., None]
+        dx = dout - np.matmul(y[..., None, :], dout[..., None])[..., 0]  # the sum as a product: faster than einsum
         dx *= y
         return dx
 
