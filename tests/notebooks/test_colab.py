@@ -8,6 +8,7 @@ whole: `make test` runs all of them once already. With CI=true in the environmen
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,17 @@ def whole(path):
 def test_chapter_runs_on_colab(path, tmp_path, published):
     notebook = for_colab(path, published)
     run(notebook if whole(path) else only_imports(notebook), tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((address.NOTEBOOKS / "solutions").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_solved_exercises_run_on_colab(path, tmp_path, published):
+    """Every check answers with nothing installed but what Colab has."""
+    notebook = for_colab(path, published)
+    run(notebook if IN_CI else only_imports(notebook), tmp_path)
+    if IN_CI:
+        checks = [cell for cell in notebook.cells if cell.get("id", "").startswith("check-")]
+        assert checks
+        assert all(re.fullmatch(r"Exercise [\d.]+ ok\n", cell.outputs[0].text) for cell in checks)
 
 
 # --- the stand-in itself --------------------------------------------------------------------------
