@@ -86,7 +86,8 @@ class Result:
 def judge(exercise, inputs, outcomes, source=None):
     """Return the Result for one Outcome per case. source: the answer's code, where it is known (for ``no_loops``)."""
     pairs = zip(exercise.cases, inputs, outcomes, strict=True)
-    verdicts = [judge_case(exercise, case, given, outcome) for case, given, outcome in pairs]
+    with np.errstate(all="ignore"):  # what an answer gives back may be of any size
+        verdicts = [judge_case(exercise, case, given, outcome) for case, given, outcome in pairs]
     return Result(exercise, verdicts, loop_in(source) if exercise.no_loops and source else None)
 
 

@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from common.grading.picture import got_beside_expected
+from common.np import host as np
 from common.widgets.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing
 
 HEADER = ["student", "notebook", "exercise", "status", "points", "max_points", "message"]
@@ -248,7 +249,8 @@ def _card(row):
 def _picture(verdict):
     """Return got beside expected, or nothing where there is nothing to draw."""
     try:
-        return got_beside_expected(verdict.what, verdict.got, verdict.expected) or ""
+        with np.errstate(all="ignore"):
+            return got_beside_expected(verdict.what, verdict.got, verdict.expected) or ""
     except Exception:  # a student's value that nobody thought of when the picture was made
         return ""
 

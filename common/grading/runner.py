@@ -168,6 +168,8 @@ class GradedCell(IPyNbCell):
         self.config.option.nbval_cell_timeout = step["seconds"]
         self.output_timeout = AFTERWARDS
         try:
+            if not file.kernel.km.is_alive():  # it died after it had said that the last cell was done
+                raise Stopped("crashed", "it was gone when its turn came")
             super().runtest()
         except NbCellError:
             pass  # file.error has it

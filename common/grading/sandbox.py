@@ -394,13 +394,13 @@ class Session:
                 ran = self.ran[event["i"]] = Ran(error=_error(event.get("error")), data=_text(event.get("data")))
                 if ran.error and self.steps[event["i"]].must:
                     raise Failed(f"a given cell raised {ran.error['type']}: {ran.error['message']}")
+                if len(self.ran) == len(self.steps):
+                    return self.ran, None
                 deadline = time.monotonic() + GRACE
             elif name in ("timeout", "crashed"):
                 return self._culprit(name, _text(event.get("why")) or "")
             elif name == "failed":
                 return self._culprit("crashed", _text(event.get("why")) or "")
-            elif name == "done" and set(self.ran) == set(self.steps):
-                return self.ran, None
 
     def _event(self, line):
         """Return what a line says, {} for what cannot be read: a student may have written it."""

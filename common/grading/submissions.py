@@ -25,6 +25,7 @@ from common.grading.exercise import find
 
 MOST_BYTES = 20_000_000  # of a notebook
 MOST_LETTERS = 100_000  # of an answer
+MOST_CELLS = 10_000  # of a notebook
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
 COPY = r"(?:[ _-]*\(\d+\)|[ _-]*[Cc]opy\d*)?"  # what browsers and JupyterLab add to the name of a copy
 
@@ -152,8 +153,8 @@ def _student(stem, known):
 
 
 def readable(name):
-    """Return a file name as text that can be written: bytes that are no UTF-8 become question marks."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """Return a file name as text that can be written: bytes that are no UTF-8 are spelled out, as \\xf6."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _named(path, known, content):
@@ -225,6 +226,8 @@ def read_cells(path):
         found = [c for sheet in data["worksheets"] if isinstance(sheet, dict) for c in sheet.get("cells") or []]
     if not isinstance(found, list):
         raise Unreadable("The file is no notebook: it has no cells.")
+    if len(found) > MOST_CELLS:
+        raise Unreadable(f"The file has {len(found):,} cells, more than {MOST_CELLS:,}.")
     return [cell for cell in map(_cell, found) if cell]
 
 
@@ -308,7 +311,7 @@ def _check_repairs(content, number, released, answer_place):
     wanted = cells.cell_id("check", number)
     places = [k for k, cell in enumerate(content) if wanted in cell.names]
     if not places:
-        calls = re.compile(rf"^\s*check\(\s*['\"]{re.escape(number)}['\"]", re.M)
+        calls = re.compile(rf"^[ \t]*check\([ \t]*['\"]{re.escape(number)}['\"]", re.M)
         places = [k for k, cell in enumerate(content) if cell.kind == "code" and calls.search(cell.source)]
     if not places:
         return ["the check cell was missing"]

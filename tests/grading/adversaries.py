@@ -4,7 +4,7 @@ An adversary hands in a small assignment: Exercise 8.2.2 (a function on arrays, 
 2 points) and 8.5.1 (two numbers, 1 point), in this order in one notebook. Most of them spoil the answer to 8.2.2, and
 the two others are right: they must neither be lost nor, where they are spoiled as well, be won.
 
-``ADVERSARIES`` is the list. ``answer`` and ``@hands_in`` add to it. ``VALUES`` holds harmless code whose values are odd.
+``ADVERSARIES`` is the list. ``answer`` and ``@hands_in`` add to it. ``VALUES`` holds harmless code with odd values.
 Code that must not run outside of a sandbox is marked ``isolated=True``. Who looks for something that should be out of
 reach answers right, and raises an error that says what was reached: such an adversary has to pass.
 """
@@ -960,7 +960,8 @@ def _(school, student):
 answer("deep-parentheses", function(f"return {'(' * 150}{RIGHT}{')' * 150}"), PASSES[SUM])
 answer("deep-minus", function(f"return {'-' * 60_000}{RIGHT}"), lost("error", ""))
 answer("deep-attributes", function(f"x = hs{'.T' * 900}\nreturn {RIGHT}"))
-answer("many-magics", "if False:\n" + "    !true\n" * 400 + "x = 1  # and so on\n" * 3000 + function(), isolated=True)
+MAGICS = "if False:\n" + "    !true\n" * 400 + "x = 1  # and so on\n" * 3000  # IPython reads all of it for each
+answer("many-magics", MAGICS + function(), lost("timeout", "did not end within"), isolated=True)
 answer("null-byte", function(f"return {RIGHT}  # \0"), lost("error", ""))
 answer("half-a-letter", function(f"return {RIGHT}  # \ud83d"))
 answer("carriage-returns", function(f"x = 1\nreturn {RIGHT}").replace("\n", "\r\n"))

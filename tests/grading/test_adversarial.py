@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from common.grading import __main__ as command
+from common.grading import graded as graded_steps
 from common.grading import sandbox
 from common.grading.exercise import find
 from common.grading.judge import judge
@@ -29,7 +31,7 @@ from tests.grading.adversaries import ADVERSARIES, BUG, NAME, NUMBERS, PASSES, P
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
 SEED = "adversaries"
-SECONDS = 5.0  # for each case, in place of 10
+SECONDS = 6.0  # for each case, in place of 10
 HONEST = {
     "Ada": PASSES,
     "Mia": {**PASSES, SUM: ("fail", 0, "plain mean"), WIDTH: ("fail", 0, "only the hidden state")},
@@ -201,6 +203,36 @@ def test_values(name, number, source, row):
     wrong = result.first_wrong
     if wrong and wrong.what:
         got_beside_expected(wrong.what, wrong.got, wrong.expected)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        adv.MAGICS,
+        adv.MAGICS + "x = (",
+        "\n" * 100_000 + "x = (",
+        " " * 100_000 + "x = (",
+        "!" + "= " * 50_000 + "\n!" * 20 + "x = (",
+        "x?" * 50_000 + "\n!" * 20,
+        "-" * 100_000 + "1",
+        "(" * 100_000,
+        "x" + ".T" * 50_000,
+        "x = [" * 50_000,
+        "\0" * 100_000,
+    ],
+    ids=range(11),
+)
+def test_reading_an_answer_takes_no_time(source):
+    begin = time.process_time()
+    graded_steps.loop(source, find(SUM))
+    assert time.process_time() - begin < 10
+
+
+def test_a_message_of_a_student_takes_no_time():
+    for text in ("(" * 10_000, "/a" * 5_000, "ipykernel_1" * 1_000, "\x1b[" * 5_000, "/" * 10_000, "0x" * 5_000):
+        begin = time.process_time()
+        assert len(graded_steps.steady(text)) <= graded_steps.LONGEST_MESSAGE
+        assert time.process_time() - begin < 2
 
 
 def test_nothing_stays_behind(graded):
