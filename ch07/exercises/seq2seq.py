@@ -328,6 +328,10 @@ LSTM_BACKWARD = Exercise(
             changed(_BACKWARD, "dmemory * i, dmemory * g", "dmemory * g, dmemory * i"),
         ),
         Mistake(
+            "The forget gate gets the new memory as its factor. In forward f multiplied the old one, c.",
+            changed(_BACKWARD, "dmemory * c,", "dmemory * c_new,"),
+        ),
+        Mistake(
             "db is not summed over the batch. The same b was added to every row.",
             changed(_BACKWARD, "dz.sum(axis=0)", "dz"),
         ),

@@ -382,6 +382,16 @@ ALL_STEPS = Exercise(
             _time_attention(a="Softmax().forward(s.swapaxes(1, 2)).swapaxes(1, 2)", ds="dout @ hs_enc.swapaxes(1, 2)"),
         ),
         Mistake(
+            "reshape does not exchange two axes: it cuts the same row of numbers anew, and so mixes the states with "
+            "one another. swapaxes(1, 2) exchanges them.",
+            _time_attention(
+                s="hs_dec @ hs_enc.reshape(len(hs_enc), hs_enc.shape[2], -1)",
+                ds="self.softmax.backward(dout @ hs_enc.reshape(len(hs_enc), hs_enc.shape[2], -1))",
+                dhs_enc="self.a.reshape(len(dout), -1, dout.shape[1]) @ dout"
+                " + ds.reshape(len(dout), -1, dout.shape[1]) @ hs_dec",
+            ),
+        ),
+        Mistake(
             "weights is turned round: the steps that ask come before the steps that are looked at.",
             _time_attention(kept="self.a.swapaxes(1, 2)"),
         ),

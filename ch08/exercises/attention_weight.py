@@ -49,8 +49,8 @@ SCORES = Exercise(
     call="s = answer(hs, h)",
     outputs=("s",),
     cases=(
+        Case("N = T", lambda rng: _states(rng, 3, 3, 2)),  # first: more than one sequence tells hs @ h.T apart
         Case("one sequence", lambda rng: _states(rng, 1, 2, 3)),
-        Case("N = T", lambda rng: _states(rng, 3, 3, 2)),
         Case("T = H", lambda rng: _states(rng, 2, 3, 3)),
         Case("N, T and H all differ", lambda rng: _states(rng, 2, _some(rng), 6)),
     ),
@@ -88,7 +88,7 @@ SCORES = Exercise(
         "Every time step of a sequence meets the same h. Which axis is missing in h?",
         "h[:, None, :] is (N, 1, H), and NumPy stretches it over time. Multiply with hs, then sum over the last axis.",
     ),
-    section=f'{SECTION}, "For a mini-batch, without a loop"',
+    section=f'{SECTION}, "For a batch, without a loop"',
     points=2,
     no_loops=True,
 )

@@ -72,6 +72,11 @@ CONTEXT = Exercise(
             "def context(hs, a):\n    return (hs * a).sum(axis=0)",
         ),
         Mistake(
+            "The weights stand along the hidden axis, and the numbers of each state are added up, as hs @ a does. "
+            "A weight belongs to a whole state, and the states are added up.",
+            "def context(hs, a):\n    return hs @ a",
+        ),
+        Mistake(
             "The sum runs over the hidden axis, so there is one number for each state. "
             "c is as long as a state: add up the states.",
             "def context(hs, a):\n    return (hs * a[:, None]).sum(axis=1)",
@@ -106,7 +111,7 @@ def _weighted_sum(hs, a):
 
 WEIGHTED_SUM = Exercise(
     number="8.2.2",
-    title="The weighted sum of a mini-batch, without a loop",
+    title="The weighted sums of a batch, without a loop",
     name="weighted_sum",
     call="c = answer(hs, a)",
     outputs=("c",),
@@ -142,7 +147,7 @@ WEIGHTED_SUM = Exercise(
         "Give a a third axis, so that every weight meets the H numbers of its hidden state.",
         "a[:, :, None] is (N, T, 1). Multiply, then sum over axis 1. einsum or matmul say it in one word.",
     ),
-    section=f'{SECTION}, "A mini-batch"',
+    section=f'{SECTION}, "A batch"',
     points=2,
     no_loops=True,
 )
