@@ -98,7 +98,7 @@ def main(argv=None):
         show_examples(run, 5)
         print(f"wrote {weights} and {folder / 'history.json'}")
         if run.interrupted:
-            print("Interrupted; what was learnt is kept. Go on with the same command and --resume.")
+            print("Interrupted; what was learned is kept. Go on with the same command and --resume.")
             return 130
         histories[name] = run.history
     write_json(args.out / "curves.json", curves(sys.argv[1:] if argv is None else argv, histories))

@@ -47,7 +47,7 @@ def available(folder=PRETRAINED):
 def reader(vocab, trim=True, reverse=True, answer_length=10):
     """Return decode(model, text) -> (answer, confidence (10,), attention weights (10, len(text)) or None).
 
-    Args: vocab, of the data the models learnt; trim, the models read questions without their padding; reverse, they
+    Args: vocab, of the data the models learned; trim, the models read questions without their padding; reverse, they
     read them from the last character to the first. The weights come back in reading order.
     """
     start_id = vocab.char_to_id[sequence.START]

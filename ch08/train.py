@@ -48,7 +48,7 @@ def make_parser():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m ch08.train",
-        description="Train a model to read dates, and show what it learnt.",
+        description="Train a model to read dates, and show what it learned.",
     )
     parser.add_argument("--model", choices=list(MODELS), default="attention", help="(default: attention)")
     parser.add_argument("--recipe", choices=list(RECIPES), default="fast", help="(default: fast)")
@@ -119,7 +119,7 @@ def main(argv=None):
         files.append(save_figure(heatmap, args.out / "attention.png"))
     print("\nwrote " + ", ".join(map(str, files)))
     if run.interrupted:
-        print("Interrupted; what was learnt is kept. Go on with the same command and --resume.")
+        print("Interrupted; what was learned is kept. Go on with the same command and --resume.")
         return 130
     return 0
 

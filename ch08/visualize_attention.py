@@ -28,7 +28,7 @@ def make_parser():
         help="folder with attention.npz, such as runs/ch08 (default: the shipped weights)",
     )
     parser.add_argument(
-        "--padded", action="store_true", help="hand questions over with their padding, as --recipe book learnt them"
+        "--padded", action="store_true", help="hand questions over with their padding, as --recipe book learned them"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/attention"), metavar="DIR", help="(default: runs/attention)"

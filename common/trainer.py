@@ -47,7 +47,7 @@ class Trainer:
     """Train a model with an optimizer.
 
     ``fit`` trains for some epochs and may be called again to go on. Interrupting it (Ctrl-C, or the stop button of
-    Jupyter) ends it after the step at work: what was learnt is kept, ``interrupted`` is then True, and calling ``fit``
+    Jupyter) ends it after the current step: what was learned is kept, ``interrupted`` is then True, and calling ``fit``
     again goes on with the next epoch.
 
     Attributes: ``loss_list``, a mean loss for every ``eval_interval`` steps; ``current_epoch``, epochs begun so far;
@@ -124,7 +124,7 @@ class Trainer:
             whole = self.run_epoch(pairs, epoch, max_grad=max_grad, schedule=schedule, on_step=report)
             if not whole:
                 if verbose:
-                    print(f"Stopped in epoch {epoch} after {self.step} steps. The model keeps what it has learnt.")
+                    print(f"Stopped in epoch {epoch} after {self.step} steps. The model keeps what it has learned.")
                 return
             if on_epoch:
                 on_epoch(self)

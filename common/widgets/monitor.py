@@ -54,7 +54,7 @@ def _headline(state, step, epoch, total_steps):
         return STATES[state]
     of = f" of {total_steps:,}" if total_steps else ""
     return f"{STATES[state]} in epoch {epoch}, step {step:,}{of}" + (
-        ". The model keeps what it has learnt" if state == "stopped" else ""
+        ". The model keeps what it has learned" if state == "stopped" else ""
     )
 
 

@@ -80,7 +80,7 @@ def _free_ids(number):
 
 
 def _merged(outputs):
-    """A stream arrives in pieces that depend on timing: neighbours of the same name become one."""
+    """A stream arrives in pieces that depend on timing: neighbors of the same name become one."""
     merged = []
     for output in outputs:
         previous = merged[-1] if merged else None

@@ -329,7 +329,7 @@ def test_ch08_train_writes_what_it_says(dates, tmp_path, capsys, model, recipe):
     fresh.load_params(tmp_path / f"{model}.npz")
 
 
-def test_ch08_train_keeps_what_was_learnt_when_interrupted(dates, tmp_path, monkeypatch, capsys):
+def test_ch08_train_keeps_what_was_learned_when_interrupted(dates, tmp_path, monkeypatch, capsys):
     args = ["--data", str(dates), "--out", str(tmp_path), *SMALL]
     with monkeypatch.context() as patch:
         press_ctrl_c(patch, at_step=2)

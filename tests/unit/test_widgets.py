@@ -663,7 +663,7 @@ def test_monitor_shows_stopped_and_training_can_go_on():
     trainer.fit(x, t, max_epoch=3, batch_size=10, rng=0, verbose=False, on_step=on_step, on_epoch=monitor.on_epoch)
     monitor.finish()
     assert monitor.state == "stopped"
-    assert "Stopped in epoch 2, step 6. The model keeps what it has learnt" in monitor.picture.value
+    assert "Stopped in epoch 2, step 6. The model keeps what it has learned" in monitor.picture.value
     fit(monitor, trainer, x, t, max_epoch=1)
     assert monitor.state == "training"
     monitor.finish()
