@@ -371,13 +371,17 @@ NOT_ADDED = Exercise(
             _one_step_decoder("dhs_enc[:, -1] += dz @ self.Wh"),
         ),
         Mistake(
+            "dz is added as it is. Forward multiplied the last state before it came to tanh.",
+            _one_step_decoder("dhs_enc[:, -1] += dz"),
+        ),
+        Mistake(
             "The gradient by way of the start takes the place of what the attention sends. Both count.",
             _one_step_decoder("dhs_enc[:, -1] = dz @ self.Wh.T"),
         ),
     ),
     hints=(
         "Only the last encoder step is wrong. Which line of forward uses the last step and no other?",
-        "In forward hs_enc[:, -1] is multiplied by Wh, inside of tanh. dz is the gradient inside of tanh; "
+        "In forward hs_enc[:, -1] is multiplied by Wh, inside tanh. dz is the gradient inside tanh; "
         "bring it back through that product and add it to dhs_enc[:, -1].",
     ),
     section=f'{SECTION}, "The decoder, backward"',
@@ -536,6 +540,11 @@ NOT_DIVIDED = Exercise(
             "A fixed factor cannot be right: how small the weights must be depends on the width of the layer.",
             _output("0.1 * rng.standard_normal((2 * H, V))"),
         ),
+        Mistake(
+            "All weights are 0. The first loss is that of a guess, but nothing comes back through weights of 0, so the "
+            "layers before this one do not learn at first.",
+            _output("np.zeros((2 * H, V))"),
+        ),
     ),
     hints=(
         "What is the loss of a guess among V characters? Which numbers make it so much larger here?",
@@ -585,7 +594,7 @@ ALL_POSITIVE = Exercise(
     ),
     reference=_init_encoder,
     bug=Mistake(
-        "All weights are positive: rng.random draws from 0 to 1. So every product pushes in the same direction.",
+        "All weights are positive, so every product pushes in the same direction. Their mean is to be 0.",
         """\
 def init_encoder(V, D, H, rng):
     embed_W = 0.01 * rng.random((V, D))
