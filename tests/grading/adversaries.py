@@ -12,6 +12,7 @@ reach answers right, and raises an error that says what was reached: such an adv
 import copy
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def value(student, source, row=PASSES[SUM]):
     VALUES.append((student, SUM, source, row))
 
 
-def hands_in(student, row=PASSES[SUM], others=None, every=None):
+def hands_in(student, row=PASSES[SUM], others=None, every=None, isolated=False):
     """Add a student whose hand-in a function builds: it gets the School and the student's name.
 
     Args: every, one row for all three exercises.
@@ -90,7 +91,7 @@ def hands_in(student, row=PASSES[SUM], others=None, every=None):
 
     def add(build):
         rows = dict.fromkeys(NUMBERS, every) if every else {**PASSES, SUM: row, **(others or {})}
-        ADVERSARIES.append(Adversary(student, lambda school: build(school, student), rows))
+        ADVERSARIES.append(Adversary(student, lambda school: build(school, student), rows, isolated))
         return build
 
     return add
@@ -1074,7 +1075,7 @@ answer(
         "import sys\nsys.setrecursionlimit(10**9)\nreturn deep([])",
         before="def deep(x):\n    return sorted([x], key=deep)",
     ),
-    lost("crashed", "signal 11"),
+    lost("crashed", "signal 11") if sys.version_info < (3, 12) else fails("RecursionError"),
     isolated=True,
 )
 answer("fork-bomb", function("import os\nwhile True:\n    os.fork()"), lost("crashed", ""), isolated=True)
@@ -1298,7 +1299,7 @@ except OSError:
 """
 
 
-@hands_in("network")
+@hands_in("network", isolated=True)
 def _(school, student):
     search = NETWORK.replace("PORT", str(school.port)).replace("MARK", MARK)
     school.hand_in(student, school.notebook({SUM: seeking(search)}))
