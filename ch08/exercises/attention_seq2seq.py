@@ -473,7 +473,7 @@ INIT = Exercise(
         "rng.standard_normal(shape) draws numbers with mean 0 and spread 1. How many inputs has the layer?",
         "Divide the normal numbers by the square root of the number of inputs, 2H. np.zeros makes the bias.",
     ),
-    section=f'{SECTION}, "The decoder, forward" and "Does it learn where to look?"',
+    section='notebook 8.3, "Why scores grow with the hidden size"',
 )
 
 # --- 8.5.7: not divided ---------------------------------------------------------------------------
@@ -551,7 +551,7 @@ NOT_DIVIDED = Exercise(
         "A sum of 2H products of independent numbers has a spread that grows with the square root of 2H. Divide the "
         "first weights by that root.",
     ),
-    section=f'{SECTION}, "Does it learn where to look?"',
+    section='notebook 8.3, "Why scores grow with the hidden size"',
 )
 
 # --- 8.5.8: all positive --------------------------------------------------------------------------
