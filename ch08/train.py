@@ -93,6 +93,8 @@ def main(argv=None):
         resume=args.resume,
         progress=not args.quiet,
     )
+    # The weights first: whatever ends the program while it prints, they are there.
+    files = [run.model.save_params(args.out / f"{args.model}.npz", dtype="float16" if args.half else None)]
     history = run.history
     accuracy, score = measure(run)
     history["test_accuracy"] = accuracy
@@ -107,7 +109,6 @@ def main(argv=None):
     print("\nTen of them:")
     show_examples(run)
 
-    files = [run.model.save_params(args.out / f"{args.model}.npz", dtype="float16" if args.half else None)]
     write_json(args.out / "history.json", history)
     files.append(args.out / "history.json")
     curve = learning_curve(history["loss"], history["accuracy"])

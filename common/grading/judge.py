@@ -98,7 +98,7 @@ def judge_case(exercise, case, inputs, outcome):
     if expected.error or any(isinstance(value, Odd) for value in expected.values.values()):
         raise RuntimeError(f"Exercise {exercise.number}, case {case.label!r}: the reference fails: {expected}")
     verdict = Verdict(case.label, inputs=inputs)
-    if unsolved(outcome, exercise):
+    if unsolved(outcome, exercise) and not outcome.values:
         verdict.unsolved = True
         verdict.message = f'Not solved yet. hint("{exercise.number}") gives a hint.'
         return verdict
@@ -119,8 +119,7 @@ def judge_case(exercise, case, inputs, outcome):
                 )
             return verdict
     known = _known_mistake(exercise, case, inputs, outcome)
-    said = known or (difference(verdict, inputs) if verdict.what else _raised(exercise, outcome))
-    verdict.message = said
+    verdict.message = known or (difference(verdict, inputs) if verdict.what else _raised(exercise, outcome, outputs))
     return verdict
 
 
@@ -130,10 +129,14 @@ def unsolved(outcome, exercise):
     return error.get("type") == "NotImplementedError" and exercise.number in error.get("message", "")
 
 
-def _raised(exercise, outcome):
+def _raised(exercise, outcome, outputs):
     error = outcome.error
     if not error:
-        return f"{exercise.name} gives no {', '.join(exercise.outputs)}."
+        return f"{exercise.name} gives no {', '.join(outputs)}."
+    if unsolved(outcome, exercise):
+        done = [name for name in outputs if name in outcome.values]
+        rest = [name for name in outputs if name not in outcome.values]
+        return f"Right so far: {', '.join(done)}. Not solved yet: {', '.join(rest)}."
     line = f" Line: `{error['line']}`." if error["line"] else ""
     return f"{exercise.name} raised {error['type']}: {error['message'].rstrip('.')}.{line}"
 

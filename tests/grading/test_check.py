@@ -103,6 +103,21 @@ def test_stub():
     assert said(answer) == 'Exercise 8.2.2: Not solved yet. hint("8.2.2") gives a hint.'
 
 
+def test_half_of_an_answer_is_told_from_none(capsys):
+    exercise = next(exercise for exercise in exercises(8).values() if exercise.name == "Repeat")
+    half = type("Repeat", (exercise.reference,), {"backward": stub_of(exercise)})
+    with pytest.raises(WrongAnswer, match=r"Right so far: ar\. Not solved yet: da\.") as caught:
+        check(exercise.number, half)
+    assert "Not solved yet. hint" not in str(caught.value)
+
+
+def stub_of(exercise):
+    def backward(self, *args):
+        raise NotImplementedError(f"Exercise {exercise.number}")
+
+    return backward
+
+
 def test_infinite_scores_and_nan_never_count_as_right():
     always = type("Always", (np.ndarray,), {"__eq__": lambda self, other: True})
     assert "differs" in said(lambda hs, a: (RIGHT(hs, a) + np.array([[1, 0, 0]])).view(always))
