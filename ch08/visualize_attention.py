@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ch07.training import Task, positive_int, run_program
-from ch08.explorer import PRETRAINED, load_pretrained, reader
+from ch08.explorer import PRETRAINED, explorer, load_pretrained, reader
 from common.plots import attention_heatmap, save_figure
 
 
@@ -31,6 +31,9 @@ def make_parser():
         "--padded", action="store_true", help="hand questions over with their padding, as --recipe book learned them"
     )
     parser.add_argument(
+        "--explorer", action="store_true", help="also write the attention explorer's picture of each date, as SVG"
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("runs/attention"), metavar="DIR", help="(default: runs/attention)"
     )
     return parser
@@ -48,6 +51,9 @@ def main(argv=None):
         name = re.sub(r"[^0-9A-Za-z]+", "-", date).strip("-") or "empty"
         path = save_figure(attention_heatmap(weights, date, answer), args.out / f"{name}.png")
         print(f"{date} -> {answer}  (least sure character: {confidence.min():.0%})  {path}")
+        if args.explorer:
+            picture = explorer({"attention": model}, trim=not args.padded).static(text=date, step=6, gold=True)
+            path.with_suffix(".svg").write_text(picture.svg, encoding="utf-8")
     return 0
 
 

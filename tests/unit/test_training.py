@@ -522,6 +522,13 @@ def test_visualize_attention_draws_what_it_is_asked_for(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2-10-93.png", "may-20-1985.png"]
 
 
+def test_visualize_attention_writes_the_explorers_picture(tmp_path):
+    assert visualize_attention.main(["may 20, 1985", "--explorer", "--out", str(tmp_path)]) == 0
+    svg = (tmp_path / "may-20-1985.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<svg")
+    assert "1985-05-20" in svg
+
+
 def test_visualize_attention_refuses_a_character_it_does_not_know(tmp_path, capsys):
     args = ["may 20, 1985", "café", "--out", str(tmp_path)]
     assert run_program(lambda: visualize_attention.main(args)) == 1
