@@ -140,12 +140,18 @@ def test_no_exercise_notebook_without_a_solution():
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
-def test_notebook_has_setup_badge_headings_and_no_output(path):
+def test_notebook_has_setup_badge_headings_and_checks_that_say_ok(path):
     notebook = rules.Notebook(path)
     assert notebook.node.cells[1].source == address.setup_source()
     assert address.badge(address.NOTEBOOKS / "exercises" / path.name) in notebook.node.cells[0].source
     assert (address.NOTEBOOKS / path.name).is_file(), "an exercise notebook is named after its chapter notebook"
-    assert all(not cell.outputs for _, cell in notebook.code)
+    checks = {number: cell for _, cell in notebook.code if (number := number_of(cell, "check"))}
+    assert {number: cell.outputs[0].text for number, cell in checks.items()} == {
+        n: f"Exercise {n} ok\n" for n in checks
+    }
+    assert rules.no_errors(notebook) == rules.executed_in_order(notebook) == []
+    released = rules.Notebook(address.NOTEBOOKS / "exercises" / path.name)
+    assert all(not cell.outputs for _, cell in released.code)
     headings = [line for _, text in notebook.prose for line in text.splitlines() if line.startswith("## Exercise ")]
     mine = [e for e in EXERCISES if notebook_of(e) == path]
     assert headings == [f"## Exercise {e.number}: {e.title}" for e in mine]
