@@ -1,4 +1,4 @@
-"""What the exercises of both chapters share: the small recurrent layer that their notebooks write out, and a helper."""
+"""What the exercises of both chapters share: the small recurrent layer that their notebooks write out."""
 
 from common.np import host as np
 
@@ -36,10 +36,3 @@ class RNN:
             dh = dz @ self.Wh.T
         self.dh = dh
         return np.stack(dxs, axis=1)
-
-
-def changed(source, old, new):
-    """Return source with old replaced by new; old has to be there."""
-    if old not in source:
-        raise ValueError(f"{old!r} is not in the source")
-    return source.replace(old, new)

@@ -1,7 +1,6 @@
 """Exercises 7.2: reversing padded questions, the peeky concatenation and its backward, two bugs of peeky decoders."""
 
-from ch07.exercises.given import changed
-from common.grading.exercise import Case, Exercise, Mistake
+from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 
 SECTION = "notebook 7.2"
@@ -167,23 +166,23 @@ SPLIT = Exercise(
     mistakes=(
         Mistake(
             "dh is not summed over time. h was shown to every step, so each step sends a gradient back to the same h.",
-            changed(_SPLIT, "dhs.sum(axis=1)", "dhs"),
+            changed(_SPLIT, ("dhs.sum(axis=1)", "dhs")),
         ),
         Mistake(
             "dh is the gradient of the last step alone. h was shown to every step, and each has its share.",
-            changed(_SPLIT, "dhs.sum(axis=1)", "dhs[:, -1]"),
+            changed(_SPLIT, ("dhs.sum(axis=1)", "dhs[:, -1]")),
         ),
         Mistake(
             "dh is the mean over the steps. Each of them used h in full, so the gradients add up.",
-            changed(_SPLIT, "dhs.sum(axis=1)", "dhs.mean(axis=1)"),
+            changed(_SPLIT, ("dhs.sum(axis=1)", "dhs.mean(axis=1)")),
         ),
         Mistake(
             "The two parts have changed places: the first columns belong to h, the others to the word vectors.",
-            changed(_SPLIT, "dvs[:, :, :H], dvs[:, :, H:]", "dvs[:, :, -H:], dvs[:, :, :-H]"),
+            changed(_SPLIT, ("dvs[:, :, :H], dvs[:, :, H:]", "dvs[:, :, -H:], dvs[:, :, :-H]")),
         ),
         Mistake(
             "dh is summed over the questions. Each question has its own h; what is shared is h over the steps.",
-            changed(_SPLIT, "dhs.sum(axis=1)", "dhs.sum(axis=0)"),
+            changed(_SPLIT, ("dhs.sum(axis=1)", "dhs.sum(axis=0)")),
         ),
     ),
     hints=(
@@ -247,20 +246,22 @@ scores = layer.forward(h, hs)
     bug=Mistake(
         "W is (H, V), though its input is 2H wide. So that the product fits, the hidden states are cut off: the scores "
         "depend on h alone, and every step gets the same.",
-        changed(changed(_AFFINE, "(2 * H, V)", "(H, V)"), "us @ self.W", "us[:, :, :H] @ self.W"),
+        changed(changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "us[:, :, :H] @ self.W")),
     ),
     mistakes=(
         Mistake(
             "W is still (H, V), and now h is cut off in place of the hidden states. Both are to count.",
-            changed(changed(_AFFINE, "(2 * H, V)", "(H, V)"), "us @ self.W", "us[:, :, H:] @ self.W"),
+            changed(changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "us[:, :, H:] @ self.W")),
         ),
         Mistake(
             "h and the hidden states are added and share one W of H rows. Each of the two needs H rows of its own.",
-            changed(changed(_AFFINE, "(2 * H, V)", "(H, V)"), "us @ self.W", "(us[:, :, :H] + us[:, :, H:]) @ self.W"),
+            changed(
+                changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "(us[:, :, :H] + us[:, :, H:]) @ self.W")
+            ),
         ),
         Mistake(
             "The hidden states stand in front of h. The course puts h first, and weights trained with it expect that.",
-            changed(_AFFINE, "(np.repeat(h[:, None], T, axis=1), hs)", "(hs, np.repeat(h[:, None], T, axis=1))"),
+            changed(_AFFINE, ("(np.repeat(h[:, None], T, axis=1), hs)", "(hs, np.repeat(h[:, None], T, axis=1))")),
         ),
     ),
     hints=(
@@ -355,27 +356,27 @@ FORGOTTEN = Exercise(
     bug=Mistake(
         "h went into two places, and the gradient of one of them gets lost: dh holds only what comes from beside the "
         "word vectors.",
-        changed(_DECODER, _END, "        dh, dxs = dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]\n        return dh, dxs"),
+        changed(_DECODER, (_END, "        dh, dxs = dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]\n        return dh, dxs")),
     ),
     mistakes=(
         Mistake(
             "h went into two places, and the gradient of one of them gets lost: dh holds only what comes from beside "
             "the hidden states.",
-            changed(_DECODER, _END, "        return dh, dvs[:, :, H:]"),
+            changed(_DECODER, (_END, "        return dh, dvs[:, :, H:]")),
         ),
         Mistake(
             "The gradient from beside the word vectors is that of the last step only. h was shown to every step there, "
             "too.",
-            changed(_DECODER, "dvs[:, :, :H].sum(axis=1)", "dvs[:, -1, :H]"),
+            changed(_DECODER, ("dvs[:, :, :H].sum(axis=1)", "dvs[:, -1, :H]")),
         ),
         Mistake(
             "The gradient from beside the hidden states is that of the last step only. h was shown to every step "
             "there, too.",
-            changed(_DECODER, "dus[:, :, :H].sum(axis=1)", "dus[:, -1, :H]"),
+            changed(_DECODER, ("dus[:, :, :H].sum(axis=1)", "dus[:, -1, :H]")),
         ),
         Mistake(
             "dh is the mean of the two places. A value that is used in two places gets the sum.",
-            changed(_DECODER, "dh + dvs[:, :, :H].sum(axis=1)", "(dh + dvs[:, :, :H].sum(axis=1)) / 2"),
+            changed(_DECODER, ("dh + dvs[:, :, :H].sum(axis=1)", "(dh + dvs[:, :, :H].sum(axis=1)) / 2")),
         ),
     ),
     hints=(

@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from ch07.exercises.given import RNN, changed
-from common.grading.exercise import Case, Exercise, Mistake
+from ch07.exercises.given import RNN
+from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 from common.time_layers import LSTM, TimeEmbedding, TimeRNN
 
@@ -52,23 +52,23 @@ SHAPES = Exercise(
         Mistake(
             "The decoder does not read the last character of the answer: nothing comes after it. Count again how many "
             "of the S characters it reads.",
-            changed(_SHAPES, "(N, S - 1, V)", "(N, S, V)"),
+            changed(_SHAPES, ("(N, S - 1, V)", "(N, S, V)")),
         ),
         Mistake(
             "h has a time axis here. The encoder hands over its last hidden state only, one vector for each question.",
-            changed(_SHAPES, "h = (N, H)\n    scores", "h = (N, T, H)\n    scores"),
+            changed(_SHAPES, ("h = (N, H)\n    scores", "h = (N, T, H)\n    scores")),
         ),
         Mistake(
             "dh has a time axis here. A gradient has the shape of the value it belongs to, and dh belongs to h.",
-            changed(_SHAPES, "dh = (N, H)", "dh = (N, T, H)"),
+            changed(_SHAPES, ("dh = (N, H)", "dh = (N, T, H)")),
         ),
         Mistake(
             "Word vectors have D numbers. V is the number of rows of W, the matrix they are taken from.",
-            changed(_SHAPES, "(N, T, D)", "(N, T, V)"),
+            changed(_SHAPES, ("(N, T, D)", "(N, T, V)")),
         ),
         Mistake(
             "The scores do not have H numbers: at every step there is one score for each character of the vocabulary.",
-            changed(_SHAPES, "(N, S - 1, V)", "(N, S - 1, H)"),
+            changed(_SHAPES, ("(N, S - 1, V)", "(N, S - 1, H)")),
         ),
     ),
     hints=(
@@ -209,32 +209,32 @@ LSTM_FORWARD = Exercise(
     mistakes=(
         Mistake(
             "The four parts stand in another order here: i, f, g, o. The course and the book have f, g, i, o.",
-            changed(_FORWARD, "zf, zg, zi, zo =", "zi, zf, zg, zo ="),
+            changed(_FORWARD, ("zf, zg, zi, zo =", "zi, zf, zg, zo =")),
         ),
         Mistake(
             "The candidate g went through the sigmoid. It may be negative: g needs tanh.",
-            changed(_FORWARD, "np.tanh(zg)", "sigmoid(zg)"),
+            changed(_FORWARD, ("np.tanh(zg)", "sigmoid(zg)")),
         ),
         Mistake(
             "h_new shows the memory as it is: the tanh in front of the output gate is missing.",
-            changed(_FORWARD, "np.tanh(c_new)", "c_new"),
+            changed(_FORWARD, ("np.tanh(c_new)", "c_new")),
         ),
         Mistake(
             "h_new is made of the old memory. The output gate shows the memory after this step.",
-            changed(_FORWARD, "np.tanh(c_new)", "np.tanh(c)"),
+            changed(_FORWARD, ("np.tanh(c_new)", "np.tanh(c)")),
         ),
-        Mistake("The bias b is not added.", changed(_FORWARD, " + b", "")),
+        Mistake("The bias b is not added.", changed(_FORWARD, (" + b", ""))),
         Mistake(
             "The old hidden state h plays no part. The gates look at x and at h.",
-            changed(_FORWARD, " + h @ Wh", ""),
+            changed(_FORWARD, (" + h @ Wh", "")),
         ),
         Mistake(
             "f and i have changed places: f is for the old memory, i for the candidate.",
-            changed(_FORWARD, "f * c + g * i", "i * c + g * f"),
+            changed(_FORWARD, ("f * c + g * i", "i * c + g * f")),
         ),
         Mistake(
             "h_new and c_new come back in the wrong order: first h_new, then c_new.",
-            changed(_FORWARD, "return h_new, c_new", "return c_new, h_new"),
+            changed(_FORWARD, ("return h_new, c_new", "return c_new, h_new")),
         ),
     ),
     hints=(
@@ -296,44 +296,43 @@ LSTM_BACKWARD = Exercise(
         Mistake(
             "dc_new is left out. The new memory goes two ways, into h_new and on to the next step: both gradients "
             "count.",
-            changed(_BACKWARD, "dc_new + dh_new * o", "dh_new * o"),
+            changed(_BACKWARD, ("dc_new + dh_new * o", "dh_new * o")),
         ),
         Mistake(
             "The gradient that comes through h_new does not reach the memory. It goes two ways, into h_new and on to "
             "the next step: both gradients count.",
-            changed(_BACKWARD, "dc_new + dh_new * o * (1 - shown**2)", "dc_new"),
+            changed(_BACKWARD, ("dc_new + dh_new * o * (1 - shown**2)", "dc_new")),
         ),
         Mistake(
             "The derivative of tanh(c_new) is written with c_new. It is 1 - y ** 2, where y is what tanh gave.",
-            changed(_BACKWARD, "(1 - shown**2)", "(1 - c_new**2)"),
+            changed(_BACKWARD, ("(1 - shown**2)", "(1 - c_new**2)")),
         ),
         Mistake(
             "g is treated like a gate. It went through tanh, so its derivative is another one.",
-            changed(_BACKWARD, "dg * (1 - g**2)", "dg * g * (1 - g)"),
+            changed(_BACKWARD, ("dg * (1 - g**2)", "dg * g * (1 - g)")),
         ),
         Mistake(
             "The gradients stop at the gates: the derivatives of sigmoid and tanh are missing.",
             changed(
                 _BACKWARD,
-                "df * f * (1 - f), dg * (1 - g**2), di * i * (1 - i), do * o * (1 - o)",
-                "df, dg, di, do",
+                ("df * f * (1 - f), dg * (1 - g**2), di * i * (1 - i), do * o * (1 - o)", "df, dg, di, do"),
             ),
         ),
         Mistake(
             "dc is the gradient of the new memory. On its way to the old one it passes the forget gate.",
-            changed(_BACKWARD, "dmemory * f,", "dmemory,"),
+            changed(_BACKWARD, ("dmemory * f,", "dmemory,")),
         ),
         Mistake(
             "The gradients of i and g have changed places: what multiplies g in forward is its factor in backward.",
-            changed(_BACKWARD, "dmemory * i, dmemory * g", "dmemory * g, dmemory * i"),
+            changed(_BACKWARD, ("dmemory * i, dmemory * g", "dmemory * g, dmemory * i")),
         ),
         Mistake(
             "The forget gate gets the new memory as its factor. In forward f multiplied the old one, c.",
-            changed(_BACKWARD, "dmemory * c,", "dmemory * c_new,"),
+            changed(_BACKWARD, ("dmemory * c,", "dmemory * c_new,")),
         ),
         Mistake(
             "db is not summed over the batch. The same b was added to every row.",
-            changed(_BACKWARD, "dz.sum(axis=0)", "dz"),
+            changed(_BACKWARD, ("dz.sum(axis=0)", "dz")),
         ),
     ),
     hints=(
@@ -404,29 +403,31 @@ written = list(answer(step, start_id, end_id, size))
             "The end mark is among the characters written. It says that the answer has ended, and is no part of it.",
             changed(
                 _GREEDY,
-                "        if id_ == end_id:\n            break\n        written.append(id_)",
-                "        written.append(id_)\n        if id_ == end_id:\n            break",
+                (
+                    "        if id_ == end_id:\n            break\n        written.append(id_)",
+                    "        written.append(id_)\n        if id_ == end_id:\n            break",
+                ),
             ),
         ),
         Mistake(
             "The start mark is among the characters written. The decoder reads it first, but does not write it.",
-            changed(_GREEDY, "written, id_ = [], start_id", "written, id_ = [start_id], start_id"),
+            changed(_GREEDY, ("written, id_ = [], start_id", "written, id_ = [start_id], start_id")),
         ),
         Mistake(
             "Every step reads the start mark. From the second step on the decoder reads what it wrote before.",
-            changed(_GREEDY, "step(id_)", "step(start_id)"),
+            changed(_GREEDY, ("step(id_)", "step(start_id)")),
         ),
         Mistake(
             "Nothing stops at the end mark: the decoder writes on behind it.",
-            changed(_GREEDY, "            break", "            continue"),
+            changed(_GREEDY, ("            break", "            continue")),
         ),
         Mistake(
             "Only the end mark stops the decoder. A model that never writes it would go on forever; size is the limit.",
-            changed(_GREEDY, "for _ in range(size):", "while True:"),
+            changed(_GREEDY, ("for _ in range(size):", "while True:")),
         ),
         Mistake(
             "The decoder stops one step early: it may write up to size characters.",
-            changed(_GREEDY, "range(size)", "range(size - 1)"),
+            changed(_GREEDY, ("range(size)", "range(size - 1)")),
         ),
     ),
     hints=(
@@ -486,20 +487,20 @@ IDS = Exercise(
     given={"RNN": RNN},
     bug=Mistake(
         "The RNN reads the ids themselves, not their word vectors. It runs only where N happens to equal D.",
-        changed(_ENCODER, "self.rnn.forward(self.word_vectors)", "self.rnn.forward(xs)"),
+        changed(_ENCODER, ("self.rnn.forward(self.word_vectors)", "self.rnn.forward(xs)")),
     ),
     mistakes=(
         Mistake(
             "h is the first hidden state. It has seen nothing but the first character.",
-            changed(_ENCODER, "hs[:, -1]", "hs[:, 0]"),
+            changed(_ENCODER, ("hs[:, -1]", "hs[:, 0]")),
         ),
         Mistake(
             "All hidden states are handed over. This encoder hands over the last one.",
-            changed(_ENCODER, "return hs[:, -1]", "return hs"),
+            changed(_ENCODER, ("return hs[:, -1]", "return hs")),
         ),
         Mistake(
             "h is the mean of all hidden states. This encoder hands over the last one.",
-            changed(_ENCODER, "hs[:, -1]", "hs.mean(axis=1)"),
+            changed(_ENCODER, ("hs[:, -1]", "hs.mean(axis=1)")),
         ),
     ),
     hints=(

@@ -1,20 +1,11 @@
 """Exercises 8.3: scores, softmax, its backward, masks, temperature, the layer AttentionWeight, and three bug hunts."""
 
 from ch08.attention_layer import AttentionWeight
-from common.grading.exercise import Case, Exercise, Mistake
+from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.layers import Softmax
 from common.np import host as np
 
 SECTION = "notebook 8.3"
-
-
-def _changed(source, *pairs):
-    """Return the source with every old piece replaced by its new one."""
-    for old, new in pairs:
-        if old not in source:
-            raise ValueError(f"no {old!r} in the source")
-        source = source.replace(old, new)
-    return source
 
 
 def _some(rng, low=3, high=6):
@@ -58,12 +49,12 @@ SCORES = Exercise(
     mistakes=(
         Mistake(
             "The products are summed over time. A score is a dot product: its sum runs over the hidden axis.",
-            _changed(SCORES_SOURCE, ("axis=2", "axis=1")),
+            changed(SCORES_SOURCE, ("axis=2", "axis=1")),
         ),
         Mistake(
             "h meets the wrong states: without a time axis, NumPy lines up its sequences with the time steps of hs. "
             "That runs only where N = T or N = 1.",
-            _changed(SCORES_SOURCE, ("h[:, None, :]", "h")),
+            changed(SCORES_SOURCE, ("h[:, None, :]", "h")),
         ),
         Mistake(
             "Every state is compared with the h of every sequence. Each sequence has its own h.",
@@ -71,11 +62,11 @@ SCORES = Exercise(
         ),
         Mistake(
             "The products are not summed: a score is one number for each state.",
-            _changed(SCORES_SOURCE, (".sum(axis=2)", "")),
+            changed(SCORES_SOURCE, (".sum(axis=2)", "")),
         ),
         Mistake(
             "This is the mean of the products, not their sum.",
-            _changed(SCORES_SOURCE, ("sum(axis=2)", "mean(axis=2)")),
+            changed(SCORES_SOURCE, ("sum(axis=2)", "mean(axis=2)")),
         ),
         Mistake(
             "This is the cosine: the dot product divided by both lengths. Here the lengths count as well.",
@@ -125,17 +116,17 @@ SOFTMAX = Exercise(
         Mistake(
             "exp of a large score is infinite, and of a very negative one 0, so you divide infinity by infinity or "
             "0 by 0. Only differences of scores count: make the largest one 0 first.",
-            _changed(SOFTMAX_SOURCE, (" - s.max(axis=-1, keepdims=True)", "")),
+            changed(SOFTMAX_SOURCE, (" - s.max(axis=-1, keepdims=True)", "")),
         ),
         Mistake(
             "The largest score of the whole array is subtracted. A row that lies far below it is left with zeros only. "
             "Each row has a largest score of its own.",
-            _changed(SOFTMAX_SOURCE, ("s.max(axis=-1, keepdims=True)", "s.max()")),
+            changed(SOFTMAX_SOURCE, ("s.max(axis=-1, keepdims=True)", "s.max()")),
         ),
         Mistake(
             "The weights of a column add up to 1, not those of a row: softmax runs over the sequences here, "
             "and should run over time.",
-            _changed(SOFTMAX_SOURCE, ("axis=-1", "axis=0")),
+            changed(SOFTMAX_SOURCE, ("axis=-1", "axis=0")),
         ),
         Mistake(
             "All weights of the array together add up to 1. Each row should.",
@@ -144,11 +135,11 @@ SOFTMAX = Exercise(
         Mistake(
             "The sums have lost their axis, so the rows are divided by one another's sums. That runs only where N = T "
             "(or N = 1).",
-            _changed(SOFTMAX_SOURCE, ("e.sum(axis=-1, keepdims=True)", "e.sum(axis=-1)")),
+            changed(SOFTMAX_SOURCE, ("e.sum(axis=-1, keepdims=True)", "e.sum(axis=-1)")),
         ),
         Mistake(
             "With three axes, softmax runs over the middle one. Time is always the last.",
-            _changed(SOFTMAX_SOURCE, ("axis=-1", "axis=1")),
+            changed(SOFTMAX_SOURCE, ("axis=-1", "axis=1")),
         ),
         Mistake(
             "The scores are divided by their sum, without exp. Scores can be negative, and so are these weights.",
@@ -199,7 +190,7 @@ SOFTMAX_BACKWARD = Exercise(
     mistakes=(
         Mistake(
             "This is only y * dout. It forgets that all weights share one sum: when one grows, the others shrink.",
-            _changed(SOFTMAX_BACKWARD_SOURCE, (" - (y * dout).sum(axis=-1, keepdims=True)", "")),
+            changed(SOFTMAX_BACKWARD_SOURCE, (" - (y * dout).sum(axis=-1, keepdims=True)", "")),
         ),
         Mistake(
             "These are only the slopes on the diagonal of the Jacobian, y * (1 - y). "
@@ -208,15 +199,15 @@ SOFTMAX_BACKWARD = Exercise(
         ),
         Mistake(
             "The plain mean of dout is subtracted. The mean to subtract is weighted by y.",
-            _changed(SOFTMAX_BACKWARD_SOURCE, ("(y * dout).sum(", "dout.mean(")),
+            changed(SOFTMAX_BACKWARD_SOURCE, ("(y * dout).sum(", "dout.mean(")),
         ),
         Mistake(
             "The plain sum of dout is subtracted. Each dout counts as much as its weight.",
-            _changed(SOFTMAX_BACKWARD_SOURCE, ("(y * dout).sum(", "dout.sum(")),
+            changed(SOFTMAX_BACKWARD_SOURCE, ("(y * dout).sum(", "dout.sum(")),
         ),
         Mistake(
             "The sum runs over the sequences of the batch. They have nothing to do with one another: sum over time.",
-            _changed(SOFTMAX_BACKWARD_SOURCE, ("axis=-1", "axis=0")),
+            changed(SOFTMAX_BACKWARD_SOURCE, ("axis=-1", "axis=0")),
         ),
         Mistake(
             "The weighted mean is subtracted after the product with y. It is subtracted from dout, before.",
@@ -224,7 +215,7 @@ SOFTMAX_BACKWARD = Exercise(
         ),
         Mistake(
             "With three axes, the sum runs over the middle one. Time is always the last.",
-            _changed(SOFTMAX_BACKWARD_SOURCE, ("axis=-1", "axis=1")),
+            changed(SOFTMAX_BACKWARD_SOURCE, ("axis=-1", "axis=1")),
         ),
     ),
     hints=(
@@ -285,20 +276,20 @@ MASKED_SOFTMAX = Exercise(
         Mistake(
             "The weights of padding were set to 0 after softmax, so the rows no longer add up to 1. "
             "Act before softmax, on the scores.",
-            _changed(MASKED_SOURCE, ("    s = np.where(mask, s, -np.inf)\n", ""), ("return e /", "return mask * e /")),
+            changed(MASKED_SOURCE, ("    s = np.where(mask, s, -np.inf)\n", ""), ("return e /", "return mask * e /")),
         ),
         Mistake(
             "Padding has the score 0 now. exp(0) is 1, so it still gets weight.",
-            _changed(MASKED_SOURCE, ("-np.inf", "0.0")),
+            changed(MASKED_SOURCE, ("-np.inf", "0.0")),
         ),
         Mistake(
             "The mask is read the wrong way round: True marks a real state, False marks padding.",
-            _changed(MASKED_SOURCE, ("np.where(mask, s, -np.inf)", "np.where(mask, -np.inf, s)")),
+            changed(MASKED_SOURCE, ("np.where(mask, s, -np.inf)", "np.where(mask, -np.inf, s)")),
         ),
         Mistake(
             "The largest score is taken over padding as well. Where padding scores far above the rest, "
             "nothing of the real states is left: 0 divided by 0. Mask first, then take the maximum.",
-            _changed(
+            changed(
                 MASKED_SOURCE,
                 ("    s = np.where(mask, s, -np.inf)\n", ""),
                 ("np.exp(s - s.max(axis=1, keepdims=True))", "np.exp(s - s.max(axis=1, keepdims=True)) * mask"),
@@ -307,7 +298,7 @@ MASKED_SOFTMAX = Exercise(
         Mistake(
             "A large negative number in place of minus infinity gives a row of padding equal weights, as if nothing "
             "were wrong. There is nothing to attend to, and that is worth a ValueError.",
-            _changed(
+            changed(
                 MASKED_SOURCE,
                 ('    if not mask.any(axis=1).all():\n        raise ValueError("a row is all padding")\n', ""),
                 ("-np.inf", "-1e9"),
@@ -316,7 +307,7 @@ MASKED_SOFTMAX = Exercise(
         Mistake(
             "A row that is all padding comes out as nan: minus infinity minus minus infinity. "
             "Look for such a row first, and raise a ValueError.",
-            _changed(
+            changed(
                 MASKED_SOURCE,
                 ('    if not mask.any(axis=1).all():\n        raise ValueError("a row is all padding")\n', ""),
             ),
@@ -369,20 +360,20 @@ TEMPERATURE = Exercise(
     mistakes=(
         Mistake(
             "The scores are multiplied by tau, so hot and cold are exchanged.",
-            _changed(TEMPERATURE_SOURCE, ("s / tau", "s * tau")),
+            changed(TEMPERATURE_SOURCE, ("s / tau", "s * tau")),
         ),
         Mistake(
             "The weights are divided by tau, not the scores, so the rows no longer add up to 1.",
-            _changed(TEMPERATURE_SOURCE, ("x = s / tau", "x = s"), ("return e /", "return e / tau /")),
+            changed(TEMPERATURE_SOURCE, ("x = s / tau", "x = s"), ("return e /", "return e / tau /")),
         ),
         Mistake(
             "tau is not used: this is softmax at the temperature 1.",
-            _changed(TEMPERATURE_SOURCE, ("x = s / tau", "x = s")),
+            changed(TEMPERATURE_SOURCE, ("x = s / tau", "x = s")),
         ),
         Mistake(
             "exp runs over: a small tau makes large numbers of small scores. "
             "Divide by tau first, then make the largest 0.",
-            _changed(TEMPERATURE_SOURCE, (" - x.max(axis=-1, keepdims=True)", "")),
+            changed(TEMPERATURE_SOURCE, (" - x.max(axis=-1, keepdims=True)", "")),
         ),
     ),
     hints=(
@@ -445,15 +436,15 @@ ATTENTION_WEIGHT = Exercise(
     mistakes=(
         Mistake(
             "forward returns the scores. They still have to become weights.",
-            _changed(ATTENTION_WEIGHT_SOURCE, ("a = e / e.sum(axis=1, keepdims=True)", "a = s")),
+            changed(ATTENTION_WEIGHT_SOURCE, ("a = e / e.sum(axis=1, keepdims=True)", "a = s")),
         ),
         Mistake(
             "exp runs over for large scores. Subtract the largest score of each row first.",
-            _changed(ATTENTION_WEIGHT_SOURCE, (" - s.max(axis=1, keepdims=True)", "")),
+            changed(ATTENTION_WEIGHT_SOURCE, (" - s.max(axis=1, keepdims=True)", "")),
         ),
         Mistake(
             "forward: softmax runs over the sequences of the batch. Each sequence has its own weights.",
-            _changed(
+            changed(
                 ATTENTION_WEIGHT_SOURCE,
                 ("s.max(axis=1, keepdims=True)", "s.max(axis=0)"),
                 ("e.sum(axis=1, keepdims=True)", "e.sum(axis=0)"),
@@ -462,31 +453,31 @@ ATTENTION_WEIGHT = Exercise(
         Mistake(
             "backward leaves out softmax: da, the gradient of the weights, is used where ds, "
             "the gradient of the scores, belongs.",
-            _changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = da")),
+            changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = da")),
         ),
         Mistake(
             "backward: the way through softmax is only a * da. The weighted mean of da is not subtracted.",
-            _changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a * da")),
+            changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a * da")),
         ),
         Mistake(
             "backward goes on with the scores s, where their gradient ds belongs.",
-            _changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = s")),
+            changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = s")),
         ),
         Mistake(
             "backward goes on with the weights a, where the gradient of the scores belongs.",
-            _changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a")),
+            changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a")),
         ),
         Mistake(
             "dh is summed over the hidden axis. h was repeated over time, so its gradient is summed over time.",
-            _changed(ATTENTION_WEIGHT_SOURCE, ("nt,nth->nh", "nt,nth->nt")),
+            changed(ATTENTION_WEIGHT_SOURCE, ("nt,nth->nh", "nt,nth->nt")),
         ),
         Mistake(
             "dh is not summed: every time step has its own copy of h, and their gradients add up.",
-            _changed(ATTENTION_WEIGHT_SOURCE, ("nt,nth->nh", "nt,nth->nth")),
+            changed(ATTENTION_WEIGHT_SOURCE, ("nt,nth->nh", "nt,nth->nth")),
         ),
         Mistake(
             "The two gradients come in the wrong order. They come in the order of forward's arguments: dhs, then dh.",
-            _changed(ATTENTION_WEIGHT_SOURCE, ("return dhs, dh", "return dh, dhs")),
+            changed(ATTENTION_WEIGHT_SOURCE, ("return dhs, dh", "return dh, dhs")),
         ),
     ),
     hints=(
@@ -525,7 +516,7 @@ class DotScore:
         dh = dhr.sum(axis=1)  # (N, H)
         return dhs, dh
 '''
-_DOT_MENDED = _changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat(ds.reshape"))
+_DOT_MENDED = changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat(ds.reshape"))
 
 
 class _DotScore:
@@ -561,19 +552,19 @@ DOT_SCORE = Exercise(
     mistakes=(
         Mistake(
             "ds is there now, but the score is still in the product. The slope of a score holds no score.",
-            _changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat((s * ds).reshape")),
+            changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat((s * ds).reshape")),
         ),
         Mistake(
             "The other factors are exchanged: dhs needs h, and dh needs hs.",
-            _changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp * hs, dp * hr")),
+            changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp * hs, dp * hr")),
         ),
         Mistake(
             "The other factors are gone: ds is repeated, but multiplied neither with h nor with hs.",
-            _changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp, dp")),
+            changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp, dp")),
         ),
         Mistake(
             "dh is summed over the hidden axis now. h was repeated over time, so the sum runs over time.",
-            _changed(_DOT_MENDED, ("dhr.sum(axis=1)", "dhr.sum(axis=2)")),
+            changed(_DOT_MENDED, ("dhr.sum(axis=1)", "dhr.sum(axis=2)")),
         ),
     ),
     hints=(
@@ -594,7 +585,7 @@ def attention_weights(hs, h):
     e = np.exp(s - s.max(axis=0))
     return e / e.sum(axis=0)
 '''
-_BATCH_MENDED = _changed(BATCH_BUG, ("(axis=0)", "(axis=1, keepdims=True)"))
+_BATCH_MENDED = changed(BATCH_BUG, ("(axis=0)", "(axis=1, keepdims=True)"))
 
 
 def _attention_weights(hs, h):
@@ -622,25 +613,25 @@ ATTENTION_WEIGHTS = Exercise(
         Mistake(
             "Half of it is mended: the maximum is still taken over the batch, so the scores of one row "
             "are moved by different amounts.",
-            _changed(_BATCH_MENDED, ("s.max(axis=1, keepdims=True)", "s.max(axis=0)")),
+            changed(_BATCH_MENDED, ("s.max(axis=1, keepdims=True)", "s.max(axis=0)")),
         ),
         Mistake(
             "Half of it is mended: the sum still runs over the batch.",
-            _changed(_BATCH_MENDED, ("e.sum(axis=1, keepdims=True)", "e.sum(axis=0)")),
+            changed(_BATCH_MENDED, ("e.sum(axis=1, keepdims=True)", "e.sum(axis=0)")),
         ),
         Mistake(
             "All weights of the batch together add up to 1. Each row should.",
-            _changed(BATCH_BUG, ("(axis=0)", "()")),
+            changed(BATCH_BUG, ("(axis=0)", "()")),
         ),
         Mistake(
             "The axis is right, but the sums have lost theirs: the rows are divided by one another's sums, "
             "or do not fit at all.",
-            _changed(BATCH_BUG, ("(axis=0)", "(axis=1)")),
+            changed(BATCH_BUG, ("(axis=0)", "(axis=1)")),
         ),
         Mistake(
             "Softmax runs over the hidden axis. First the sum over the hidden axis makes scores, "
             "then softmax makes weights of them.",
-            _changed(
+            changed(
                 BATCH_BUG,
                 ("(hs * h[:, None, :]).sum(axis=2)", "hs * h[:, None, :]"),
                 ("(axis=0)", "(axis=2, keepdims=True)"),
@@ -679,7 +670,7 @@ class TemperatureSoftmax:
         dx = a * da  # (N, T)
         return dx / self.tau
 '''
-_LAYER_MENDED = _changed(LAYER_BUG, ("dx = a * da", "dx = a * (da - (a * da).sum(axis=1, keepdims=True))"))
+_LAYER_MENDED = changed(LAYER_BUG, ("dx = a * da", "dx = a * (da - (a * da).sum(axis=1, keepdims=True))"))
 
 
 class _TemperatureSoftmax:
@@ -717,23 +708,23 @@ TEMPERATURE_SOFTMAX = Exercise(
     mistakes=(
         Mistake(
             "The plain mean is subtracted. The mean to subtract from da is weighted by a.",
-            _changed(LAYER_BUG, ("a * da  #", "a * (da - da.mean(axis=1, keepdims=True))  #")),
+            changed(LAYER_BUG, ("a * da  #", "a * (da - da.mean(axis=1, keepdims=True))  #")),
         ),
         Mistake(
             "The rows add up to 0, but each weight has the same part in it: the mean is subtracted after the product.",
-            _changed(LAYER_BUG, ("a * da  #", "a * da - (a * da).mean(axis=1, keepdims=True)  #")),
+            changed(LAYER_BUG, ("a * da  #", "a * da - (a * da).mean(axis=1, keepdims=True)  #")),
         ),
         Mistake(
             "The sum runs over the batch. What one weight gains is lost by the others of the same sequence.",
-            _changed(_LAYER_MENDED, ("(a * da).sum(axis=1, keepdims=True)", "(a * da).sum(axis=0)")),
+            changed(_LAYER_MENDED, ("(a * da).sum(axis=1, keepdims=True)", "(a * da).sum(axis=0)")),
         ),
         Mistake(
             "These are only the slopes on the diagonal of the Jacobian, a * (1 - a).",
-            _changed(LAYER_BUG, ("a * da  #", "a * (1 - a) * da  #")),
+            changed(LAYER_BUG, ("a * da  #", "a * (1 - a) * da  #")),
         ),
         Mistake(
             "The temperature is lost on the way back: s was divided by tau, so its gradient is divided by tau, too.",
-            _changed(_LAYER_MENDED, ("return dx / self.tau", "return dx")),
+            changed(_LAYER_MENDED, ("return dx / self.tau", "return dx")),
         ),
     ),
     hints=(

@@ -1,7 +1,7 @@
 """Exercises 8.2: repeat and sum, the weighted sum, its backward, and two layers that are not quite right."""
 
 from ch08.attention_layer import WeightSum
-from common.grading.exercise import Case, Exercise, Mistake
+from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 
 SECTION = "notebook 8.2"
@@ -19,15 +19,6 @@ def _batch(rng, N, T, H):
 
 def _with_dc(rng, N, T, H):
     return {**_batch(rng, N, T, H), "dc": rng.standard_normal((N, H))}
-
-
-def _changed(source, *pairs):
-    """Return the source with every old piece replaced by its new one."""
-    for old, new in pairs:
-        if old not in source:
-            raise ValueError(f"no {old!r} in the source")
-        source = source.replace(old, new)
-    return source
 
 
 # 8.2.1
@@ -251,28 +242,28 @@ REPEAT = Exercise(
     mistakes=(
         Mistake(
             "da is the mean over the copies. The loss feels the move of every copy, so their gradients add up.",
-            _changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.mean(axis=2)")),
+            changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.mean(axis=2)")),
         ),
         Mistake(
             "da is summed over time. The copies stand along the last axis, so the sum runs over that one.",
-            _changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.sum(axis=1)")),
+            changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.sum(axis=1)")),
         ),
         Mistake(
             "da is the gradient of one copy only. All H copies come from the same weight.",
-            _changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar[:, :, 0]")),
+            changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar[:, :, 0]")),
         ),
         Mistake(
             "da is not summed: it is still as large as the copies.",
-            _changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar")),
+            changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar")),
         ),
         Mistake(
             "ar has a last axis of size 1: the weights got a new axis, but no copies.",
-            _changed(REPEAT_SOURCE, ("np.stack([a] * H, axis=2)", "a[:, :, None]")),
+            changed(REPEAT_SOURCE, ("np.stack([a] * H, axis=2)", "a[:, :, None]")),
         ),
         Mistake(
             "The copies come in the wrong order: the whole row is repeated, then cut. "
             "In ar[n, t] all H numbers are the same weight, a[n, t].",
-            _changed(REPEAT_SOURCE, ("np.stack([a] * H, axis=2)", "np.tile(a, H).reshape(*a.shape, H)")),
+            changed(REPEAT_SOURCE, ("np.stack([a] * H, axis=2)", "np.tile(a, H).reshape(*a.shape, H)")),
         ),
     ),
     hints=(
@@ -327,30 +318,30 @@ SUM = Exercise(
         Mistake(
             "dp is a share of dc: it is divided by T. Every term enters the sum with the factor 1, "
             "so every term gets the whole gradient.",
-            _changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=1) / self.T")),
+            changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=1) / self.T")),
         ),
         Mistake(
             "dp has no copies: its time axis has the size 1.",
-            _changed(SUM_SOURCE, ("np.stack([dc] * self.T, axis=1)", "dc[:, None, :]")),
+            changed(SUM_SOURCE, ("np.stack([dc] * self.T, axis=1)", "dc[:, None, :]")),
         ),
         Mistake(
             "dp holds the right numbers in the wrong places: each number was copied T times in a row, then cut. "
             "dp[n, t] is the whole vector dc[n].",
-            _changed(
+            changed(
                 SUM_SOURCE, ("np.stack([dc] * self.T, axis=1)", "np.repeat(dc, self.T).reshape(len(dc), self.T, -1)")
             ),
         ),
         Mistake(
             "dp has its last two axes exchanged: the copies stand along the last axis. Time is axis 1.",
-            _changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=2)")),
+            changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=2)")),
         ),
         Mistake(
             "c is summed over the hidden axis. Sum over time, axis 1.",
-            _changed(SUM_SOURCE, ("p.sum(axis=1)", "p.sum(axis=2)")),
+            changed(SUM_SOURCE, ("p.sum(axis=1)", "p.sum(axis=2)")),
         ),
         Mistake(
             "c is the mean over time, not the sum.",
-            _changed(SUM_SOURCE, ("p.sum(axis=1)", "p.mean(axis=1)")),
+            changed(SUM_SOURCE, ("p.sum(axis=1)", "p.mean(axis=1)")),
         ),
     ),
     hints=(
@@ -392,35 +383,35 @@ BACKWARD = Exercise(
     mistakes=(
         Mistake(
             "da is summed over time. A weight was copied along the hidden axis, so its gradient is summed over that.",
-            _changed(BACKWARD_SOURCE, ("sum(axis=2)", "sum(axis=1)")),
+            changed(BACKWARD_SOURCE, ("sum(axis=2)", "sum(axis=1)")),
         ),
         Mistake(
             "da is not summed: this is dar, the gradient of the copies.",
-            _changed(BACKWARD_SOURCE, (".sum(axis=2)", "")),
+            changed(BACKWARD_SOURCE, (".sum(axis=2)", "")),
         ),
         Mistake(
             "da does not depend on hs. Multiply goes back as the other factor, here the state.",
-            _changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "np.repeat(dc[:, None, :], hs.shape[1], axis=1)")),
+            changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "np.repeat(dc[:, None, :], hs.shape[1], axis=1)")),
         ),
         Mistake(
             "da is multiplied by the weights. Its other factor is the state; a weight is not part of its own gradient.",
-            _changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "(hs * dhs)")),
+            changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "(hs * dhs)")),
         ),
         Mistake(
             "dhs does not depend on the weights: every state gets the whole dc. A state gets its share, by its weight.",
-            _changed(BACKWARD_SOURCE, ("a[:, :, None] *", "np.ones_like(a)[:, :, None] *")),
+            changed(BACKWARD_SOURCE, ("a[:, :, None] *", "np.ones_like(a)[:, :, None] *")),
         ),
         Mistake(
             "hs was reshaped to (N, H, T), to be multiplied as a matrix. A reshape cuts the numbers into other rows; "
             "it does not exchange axes.",
-            _changed(
+            changed(
                 BACKWARD_SOURCE,
                 ("(hs * dc[:, None, :]).sum(axis=2)", "(dc[:, None, :] @ hs.reshape(len(hs), hs.shape[2], -1))[:, 0]"),
             ),
         ),
         Mistake(
             "The two gradients come in the wrong order. They come in the order of forward's arguments: dhs, then da.",
-            _changed(BACKWARD_SOURCE, ("return dhs, da", "return da, dhs")),
+            changed(BACKWARD_SOURCE, ("return dhs, da", "return da, dhs")),
         ),
     ),
     hints=(
@@ -455,7 +446,7 @@ class LoopWeightSum:
             da[:, t] = (hs[:, t] * dc).sum(axis=1)  # (N,)
         return dhs, da
 '''
-_LOOP_MENDED = _changed(LOOP_BUG, ("N, T = dc.shape", "N, T = a.shape"))
+_LOOP_MENDED = changed(LOOP_BUG, ("N, T = dc.shape", "N, T = a.shape"))
 
 LOOP_WEIGHT_SUM = Exercise(
     number="8.2.7",
@@ -478,15 +469,15 @@ LOOP_WEIGHT_SUM = Exercise(
     mistakes=(
         Mistake(
             "The loop makes N steps: it runs over the sequences now, and not over time.",
-            _changed(LOOP_BUG, ("range(T)", "range(N)")),
+            changed(LOOP_BUG, ("range(T)", "range(N)")),
         ),
         Mistake(
             "da is summed over the whole batch. Each sequence has its own weights: sum over the hidden axis only.",
-            _changed(_LOOP_MENDED, ("(hs[:, t] * dc).sum(axis=1)", "(hs[:, t] * dc).sum()")),
+            changed(_LOOP_MENDED, ("(hs[:, t] * dc).sum(axis=1)", "(hs[:, t] * dc).sum()")),
         ),
         Mistake(
             "dhs does not depend on the weights any more: every state gets the whole dc.",
-            _changed(_LOOP_MENDED, ("a[:, t].reshape(N, 1) * dc", "dc")),
+            changed(_LOOP_MENDED, ("a[:, t].reshape(N, 1) * dc", "dc")),
         ),
     ),
     hints=(
@@ -521,7 +512,7 @@ class LeanWeightSum:
         ar *= dp  # now it is dhs, (N, T, H)
         return ar, da
 '''
-_LEAN_MENDED = _changed(
+_LEAN_MENDED = changed(
     LEAN_BUG, ("        ar *= dp  # now it is dhs, (N, T, H)\n", ""), ("return ar, da", "return ar * dp, da")
 )
 
@@ -549,22 +540,22 @@ LEAN_WEIGHT_SUM = Exercise(
     mistakes=(
         Mistake(
             "ar is spared, but now hs is changed, and it belongs to the caller. The second da is wrong.",
-            _changed(_LEAN_MENDED, ("da = (dp * hs).sum(axis=2)", "hs *= dp\n        da = hs.sum(axis=2)")),
+            changed(_LEAN_MENDED, ("da = (dp * hs).sum(axis=2)", "hs *= dp\n        da = hs.sum(axis=2)")),
         ),
         Mistake(
             "da is made from ar, the repeated weights. A weight's other factor is its state, so da needs hs.",
-            _changed(_LEAN_MENDED, ("(dp * hs).sum(axis=2)", "(dp * ar).sum(axis=2)")),
+            changed(_LEAN_MENDED, ("(dp * hs).sum(axis=2)", "(dp * ar).sum(axis=2)")),
         ),
         Mistake(
             "backward empties the cache, so a second call has nothing to work with.",
-            _changed(
+            changed(
                 _LEAN_MENDED,
                 ("        hs, ar = self.cache\n", "        hs, ar = self.cache\n        self.cache = None\n"),
             ),
         ),
         Mistake(
             "dhs has lost its weights: every state gets the whole dc.",
-            _changed(_LEAN_MENDED, ("return ar * dp, da", "return dp + 0 * ar, da")),
+            changed(_LEAN_MENDED, ("return ar * dp, da", "return dp + 0 * ar, da")),
         ),
     ),
     hints=(

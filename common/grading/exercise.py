@@ -39,6 +39,18 @@ class Mistake:
     source: str
 
 
+def changed(source, *pairs):
+    """Return code with mistakes put into it: every old piece replaced by its new one, pairs (old, new) in order.
+
+    Raises: ValueError if an old piece is not there.
+    """
+    for old, new in pairs:
+        if old not in source:
+            raise ValueError(f"{old!r} is not in the source")
+        source = source.replace(old, new)
+    return source
+
+
 @dataclass(frozen=True)
 class Exercise:
     """An exercise: the learner defines ``name`` in one cell, and calls check(number, name).

@@ -130,7 +130,7 @@ def _files(folder, known):
     """Return (student, path) for every notebook, and for every student's folder without one."""
     files = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.name == "__MACOSX":  # what systems leave behind in an archive
             continue
         if path.suffix == ".ipynb":
             files.append((_student(path.stem, known), path))
