@@ -246,18 +246,16 @@ scores = layer.forward(h, hs)
     bug=Mistake(
         "W is (H, V), though its input is 2H wide. So that the product fits, the hidden states are cut off: the scores "
         "depend on h alone, and every step gets the same.",
-        changed(changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "us[:, :, :H] @ self.W")),
+        changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "us[:, :, :H] @ self.W")),
     ),
     mistakes=(
         Mistake(
             "W is still (H, V), and now h is cut off in place of the hidden states. Both are to count.",
-            changed(changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "us[:, :, H:] @ self.W")),
+            changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "us[:, :, H:] @ self.W")),
         ),
         Mistake(
             "h and the hidden states are added and share one W of H rows. Each of the two needs H rows of its own.",
-            changed(
-                changed(_AFFINE, ("(2 * H, V)", "(H, V)")), ("us @ self.W", "(us[:, :, :H] + us[:, :, H:]) @ self.W")
-            ),
+            changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "(us[:, :, :H] + us[:, :, H:]) @ self.W")),
         ),
         Mistake(
             "The hidden states stand in front of h. The course puts h first, and weights trained with it expect that.",

@@ -73,6 +73,7 @@ def test_checkpoints_and_hidden_files_are_no_submissions(classroom):
     classroom.hand_in("", file="ada/.ipynb_checkpoints/ch08_2_weight_sum-checkpoint.ipynb")
     classroom.hand_in("", file="ada/.hidden.ipynb")
     classroom.hand_in("", file=".ipynb_checkpoints/ada-checkpoint.ipynb")
+    classroom.hand_in("", file="__MACOSX/ada.ipynb")
     (submission,) = collected(classroom)
     assert (submission.student, submission.note) == ("ada", "")
 
