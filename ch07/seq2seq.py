@@ -122,10 +122,14 @@ class Decoder:
         """Return scores (N, T, V) for the characters after xs (N, T), going on from the LSTM's state."""
         return self.affine.forward(self.lstm.forward(self.embed.forward(xs)))
 
-    def forward(self, xs, enc):
-        """Return scores (N, T, V). Args: xs (N, T) ids, enc: what the encoder's forward returned."""
+    def forward(self, xs, enc, **options):
+        """Return scores (N, T, V).
+
+        Args: xs (N, T) ids; enc, what the encoder's forward returned; options, for the steps: a decoder with attention
+        takes a mask (N, T_enc).
+        """
         self._start(enc)
-        return self._steps(xs, enc)
+        return self._steps(xs, enc, **options)
 
     def backward(self, dscore):
         """Back through the three layers; return dh (N, H), which the LSTM's first state received."""
@@ -194,17 +198,17 @@ class Seq2seq(BaseModel):
         names = [f"{part}.{name}" for part, layer in parts for name in getattr(layer, "param_names", ())]
         return names if len(names) == len(self.params) else super().param_names
 
-    def forward(self, xs, ts):
+    def forward(self, xs, ts, **options):
         """Return the mean loss per character.
 
         Args: xs (N, T_enc) ids of the questions; ts (N, T_dec + 1) ids of the answers with the start mark first. The
-        decoder reads ts[:, :-1] and is to write ts[:, 1:].
+        decoder reads ts[:, :-1] and is to write ts[:, 1:]. options: whatever else the decoder's forward takes.
         """
         if xs.ndim != 2 or ts.ndim != 2 or len(xs) != len(ts) or ts.shape[1] < 2:
             raise ValueError(
                 f"{type(self).__name__}: xs {xs.shape} and ts {ts.shape} must be (N, T_enc) and (N, T_dec + 1)"
             )
-        score = self.decoder.forward(ts[:, :-1], self.encoder.forward(xs))
+        score = self.decoder.forward(ts[:, :-1], self.encoder.forward(xs), **options)
         return self.softmax.forward(score, ts[:, 1:])
 
     def backward(self, dout=1):

@@ -28,6 +28,8 @@ class Task:
         self.vocab = data.vocab
         self.pad_id = self.vocab.char_to_id.get(sequence.PAD)
         self.start_id = self.vocab.char_to_id[sequence.START]
+        chars = [self.vocab.id_to_char[i] for i in range(len(self.vocab))]
+        self._separator = host.array([not c.isalnum() and c != sequence.START for c in chars])  # for every id
         self.x_train, self.x_test = self.ordered(data.x_train), self.ordered(data.x_test)
         self.t_train, self.t_test = data.t_train, data.t_test
 
@@ -61,11 +63,11 @@ class Task:
         """
         chars = host.array([self.vocab.id_to_char[i] for i in range(len(self.vocab))])
         letters_etc = host.flatnonzero([not c.isdigit() and c != sequence.START for c in chars])
-        other = host.array([not c.isalnum() and c not in (sequence.START, "/") for c in chars])
+        other = self._separator & (chars != "/")
         real = host.logical_or.accumulate(xs != self.pad_id, axis=1)
         if not self.reverse:
             real = host.logical_or.accumulate((xs != self.pad_id)[:, ::-1], axis=1)[:, ::-1]
-        hit = real & (other | (chars == "/"))[xs] & (rng.uniform(size=xs.shape) < share)
+        hit = real & self._separator[xs] & (rng.uniform(size=xs.shape) < share)
         gone = hit & other[xs] & (rng.uniform(size=xs.shape) < 0.5)
         out = xs.copy()
         swapped = hit & ~gone
@@ -75,14 +77,26 @@ class Task:
         order = host.argsort(~gone if self.reverse else gone, axis=1, kind="stable")
         return host.take_along_axis(out, order, axis=1)
 
-    def batches(self, batch_size, seed, noise=0.0, padded=0.0):
+    def without_separators(self, xs, share, rng):
+        """Return a mask (N, T) for the attention that is False on a random ``share`` of the separators of xs (N, T).
+
+        A question of nothing else stays whole, as attention needs something to look at.
+        """
+        hidden = self._separator[xs] & (rng.random(xs.shape) < share)
+        hidden[hidden.all(axis=1)] = False
+        return ~hidden
+
+    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0):
         """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
 
         With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
         ``padded`` of the batches is given a random width between that and the full one, so that the model can read
-        padded questions as well. noise: the share of separators to make unreliable, see ``noisy``.
+        padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
+        separators to hide from the attention; a batch then has a mask as well, see ``without_separators``.
         """
         if not self.trim:
+            if noise or padded or hide:
+                raise ValueError("batches: noise, padded and hide need a Task with trim=True")
             return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
         lengths = self.lengths(self.x_train)
 
@@ -98,8 +112,10 @@ class Task:
                 width = lengths[rows].max()
                 if rng.random() < padded:
                     width = rng.integers(width, self.x_train.shape[1] + 1)
-                xs = self.cut(self.x_train[rows], width)
-                yield self.noisy(xs, noise, rng) if noise else xs, self.t_train[rows]
+                xs, ts = self.cut(self.x_train[rows], width), self.t_train[rows]
+                if noise:
+                    xs = self.noisy(xs, noise, rng)
+                yield (xs, ts, self.without_separators(xs, hide, rng)) if hide else (xs, ts)
 
         return by_length
 
@@ -148,7 +164,8 @@ class Recipe:
     name; epochs; batch_size; learning_rate of Adam; max_grad, the norm gradients are clipped to; hidden_size and
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
-    share of unreliable separators (see ``Task.noisy``); weight_decay and beta2 of Adam.
+    share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention (see
+    ``Task.without_separators``); weight_decay and beta2 of Adam.
     """
 
     name: str
@@ -162,6 +179,7 @@ class Recipe:
     trim: bool = False
     padded: float = 0.0
     noise: float = 0.0
+    hide: float = 0.0
     weight_decay: float = 0.0
     beta2: float = 0.999
 
@@ -218,7 +236,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         history, spent, losses = _restore(trainer, checkpoint, settings)
     first = len(history["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
-    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded)
+    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
 
@@ -308,8 +326,9 @@ def _restore(trainer, checkpoint, settings):
     if settings["recipe"]["warmup_steps"] is None:  # at a constant rate a run may be made longer
         before["epochs"] = now["epochs"]
     for name, value in now.items():
-        if before[name] != value:
-            raise ValueError(f"{checkpoint} was made with {name} = {before[name]}, not {value}; resume with the same")
+        old = before.get(name)  # None: made before there was such a setting
+        if old != value:
+            raise ValueError(f"{checkpoint} was made with {name} = {old}, not {value}; resume with the same")
     return extra["history"] | settings, extra["spent"], extra["losses"]
 
 
@@ -351,6 +370,14 @@ def positive_int(text):
     return value
 
 
+def share(text):
+    """A number from 0 to 1 on a command line."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
+    return value
+
+
 def add_training_flags(parser, out):
     """Add the flags that every training program has."""
     parser.add_argument("--epochs", type=positive_int, help="times through the training data (default: the recipe's)")
@@ -365,8 +392,8 @@ def add_training_flags(parser, out):
 
 def with_flags(recipe, args):
     """Return the recipe with what the flags ask for instead."""
-    names = "epochs", "hidden_size", "batch_size"
-    return replace(recipe, **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
+    given = {name: getattr(args, name, None) for name in ("epochs", "hidden_size", "batch_size", "hide")}
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
 def run_program(main):

@@ -36,9 +36,9 @@ class AttentionDecoder(Decoder):
     def _start(self, enc):
         self.lstm.set_state(enc[:, -1])
 
-    def _steps(self, xs, enc):
+    def _steps(self, xs, enc, **mask):
         hs = self.lstm.forward(self.embed.forward(xs))  # (N, T, H)
-        c = self.attention.forward(enc, hs)  # (N, T, H)
+        c = self.attention.forward(enc, hs, **mask)  # (N, T, H)
         return self.affine.forward(np.concatenate((c, hs), axis=2))
 
     def _weights(self):
@@ -63,3 +63,11 @@ class AttentionSeq2seq(Seq2seq):
     """Seq2seq with attention. Args: as for Seq2seq."""
 
     encoder_class, decoder_class = AttentionEncoder, AttentionDecoder
+
+    def forward(self, xs, ts, mask=None):
+        """Return the mean loss per character.
+
+        Args: xs (N, T_enc), ts (N, T_dec + 1): as for Seq2seq. mask: bool (N, T_enc), False hides a hidden state of the
+        encoder from the attention (the encoder reads its character all the same); None hides nothing.
+        """
+        return super().forward(xs, ts) if mask is None else super().forward(xs, ts, mask=mask)

@@ -8,7 +8,17 @@ import sys
 
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
-from ch07.training import Recipe, Task, add_training_flags, run_program, show_examples, train, with_flags, write_json
+from ch07.training import (
+    Recipe,
+    Task,
+    add_training_flags,
+    run_program,
+    share,
+    show_examples,
+    train,
+    with_flags,
+    write_json,
+)
 from ch08.alignment import alignment_score
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.plots import attention_heatmap, learning_curve, save_figure
@@ -53,6 +63,12 @@ def make_parser():
     parser.add_argument("--model", choices=list(MODELS), default="attention", help="(default: attention)")
     parser.add_argument("--recipe", choices=list(RECIPES), default="fast", help="(default: fast)")
     parser.add_argument("--data", default="date.txt", metavar="PATH", help="data file (default: date.txt)")
+    parser.add_argument(
+        "--hide",
+        type=share,
+        metavar="SHARE",
+        help="of separators (spaces, commas, slashes) to hide from the attention in training (default: 0)",
+    )
     parser.add_argument("--half", action="store_true", help="write the weights as float16, at half the size")
     add_training_flags(parser, out="runs/ch08")
     return parser
@@ -81,7 +97,10 @@ def measure(run, rows=None):
 
 def main(argv=None):
     """Train, print examples and scores, write weights, curve and heatmap; return the exit code."""
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.hide is not None and (args.model, args.recipe) != ("attention", "fast"):
+        parser.error("--hide goes with --model attention and --recipe fast")
     recipe = with_flags(RECIPES[args.recipe], args)
     run = run_recipe(
         args.model,

@@ -113,15 +113,18 @@ class DataParallel:
     def __getattr__(self, name):
         return getattr(self.model, name)
 
-    def forward(self, xs, ts):
-        """Return the mean loss. Args: as for the model's forward."""
-        N = len(xs)
+    def forward(self, *batch):
+        """Return the mean loss. Args: the arrays that the model's forward takes, of N rows each."""
+        N = len(batch[0])
         rows = split(N, min(workers(), max(N // self.min_rows, 1)))
         while len(self._parts) < len(rows):
             shared = {id(p): p for p in self.model.params}  # the parameters are not copied
             self._parts.append(copy.deepcopy(self.model, shared))
         self._shares = [(r.stop - r.start) / N for r in rows]
-        calls = [functools.partial(part.forward, xs[r], ts[r]) for part, r in zip(self._parts, rows, strict=False)]
+        calls = [
+            functools.partial(part.forward, *(array[r] for array in batch))
+            for part, r in zip(self._parts, rows, strict=False)
+        ]
         return sum(share * loss for share, loss in zip(self._shares, run(calls), strict=True))
 
     def backward(self, dout=1):

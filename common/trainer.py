@@ -87,7 +87,8 @@ class Trainer:
             batch_size: rows in a batch. max_grad: the norm to which gradients are clipped, or None for no clipping.
             eval_interval: after so many steps the mean loss is printed and added to ``loss_list``; None: never.
             rng: the source of the order of the rows; a Generator, a seed, or None for NumPy's global state.
-            batches: called with the epoch's number (from 1), yields (x, t) batches; instead of shuffled rows.
+            batches: called with the epoch's number (from 1), yields (x, t) batches; instead of shuffled rows. A batch
+                may hold more arrays of as many rows, such as a mask: all are handed to ``model.forward``.
             schedule: called with the number of the step (from 1), returns the learning rate; None leaves it alone.
             on_step: called as on_step(trainer, loss) after every step.
             on_epoch: called as on_epoch(trainer) after every whole epoch.
@@ -120,8 +121,8 @@ class Trainer:
 
         for _ in range(max_epoch):
             epoch = self.current_epoch + 1
-            pairs = batches(epoch) if batches else shuffled_batches(x, t, batch_size, rng)
-            whole = self.run_epoch(pairs, epoch, max_grad=max_grad, schedule=schedule, on_step=report)
+            source = batches(epoch) if batches else shuffled_batches(x, t, batch_size, rng)
+            whole = self.run_epoch(source, epoch, max_grad=max_grad, schedule=schedule, on_step=report)
             if not whole:
                 if verbose:
                     print(f"Stopped in epoch {epoch} after {self.step} steps. The model keeps what it has learned.")
@@ -129,17 +130,18 @@ class Trainer:
             if on_epoch:
                 on_epoch(self)
 
-    def run_epoch(self, pairs, epoch, *, skip=0, max_grad=None, schedule=None, on_step=None):
+    def run_epoch(self, batches, epoch, *, skip=0, max_grad=None, schedule=None, on_step=None):
         """Train on the batches of one epoch; return True if it ran to its end, False if it was interrupted.
 
-        Args: pairs, an iterable of (x, t); epoch, its number; skip, so many batches were trained on before.
+        Args: batches, an iterable of tuples of arrays for ``model.forward``; epoch, its number; skip, so many batches
+        were trained on before.
         """
         self.current_epoch, self.batch, self.interrupted = epoch, skip, False
         with _interrupt_flag() as interrupted:
-            for k, (x, t) in enumerate(pairs):
+            for k, batch in enumerate(batches):
                 if k < skip:
                     continue
-                loss = self._train_on(x, t, max_grad, schedule)
+                loss = self._train_on(batch, max_grad, schedule)
                 self.batch = k + 1
                 if on_step:
                     on_step(self, loss)
@@ -148,9 +150,9 @@ class Trainer:
                     return False
         return True
 
-    def _train_on(self, x, t, max_grad, schedule):
+    def _train_on(self, batch, max_grad, schedule):
         """One update: forward, backward, clip, optimizer. Return the loss."""
-        loss = float(self.model.forward(x, t))
+        loss = float(self.model.forward(*batch))
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss} in epoch {self.current_epoch}, step {self.step + 1}. "

@@ -53,6 +53,20 @@ def test_loss_and_every_gradient(rng, name, dtype, N, T_enc, T_dec):
         close(which, grad, p.grad, zero_ok=T_enc == 1)
 
 
+@pytest.mark.parametrize(("N", "T_enc", "T_dec"), [(6, 9, 4), (1, 1, 1), (2, 3, 8)])
+def test_with_a_mask(rng, N, T_enc, T_dec):
+    model, theirs = make("attention", rng)
+    xs, ts = batch(rng, N, T_enc, T_dec)
+    theirs.mask = rng.random((N, T_enc)) < 0.5
+    theirs.mask[:, T_enc // 2] = True
+    expected = theirs.loss(xs, ts)
+    expected.backward()
+    close("loss", model.forward(xs, ts, theirs.mask), expected)
+    model.backward()
+    for grad, (which, p) in zip(model.grads, theirs.weights.items(), strict=True):
+        close(which, grad, p.grad, zero_ok=T_enc == 1)
+
+
 @each_model
 def test_greedy_decode_writes_what_pytorch_writes(rng, name):
     model, _ = make(name, rng)

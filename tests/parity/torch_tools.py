@@ -158,9 +158,14 @@ class PeekySeq2seq(Seq2seq):
 
 
 class AttentionSeq2seq(Seq2seq):
-    """The affine layer reads (context, hidden state)."""
+    """The affine layer reads (context, hidden state). mask (N, T_enc): False hides a state from the attention."""
+
+    mask = None
 
     def steps(self, ids, enc, *state):
         hs, state = self.lstm("decoder", self.embed("decoder", ids), *state)
-        a = torch.softmax(hs @ enc.transpose(1, 2), dim=2)  # (N, T_dec, T_enc)
+        scores = hs @ enc.transpose(1, 2)  # (N, T_dec, T_enc)
+        if self.mask is not None:
+            scores = scores.masked_fill(~torch.as_tensor(self.mask)[:, None], -torch.inf)
+        a = torch.softmax(scores, dim=2)
         return self.affine(torch.cat((a @ enc, hs), dim=2)), a, state

@@ -249,6 +249,15 @@ def test_model_end_to_end(randn, rng, model_class, size):
     gradient_check(model, xs, ts)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_attention_model_with_hidden_states_masked(randn, rng, size):
+    N, T_enc, T_dec, V, D, H = size
+    model = spread(AttentionSeq2seq(V, D, H, dtype=np.float64, rng=1), randn)
+    mask = rng.random((N, T_enc)) < 0.5
+    mask[:, T_enc // 2] = True
+    gradient_check(model, rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1)), mask)
+
+
 @pytest.mark.parametrize("model_class", [Seq2seq, PeekySeq2seq, AttentionSeq2seq])
 def test_model_with_ignored_characters(randn, rng, model_class):
     model = spread(model_class(6, 2, 2, dtype=np.float64, rng=1), randn)

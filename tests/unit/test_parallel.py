@@ -95,6 +95,15 @@ def test_data_parallel_is_the_model_itself(cores, model_class, N):
     assert both.param_names == model.param_names
 
 
+def test_data_parallel_splits_the_mask_as_well(cores):
+    model, xs, ts = problem(AttentionSeq2seq, 9)
+    mask = np.random.default_rng(1).random(xs.shape) < 0.5
+    mask[:, 0] = True
+    loss = model.forward(xs, ts, mask)
+    assert loss != pytest.approx(model.forward(xs, ts), rel=1e-6)
+    assert DataParallel(model, min_rows=1).forward(xs, ts, mask) == pytest.approx(loss, rel=1e-12)
+
+
 def test_data_parallel_follows_changed_parameters(cores):
     model, xs, ts = problem(AttentionSeq2seq, 8)
     both = DataParallel(model, min_rows=1)

@@ -15,6 +15,7 @@ from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
 from ch08.alignment import alignment_score
+from ch08.attention_layer import TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.optimizer import SGD, Adam
 from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
@@ -502,6 +503,58 @@ def test_no_noise_changes_nothing(dates):
     assert np.array_equal(task.noisy(task.x_train, 0.0, np.random.default_rng(0)), task.x_train)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_separators_are_hidden_and_nothing_else(dates, reverse):
+    task = Task(dates, reverse=reverse, trim=True)
+    xs, rng = task.x_train, np.random.default_rng(0)
+    separator = np.array([[not task.vocab.id_to_char[i].isalnum() for i in row] for row in xs])
+    assert np.array_equal(task.without_separators(xs, 1.0, rng), ~separator)
+    assert task.without_separators(xs, 0.0, rng).all()
+    some = task.without_separators(xs, 0.7, rng)
+    assert some[~separator].all()
+    assert some[separator].mean() == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_question_of_separators_only_stays_whole(dates):
+    task = Task(dates, trim=True)
+    xs = np.array([task.vocab.encode(text, 6) for text in (" ,/,, ", "1, 2//")])
+    assert task.without_separators(xs, 1.0, np.random.default_rng(0)).tolist() == [
+        [True] * 6,
+        [True, False, False, True, False, False],
+    ]
+
+
+def test_batches_bring_the_mask_that_hides(dates):
+    task = Task(dates, trim=True)
+    for xs, ts, mask in task.batches(16, 0, noise=0.2, padded=0.5, hide=1.0)(1):
+        assert len(ts) == 16
+        assert np.array_equal(mask, task.without_separators(xs, 1.0, np.random.default_rng(0)))
+    assert all(len(batch) == 2 for batch in task.batches(16, 0, noise=0.2)(1))
+
+
+@pytest.mark.parametrize("name", ["noise", "padded", "hide"])
+def test_what_needs_trim_says_so(dates, name):
+    with pytest.raises(ValueError, match="trim=True"):
+        Task(dates).batches(16, 0, **{name: 0.1})
+
+
+def test_separators_are_hidden_in_training_only(dates, monkeypatch):
+    seen = set()
+    time_attention_forward = TimeAttention.forward
+
+    def forward(layer, hs_enc, hs_dec, mask=None):
+        seen.add(mask is not None and not mask.all())
+        return time_attention_forward(layer, hs_enc, hs_dec, mask)
+
+    monkeypatch.setattr(TimeAttention, "forward", forward)
+    recipe = replace(ch08_train.RECIPES["fast"], hide=0.9, hidden_size=4, batch_size=16)
+    run = ch08_train.run_recipe("attention", recipe, data=dates, progress=False)
+    assert True in seen
+    seen.clear()
+    run.task.accuracy(run.model)
+    assert seen == {False}
+
+
 def test_a_share_of_the_batches_is_padded(dates):
     task = Task(dates, trim=True)
     widths = [x.shape[1] for x, _ in task.batches(16, 0)(1)]
@@ -534,6 +587,16 @@ def test_visualize_attention_refuses_a_character_it_does_not_know(tmp_path, caps
     assert run_program(lambda: visualize_attention.main(args)) == 1
     assert "é" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hide_goes_with_attention_and_the_fast_recipe(dates, tmp_path, capsys):
+    words = ["--data", str(dates), "--out", str(tmp_path), *SMALL]
+    assert ch08_train.main(["--hide", "0.9", *words]) == 0
+    assert json.loads((tmp_path / "history.json").read_text())["recipe"]["hide"] == 0.9
+    for wrong in (["--hide", "0.9", "--model", "peeky"], ["--hide", "0", "--recipe", "book"], ["--hide", "1.5"]):
+        with pytest.raises(SystemExit):
+            ch08_train.main([*wrong, *words])
+        assert "--hide" in capsys.readouterr().err
 
 
 def test_half_size_weights(dates, tmp_path):
