@@ -1,5 +1,6 @@
 """``check`` and ``hint``: what a learner calls in a notebook."""
 
+import ast
 import inspect
 import textwrap
 
@@ -8,6 +9,7 @@ from common.grading.judge import judge
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
 
+UNTOUCHED = "this is the code as it came, and the bug is in it. Run the symptom below, find the line, mend it."
 _hints_given = {}
 
 
@@ -32,7 +34,8 @@ def check(number, answer):
     outcomes = []
     for case, given in zip(exercise.cases, inputs, strict=True):
         outcomes.append(observe(*exercise.call_of(case), answer, given))
-    result = judge(exercise, inputs, outcomes, source_of(answer))
+    source = source_of(answer)
+    result = judge(exercise, inputs, outcomes, source)
     wrong = result.first_wrong
     if wrong is None and not result.loop:
         print(f"Exercise {number} ok")
@@ -40,7 +43,7 @@ def check(number, answer):
     picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
     if picture:
         _display(picture)
-    raise WrongAnswer(f"Exercise {number}: {result.message}")
+    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if _untouched(exercise, source) else result.message}")
 
 
 def hint(number, which=None):
@@ -60,6 +63,16 @@ def source_of(answer):
         return "\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts if inspect.isfunction(part))
     except (OSError, TypeError):
         return None
+
+
+def _untouched(exercise, source):
+    """Whether a bug hunt's code is still as released: then the message must not give the bug away."""
+    if not exercise.bug or source is None:
+        return False
+    tree = ast.parse(exercise.bug.source)
+    node = next(node for node in tree.body if getattr(node, "name", None) == exercise.name)
+    released = [part for part in node.body if isinstance(part, ast.FunctionDef)] if hasattr(node, "bases") else [node]
+    return ast.dump(ast.Module(released, [])) == ast.dump(ast.parse(source))
 
 
 def _display(svg):

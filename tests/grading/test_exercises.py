@@ -14,7 +14,8 @@ import pytest
 
 from common.grading import WrongAnswer, check
 from common.grading.cells import cell_id, number_of, release
-from common.grading.exercise import exercises
+from common.grading.check import UNTOUCHED
+from common.grading.exercise import exercises, find
 from common.grading.judge import judge
 from common.grading.observe import observe, pack, pack_inputs, unpack, unpack_inputs
 from tests.notebooks import address, rules
@@ -182,3 +183,6 @@ def test_every_released_check_is_red(path, tmp_path):
     expected = [f"Cell {k}" for k, cell in enumerate(code) if number_of(cell, "check")]
     failed = [line.split("::")[1] for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert [name.split(" - ")[0] for name in failed] == expected, done.stdout[-3000:]
+    # The code of a bug hunt runs, so its check could name the bug. It must not while nobody has looked for it.
+    numbers = filter(None, (number_of(cell, "check") for cell in code))
+    assert done.stdout.count(UNTOUCHED) == sum(bool(find(number).bug) for number in numbers)
