@@ -1116,7 +1116,7 @@ answer(
 answer("fork-both-return", function(f"import os\nos.fork()\nreturn {RIGHT}"), isolated=True)
 answer(
     "bomb-with-a-delay",
-    function(f"{END}signal.setitimer(signal.ITIMER_REAL, 0.05)\nreturn {WRONG}"),
+    function(f"{END}signal.setitimer(signal.ITIMER_REAL, 0.3)\nreturn {WRONG}"),
     fails("plain mean"),
     isolated=True,
 )
