@@ -1118,6 +1118,8 @@ answer(
     "bomb-with-a-delay",
     function(f"{END}signal.setitimer(signal.ITIMER_REAL, 0.3)\nreturn {WRONG}"),
     fails("plain mean"),
+    # The other answer takes its time, so that the bomb goes off in its call. It deserves its points all the same.
+    width="import time\n\n\ndef affine_shape(V, D, H):\n    time.sleep(0.6)\n    return 2 * H, V",
     isolated=True,
 )
 answer("output-of-a-cell", function(before="for _ in range(100):\n    print('x' * 1_000_000)"), isolated=True)
