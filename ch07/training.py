@@ -77,7 +77,7 @@ class Task:
         order = host.argsort(~gone if self.reverse else gone, axis=1, kind="stable")
         return host.take_along_axis(out, order, axis=1)
 
-    def without_separators(self, xs, share, rng):
+    def mask_separators(self, xs, share, rng):
         """Return a mask (N, T) for the attention that is False on a random ``share`` of the separators of xs (N, T).
 
         A question of nothing else stays whole, as attention needs something to look at.
@@ -92,7 +92,7 @@ class Task:
         With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
         ``padded`` of the batches is given a random width between that and the full one, so that the model can read
         padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
-        separators to hide from the attention; a batch then has a mask as well, see ``without_separators``.
+        separators to hide from the attention; a batch then has a mask as well, see ``mask_separators``.
         """
         if not self.trim:
             if noise or padded or hide:
@@ -115,7 +115,7 @@ class Task:
                 xs, ts = self.cut(self.x_train[rows], width), self.t_train[rows]
                 if noise:
                     xs = self.noisy(xs, noise, rng)
-                yield (xs, ts, self.without_separators(xs, hide, rng)) if hide else (xs, ts)
+                yield (xs, ts, self.mask_separators(xs, hide, rng)) if hide else (xs, ts)
 
         return by_length
 
@@ -165,7 +165,7 @@ class Recipe:
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
     share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention (see
-    ``Task.without_separators``); weight_decay and beta2 of Adam.
+    ``Task.mask_separators``); weight_decay and beta2 of Adam.
     """
 
     name: str

@@ -508,9 +508,9 @@ def test_separators_are_hidden_and_nothing_else(dates, reverse):
     task = Task(dates, reverse=reverse, trim=True)
     xs, rng = task.x_train, np.random.default_rng(0)
     separator = np.array([[not task.vocab.id_to_char[i].isalnum() for i in row] for row in xs])
-    assert np.array_equal(task.without_separators(xs, 1.0, rng), ~separator)
-    assert task.without_separators(xs, 0.0, rng).all()
-    some = task.without_separators(xs, 0.7, rng)
+    assert np.array_equal(task.mask_separators(xs, 1.0, rng), ~separator)
+    assert task.mask_separators(xs, 0.0, rng).all()
+    some = task.mask_separators(xs, 0.7, rng)
     assert some[~separator].all()
     assert some[separator].mean() == pytest.approx(0.3, abs=0.02)
 
@@ -518,7 +518,7 @@ def test_separators_are_hidden_and_nothing_else(dates, reverse):
 def test_a_question_of_separators_only_stays_whole(dates):
     task = Task(dates, trim=True)
     xs = np.array([task.vocab.encode(text, 6) for text in (" ,/,, ", "1, 2//")])
-    assert task.without_separators(xs, 1.0, np.random.default_rng(0)).tolist() == [
+    assert task.mask_separators(xs, 1.0, np.random.default_rng(0)).tolist() == [
         [True] * 6,
         [True, False, False, True, False, False],
     ]
@@ -528,7 +528,7 @@ def test_batches_bring_the_mask_that_hides(dates):
     task = Task(dates, trim=True)
     for xs, ts, mask in task.batches(16, 0, noise=0.2, padded=0.5, hide=1.0)(1):
         assert len(ts) == 16
-        assert np.array_equal(mask, task.without_separators(xs, 1.0, np.random.default_rng(0)))
+        assert np.array_equal(mask, task.mask_separators(xs, 1.0, np.random.default_rng(0)))
     assert all(len(batch) == 2 for batch in task.batches(16, 0, noise=0.2)(1))
 
 
