@@ -48,6 +48,9 @@ def run_cells(notebook, folder, *, env=None, timeout=CELL_TIMEOUT):
             resources={"metadata": {"path": str(folder)}},
         )
         client.execute(env=env, cleanup_kc=True)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _merged(cell.outputs)
     return notebook
 
 
@@ -80,7 +83,10 @@ def _free_ids(number):
 
 
 def _merged(outputs):
-    """A stream arrives in pieces that depend on timing: neighbors of the same name become one."""
+    """A stream arrives in pieces that depend on timing: neighbors of the same name become one.
+
+    nbclient's own coalesce_streams would move a text that stands below a picture above it.
+    """
     merged = []
     for output in outputs:
         previous = merged[-1] if merged else None

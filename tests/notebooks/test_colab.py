@@ -159,7 +159,8 @@ def test_solved_exercises_run_on_colab(path, tmp_path, published):
     if WHOLE:
         checks = [cell for cell in notebook.cells if cell.get("id", "").startswith("check-")]
         assert checks
-        assert all(re.fullmatch(r"Exercise [\d.]+ ok\n", cell.outputs[0].text) for cell in checks)
+        for cell in checks:
+            assert [re.sub(r"[\d.]+", "N", output.text) for output in cell.outputs] == ["Exercise N ok\n"]
 
 
 # --- the stand-in itself --------------------------------------------------------------------------

@@ -47,6 +47,14 @@ def test_a_second_run_changes_no_byte(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_pieces_of_a_stream_become_one_unless_something_stands_between(tmp_path):
+    """A kernel may send `print(x)` as two messages: the text, and the end of the line."""
+    source = "import sys\n\nfor text in ('a', '\\n', 'b'):\n    sys.stdout.write(text)\n    sys.stdout.flush()"
+    source += "\ndisplay(1)\nprint('c')"
+    notebook = execute.run_cells(v4.new_notebook(cells=[v4.new_code_cell(source)]), tmp_path)
+    assert [output.get("text") for output in notebook.cells[0].outputs] == ["a\nb", None, "c\n"]
+
+
 def test_a_notebook_that_fails_stays_as_it_was(tmp_path, capsys):
     bad = stored(tmp_path / "bad.ipynb", ["print(1)", "1 / 0"])
     good = stored(tmp_path / "good.ipynb", ["print(1)"])
