@@ -29,7 +29,7 @@ class Task:
         self.pad_id = self.vocab.char_to_id.get(sequence.PAD)
         self.start_id = self.vocab.char_to_id[sequence.START]
         chars = [self.vocab.id_to_char[i] for i in range(len(self.vocab))]
-        self._separator = host.array([not c.isalnum() and c != sequence.START for c in chars])  # for every id
+        self.separator = host.array([not c.isalnum() and c != sequence.START for c in chars])  # for every id
         self.x_train, self.x_test = self.ordered(data.x_train), self.ordered(data.x_test)
         self.t_train, self.t_test = data.t_train, data.t_test
 
@@ -63,11 +63,11 @@ class Task:
         """
         chars = host.array([self.vocab.id_to_char[i] for i in range(len(self.vocab))])
         letters_etc = host.flatnonzero([not c.isdigit() and c != sequence.START for c in chars])
-        other = self._separator & (chars != "/")
+        other = self.separator & (chars != "/")
         real = host.logical_or.accumulate(xs != self.pad_id, axis=1)
         if not self.reverse:
             real = host.logical_or.accumulate((xs != self.pad_id)[:, ::-1], axis=1)[:, ::-1]
-        hit = real & self._separator[xs] & (rng.uniform(size=xs.shape) < share)
+        hit = real & self.separator[xs] & (rng.uniform(size=xs.shape) < share)
         gone = hit & other[xs] & (rng.uniform(size=xs.shape) < 0.5)
         out = xs.copy()
         swapped = hit & ~gone
@@ -77,26 +77,28 @@ class Task:
         order = host.argsort(~gone if self.reverse else gone, axis=1, kind="stable")
         return host.take_along_axis(out, order, axis=1)
 
-    def mask_separators(self, xs, share, rng):
-        """Return a mask (N, T) for the attention that is False on a random ``share`` of the separators of xs (N, T).
+    def mask(self, xs, separators, others, rng):
+        """Return a mask (N, T) for the attention, False where a character of the questions xs (N, T) is hidden.
 
-        A question of nothing else stays whole, as attention needs something to look at.
+        Args: separators, others: the random share to hide of the separators, and of the other characters.
+        A question of which nothing would be left stays whole, as attention needs something to look at.
         """
-        hidden = self._separator[xs] & (rng.random(xs.shape) < share)
+        hidden = rng.random(xs.shape) < host.where(self.separator[xs], separators, others)
         hidden[hidden.all(axis=1)] = False
         return ~hidden
 
-    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0):
+    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0, explore=(0.0, 0)):
         """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
 
         With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
         ``padded`` of the batches is given a random width between that and the full one, so that the model can read
         padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
-        separators to hide from the attention; a batch then has a mask as well, see ``mask_separators``.
+        separators to hide from the attention; a batch then has a mask as well, see ``mask``. explore: (share, steps),
+        in the first ``steps`` batches of the first epoch that share of all other characters is hidden as well.
         """
         if not self.trim:
-            if noise or padded or hide:
-                raise ValueError("batches: noise, padded and hide need a Task with trim=True")
+            if noise or padded or hide or explore[0]:
+                raise ValueError("batches: noise, padded, hide and explore need a Task with trim=True")
             return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
         lengths = self.lengths(self.x_train)
 
@@ -107,7 +109,7 @@ class Task:
             size = min(batch_size, len(order))
             first = rng.integers(len(order) % size + 1)  # which rows are left out changes from epoch to epoch
             starts = first + size * np.arange(len(order) // size)
-            for k in rng.permutation(starts):
+            for step, k in enumerate(rng.permutation(starts), 1):
                 rows = order[k : k + size]
                 width = lengths[rows].max()
                 if rng.random() < padded:
@@ -115,7 +117,8 @@ class Task:
                 xs, ts = self.cut(self.x_train[rows], width), self.t_train[rows]
                 if noise:
                     xs = self.noisy(xs, noise, rng)
-                yield (xs, ts, self.mask_separators(xs, hide, rng)) if hide else (xs, ts)
+                others = explore[0] if epoch == 1 and step <= explore[1] else 0.0
+                yield (xs, ts, self.mask(xs, hide, others, rng)) if hide or others else (xs, ts)
 
         return by_length
 
@@ -164,8 +167,9 @@ class Recipe:
     name; epochs; batch_size; learning_rate of Adam; max_grad, the norm gradients are clipped to; hidden_size and
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
-    share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention (see
-    ``Task.mask_separators``); weight_decay and beta2 of Adam.
+    share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention, and
+    explore: that of the other characters while the learning rate warms up (see ``Task.mask``); weight_decay and beta2
+    of Adam.
     """
 
     name: str
@@ -180,6 +184,7 @@ class Recipe:
     padded: float = 0.0
     noise: float = 0.0
     hide: float = 0.0
+    explore: float = 0.0
     weight_decay: float = 0.0
     beta2: float = 0.999
 
@@ -236,7 +241,8 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         history, spent, losses = _restore(trainer, checkpoint, settings)
     first = len(history["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
-    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide)
+    explore = (recipe.explore, recipe.warmup_steps or 0)
+    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide, explore)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
 
@@ -370,14 +376,6 @@ def positive_int(text):
     return value
 
 
-def share(text):
-    """A number from 0 to 1 on a command line."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
-    return value
-
-
 def add_training_flags(parser, out):
     """Add the flags that every training program has."""
     parser.add_argument("--epochs", type=positive_int, help="times through the training data (default: the recipe's)")
@@ -392,7 +390,7 @@ def add_training_flags(parser, out):
 
 def with_flags(recipe, args):
     """Return the recipe with what the flags ask for instead."""
-    given = {name: getattr(args, name, None) for name in ("epochs", "hidden_size", "batch_size", "hide")}
+    given = {name: getattr(args, name, None) for name in ("epochs", "hidden_size", "batch_size")}
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import signal
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -504,21 +505,21 @@ def test_no_noise_changes_nothing(dates):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_separators_are_hidden_and_nothing_else(dates, reverse):
+def test_a_mask_hides_the_share_it_is_asked_for(dates, reverse):
     task = Task(dates, reverse=reverse, trim=True)
     xs, rng = task.x_train, np.random.default_rng(0)
     separator = np.array([[not task.vocab.id_to_char[i].isalnum() for i in row] for row in xs])
-    assert np.array_equal(task.mask_separators(xs, 1.0, rng), ~separator)
-    assert task.mask_separators(xs, 0.0, rng).all()
-    some = task.mask_separators(xs, 0.7, rng)
-    assert some[~separator].all()
-    assert some[separator].mean() == pytest.approx(0.3, abs=0.02)
+    assert np.array_equal(task.mask(xs, 1.0, 0.0, rng), ~separator)
+    assert task.mask(xs, 0.0, 0.0, rng).all()
+    seen = task.mask(xs, 0.7, 0.2, rng)
+    assert seen[separator].mean() == pytest.approx(0.3, abs=0.02)
+    assert seen[~separator].mean() == pytest.approx(0.8, abs=0.02)
 
 
-def test_a_question_of_separators_only_stays_whole(dates):
+def test_a_question_of_which_nothing_would_be_left_stays_whole(dates):
     task = Task(dates, trim=True)
     xs = np.array([task.vocab.encode(text, 6) for text in (" ,/,, ", "1, 2//")])
-    assert task.mask_separators(xs, 1.0, np.random.default_rng(0)).tolist() == [
+    assert task.mask(xs, 1.0, 0.0, np.random.default_rng(0)).tolist() == [
         [True] * 6,
         [True, False, False, True, False, False],
     ]
@@ -528,14 +529,28 @@ def test_batches_bring_the_mask_that_hides(dates):
     task = Task(dates, trim=True)
     for xs, ts, mask in task.batches(16, 0, noise=0.2, padded=0.5, hide=1.0)(1):
         assert len(ts) == 16
-        assert np.array_equal(mask, task.mask_separators(xs, 1.0, np.random.default_rng(0)))
+        assert np.array_equal(mask, task.mask(xs, 1.0, 0.0, np.random.default_rng(0)))
     assert all(len(batch) == 2 for batch in task.batches(16, 0, noise=0.2)(1))
 
 
-@pytest.mark.parametrize("name", ["noise", "padded", "hide"])
-def test_what_needs_trim_says_so(dates, name):
+def test_other_characters_are_hidden_in_the_first_batches_only(dates):
+    task = Task(dates, trim=True)
+
+    def hides_others(epoch, steps):
+        batches = task.batches(16, 0, hide=0.5, explore=(0.5, steps))(epoch)
+        return [bool((~mask & ~task.separator[xs]).any()) for xs, _, mask in batches]
+
+    first = hides_others(1, 3)
+    assert len(first) > 3
+    assert first == [k < 3 for k in range(len(first))]
+    assert not any(hides_others(2, 3))
+    assert [len(batch) for batch in task.batches(16, 0, explore=(0.5, 2))(1)][:4] == [3, 3, 2, 2]
+
+
+@pytest.mark.parametrize(("name", "value"), [("noise", 0.1), ("padded", 0.1), ("hide", 0.1), ("explore", (0.1, 1))])
+def test_what_needs_trim_says_so(dates, name, value):
     with pytest.raises(ValueError, match="trim=True"):
-        Task(dates).batches(16, 0, **{name: 0.1})
+        Task(dates).batches(16, 0, **{name: value})
 
 
 def test_separators_are_hidden_in_training_only(dates, monkeypatch):
@@ -589,14 +604,29 @@ def test_visualize_attention_refuses_a_character_it_does_not_know(tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hide_goes_with_attention_and_the_fast_recipe(dates, tmp_path, capsys):
-    words = ["--data", str(dates), "--out", str(tmp_path), *SMALL]
-    assert ch08_train.main(["--hide", "0.9", *words]) == 0
-    assert json.loads((tmp_path / "history.json").read_text())["recipe"]["hide"] == 0.9
-    for wrong in (["--hide", "0.9", "--model", "peeky"], ["--hide", "0", "--recipe", "book"], ["--hide", "1.5"]):
-        with pytest.raises(SystemExit):
-            ch08_train.main([*wrong, *words])
-        assert "--hide" in capsys.readouterr().err
+def test_the_aligned_recipe_needs_attention(dates, tmp_path, capsys):
+    words = ["--recipe", "aligned", "--data", str(dates), "--out", str(tmp_path), *SMALL]
+    assert ch08_train.main(words) == 0
+    assert json.loads((tmp_path / "history.json").read_text())["recipe"]["hide"] > 0.9
+    for program, flag in ((ch08_train, "--model"), (ch08_compare, "--models")):
+        assert run_program(partial(program.main, [*words, flag, "peeky"])) == 1
+        assert capsys.readouterr().err.startswith("error: the recipe aligned")
+
+
+def test_separators_clear_the_memory_at_the_start_of_the_aligned_recipe():
+    rng = np.random.default_rng(0)
+    separator = np.arange(11) < 3
+    model = AttentionSeq2seq(11, 4, 6, rng=rng)
+    ch08_train.prepare_aligned(model, rng, separator=separator)
+    lstm = model.encoder.lstm
+    lstm.stateful = True
+    kept = []
+    for k in range(11):
+        lstm.set_state(np.zeros((1, 6), np.float32), np.ones((1, 6), np.float32))
+        model.encoder.forward(np.array([[k]]))
+        kept.append(np.abs(lstm.c).max())
+    assert max(kept[:3]) < 0.2
+    assert min(kept[3:]) > 0.3
 
 
 def test_half_size_weights(dates, tmp_path):
