@@ -97,10 +97,9 @@ def run_recipe(model_name, recipe, *, data="date.txt", split="grouped", **option
         raise ValueError(f"the recipe aligned is for the model with attention; {model_name} has none. Use fast or book")
     task = Task(data, split=split, reverse=True, trim=recipe.trim)
     prepare = {
-        "book": None,
         "fast": prepare_fast,
         "aligned": functools.partial(prepare_aligned, separator=task.separator),
-    }[recipe.name]
+    }.get(recipe.name)
     return train(MODELS[model_name], task, recipe, prepare=prepare, **options)
 
 

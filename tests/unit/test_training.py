@@ -23,7 +23,9 @@ from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosi
 from dataset import make_additions, make_dates
 from dataset.dates import gold_mask
 
-RECIPE = Recipe("test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True)
+RECIPE = Recipe(
+    "test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True, noise=0.2, hide=0.5, explore=0.3
+)
 
 
 @pytest.fixture(autouse=True)
@@ -296,7 +298,7 @@ def test_resume_with_other_settings_is_refused(dates, tmp_path):
 
 def test_a_run_at_a_constant_rate_can_be_made_longer(dates, tmp_path):
     task = Task(dates)
-    long = replace(RECIPE, warmup_steps=None, trim=False, epochs=2)
+    long = Recipe("test", epochs=2, hidden_size=8, batch_size=16)
     whole = train(AttentionSeq2seq, task, long, progress=False)
     train(AttentionSeq2seq, task, replace(long, epochs=1), out=tmp_path, progress=False)
     longer = train(AttentionSeq2seq, task, long, out=tmp_path, resume=True, progress=False)
