@@ -166,7 +166,7 @@ def test_every_row_is_there_once(graded):
 def test_rows(graded, student):
     wanted = {**{a.student: a.rows for a in graded.there}, **HONEST}.get(student)
     if wanted is None:
-        pytest.skip("needs a sandbox")
+        pytest.skip("this adversary is graded only in a sandbox: apt-get install bubblewrap")
     mine = {row["exercise"]: row for row in graded.rows if unguarded(row["student"]) == student}
     for number, (status, points, part) in wanted.items():
         row = mine[number]

@@ -482,7 +482,7 @@ def test_without_isolation_all_that_is_missing_is_said(monkeypatch, tmp_path):
 
 def test_bubblewrap_that_does_not_work_is_not_taken_for_isolation(monkeypatch, tmp_path):
     if sys.platform != "linux":
-        pytest.skip("Linux only")
+        pytest.skip("bubblewrap, which this test breaks, is for Linux only")
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permission to create a namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
