@@ -39,8 +39,8 @@ class Task:
         return self.t_train.shape[1] - 1
 
     def ordered(self, xs):
-        """Return questions in the order in which the model reads them (or back), (N, T)."""
-        return xs[:, ::-1] if self.reverse else xs
+        """Return questions, (N, T) or with more axes in front of T, in the order the model reads them (or back)."""
+        return xs[..., ::-1] if self.reverse else xs
 
     def text(self, row):
         """Return a question, as the model reads it, as a string in reading order, without padding."""
@@ -52,8 +52,8 @@ class Task:
         return real.shape[1] - (real if self.reverse else real[:, ::-1]).argmax(axis=1)
 
     def cut(self, xs, length):
-        """Return the columns of xs that hold ``length`` characters of every question, its padding left out."""
-        return xs[:, -length:] if self.reverse else xs[:, :length]
+        """Return the columns (last axis) that hold ``length`` characters of every question, its padding left out."""
+        return xs[..., -length:] if self.reverse else xs[..., :length]
 
     def noisy(self, xs, share, rng):
         """Return a copy of the questions xs with unreliable separators: whatever is no letter, digit or padding.
@@ -61,6 +61,10 @@ class Task:
         A ``share`` of them is gone or, one time in two, some other character that is no digit. Slashes are never gone:
         without them the numbers on both sides would run together.
         """
+        return self._noisy(xs, share, rng)[0]
+
+    def _noisy(self, xs, share, rng):
+        """Return what ``noisy`` returns, and for every character the column it came from, (N, T)."""
         chars = host.array([self.vocab.id_to_char[i] for i in range(len(self.vocab))])
         letters_etc = host.flatnonzero([not c.isdigit() and c != sequence.START for c in chars])
         other = self.separator & (chars != "/")
@@ -75,7 +79,7 @@ class Task:
         out[gone] = self.pad_id
         # what is gone becomes padding, at the end where padding belongs
         order = host.argsort(~gone if self.reverse else gone, axis=1, kind="stable")
-        return host.take_along_axis(out, order, axis=1)
+        return host.take_along_axis(out, order, axis=1), order
 
     def mask(self, xs, separators, others, rng):
         """Return a mask (N, T) for the attention, False where a character of the questions xs (N, T) is hidden.
@@ -87,18 +91,20 @@ class Task:
         hidden[hidden.all(axis=1)] = False
         return ~hidden
 
-    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0, explore=(0.0, 0)):
+    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0, explore=(0.0, 0), gold=None):
         """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
 
         With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
         ``padded`` of the batches is given a random width between that and the full one, so that the model can read
         padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
         separators to hide from the attention; a batch then has a mask as well, see ``mask``. explore: (share, steps),
-        in the first ``steps`` batches of the first epoch that share of all other characters is hidden as well.
+        in the first ``steps`` batches of the first epoch that share of all other characters is hidden as well. gold:
+        bool (K, T_dec, T), where the attention should look for the first K training rows; a batch with one of them has
+        a fourth part, (N, T_dec, width), all False for its other rows.
         """
         if not self.trim:
-            if noise or padded or hide or explore[0]:
-                raise ValueError("batches: noise, padded, hide and explore need a Task with trim=True")
+            if noise or padded or hide or explore[0] or gold is not None:
+                raise ValueError("batches: noise, padded, hide, explore and gold need a Task with trim=True")
             return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
         lengths = self.lengths(self.x_train)
 
@@ -115,12 +121,26 @@ class Task:
                 if rng.random() < padded:
                     width = rng.integers(width, self.x_train.shape[1] + 1)
                 xs, ts = self.cut(self.x_train[rows], width), self.t_train[rows]
+                batch_gold = None if gold is None else self._gold_of(gold, rows, width)
                 if noise:
-                    xs = self.noisy(xs, noise, rng)
+                    xs, origin = self._noisy(xs, noise, rng)
+                    if batch_gold is not None:
+                        batch_gold = host.take_along_axis(batch_gold, origin[:, None], axis=2)
                 others = explore[0] if epoch == 1 and step <= explore[1] else 0.0
-                yield (xs, ts, self.mask(xs, hide, others, rng)) if hide or others else (xs, ts)
+                mask = self.mask(xs, hide, others, rng) if hide or others else None
+                batch = xs, ts, mask, batch_gold
+                yield batch[: 4 if batch_gold is not None else 3 if mask is not None else 2]
 
         return by_length
+
+    def _gold_of(self, gold, rows, width):
+        """Return the gold alignment of these training rows, (N, T_dec, width), or None if none of them has one."""
+        known = rows < len(gold)
+        if not known.any():
+            return None
+        out = host.zeros((len(rows), *gold.shape[1:]), bool)
+        out[known] = gold[rows[known]]
+        return self.cut(out, width)
 
     def decode(self, model, xs, with_details=False):
         """Answer questions greedily; with ``trim`` rows of one length go together and without their padding.
@@ -168,8 +188,8 @@ class Recipe:
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
     share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention, and
-    explore: that of the other characters while the learning rate warms up (see ``Task.mask``); weight_decay and beta2
-    of Adam.
+    explore: that of the other characters while the learning rate warms up (see ``Task.mask``); labeled: so many
+    training questions come with their gold alignment (see ``train``); weight_decay and beta2 of Adam.
     """
 
     name: str
@@ -185,6 +205,7 @@ class Recipe:
     noise: float = 0.0
     hide: float = 0.0
     explore: float = 0.0
+    labeled: int = 0
     weight_decay: float = 0.0
     beta2: float = 0.999
 
@@ -202,7 +223,9 @@ class Run:
 CHECKPOINT = "checkpoint.npz"
 
 
-def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=None, progress=True, label=None):
+def train(
+    model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=None, gold=None, progress=True, label=None
+):
     """Train one model and return a Run.
 
     Args:
@@ -211,6 +234,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
         out: folder for the checkpoint (after every epoch and when interrupted), or None for no files.
         resume: go on from the checkpoint in ``out``; the result is that of a run that was never interrupted.
         prepare: called as prepare(model, rng) on the new model, to change its first weights.
+        gold: the gold alignment of the first training rows, see ``Task.batches``, for a model with attention.
         progress: show a progress bar. label: its text.
 
     Raises: DivergedError; ValueError if the checkpoint was made with other settings.
@@ -242,7 +266,7 @@ def train(model_class, task, recipe, *, seed=0, out=None, resume=False, prepare=
     first = len(history["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
     explore = (recipe.explore, recipe.warmup_steps or 0)
-    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide, explore)
+    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide, explore, gold)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
 

@@ -1,12 +1,12 @@
-"""Alignment quality: does the attention look where the answer comes from?
+"""Alignment: does the attention look where the answer comes from, and can it be told to?
 
 For every digit of a date the gold alignment says which characters of the question it comes from: those of the year, of
-the month or of the day. The score compares the attention weights with it.
+the month or of the day. The score compares the attention weights with it; the loss teaches them to agree with it.
 """
 
 from typing import NamedTuple
 
-from common.np import host, to_cpu
+from common.np import host, np, to_cpu
 from dataset.dates import gold_mask
 
 
@@ -38,9 +38,54 @@ def alignment_score(weights, questions):
             f"alignment_score: weights must be ({len(questions)}, 10, T) for {len(questions)} questions, "
             f"and there must be one at least; got {weights.shape}"
         )
-    gold = host.stack([gold_mask(q, width=weights.shape[2]) for q in questions])  # (N, 10, T)
+    gold = gold_alignment(questions, weights.shape[2])  # (N, 10, T)
     digit = gold.any(axis=2)  # (N, 10)
     mass = (weights * gold).sum(axis=2)[digit]
     largest = weights.argmax(axis=2)[..., None]  # (N, 10, 1)
     hit = host.take_along_axis(gold, largest, axis=2)[..., 0][digit]
     return AlignmentScore(float(mass.mean()), float(hit.mean()), int(digit.sum()))
+
+
+def gold_alignment(questions, width):
+    """Return for N questions where an ideal reader looks, bool (N, 10, width), in reading order.
+
+    Raises: ValueError if a question is no date, or longer than width.
+    """
+    return host.stack([gold_mask(q, width=width) for q in questions])
+
+
+class AlignmentLoss:
+    """How far the attention is from the gold characters: the mean of -log(mass) over all characters of all answers.
+
+    The mass of a character is the attention on its gold characters, sum over t of gold_t a_t, as in
+    ``alignment_score``. A character without gold adds 0: hyphens, and questions nobody has annotated.
+
+    Shapes: weights (N, T_dec, T_enc) and gold, bool of the same shape, give a number.
+    Args: weight, a factor of the loss. floor keeps the logarithm finite: the loss of a character is
+    -log((mass + floor) / (1 + floor)).
+    Source: the idea is guided alignment, Chen et al. 2016, and supervised attention, Mi et al. 2016 and Liu et al.
+    2016. The formula, which leaves it free how the gold characters share the attention, is ours.
+    """
+
+    def __init__(self, weight=1.0, floor=1e-4):
+        self.params, self.grads = [], []
+        self.weight, self.floor = weight, floor
+        self.cache = None
+
+    def forward(self, weights, gold):
+        """Return the loss. Raises: ValueError for shapes that do not fit, and for a gold that is not bool."""
+        if weights.ndim != 3 or gold.shape != weights.shape or gold.dtype != bool:
+            raise ValueError(
+                f"AlignmentLoss: weights must be (N, T_dec, T_enc), got {weights.shape}, and gold bool of that shape, "
+                f"got {gold.dtype} {gold.shape}"
+            )
+        mass = (weights * gold).sum(axis=2) + self.floor  # (N, T_dec)
+        mass[~gold.any(axis=2)] = 1 + self.floor
+        self.cache = (gold, mass)
+        return -self.weight * np.log(mass / (1 + self.floor)).mean()
+
+    def backward(self, dout=1):
+        """d(-log mass)/da_t = -gold_t / mass: the less attention is right, the stronger the pull. Return da."""
+        gold, mass = self.cache
+        scale = -dout * self.weight / mass.size
+        return gold * (scale / mass)[:, :, None]  # (N, T_dec, T_enc)

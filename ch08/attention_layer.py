@@ -137,10 +137,16 @@ class Attention:
         self.attention_weight = a
         return self.weight_sum_layer.forward(hs, a)
 
-    def backward(self, dout):
-        """hs went into both layers, so its two gradients are added. Return (dhs, dh)."""
-        dhs, da = self.weight_sum_layer.backward(dout)
-        dhs1, dh = self.attention_weight_layer.backward(da)
+    def backward(self, dout, da=None):
+        """hs went into both layers, so its two gradients are added. Return (dhs, dh).
+
+        da: what a loss says of the weights themselves, of their shape (see ``ch08.alignment.AlignmentLoss``). The
+        weights then have two gradients as well, and they are added.
+        """
+        dhs, dweights = self.weight_sum_layer.backward(dout)
+        if da is not None:
+            dweights += da
+        dhs1, dh = self.attention_weight_layer.backward(dweights)
         dhs += dhs1
         return dhs, dh
 
@@ -201,13 +207,16 @@ class TimeAttention:
         run([partial(forward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
         return out
 
-    def backward(self, dout):
-        """Attention's rule; the products sum over the decoder steps that hs_enc served. Return (dhs_enc, dhs_dec)."""
+    def backward(self, dout, da=None):
+        """Attention's rule; the products sum over the decoder steps that hs_enc served. Return (dhs_enc, dhs_dec).
+
+        da: (N, T_dec, T_enc) or None, see Attention.
+        """
         hs_enc, hs_dec = self._inputs
         dhs_enc, dhs_dec = np.empty_like(hs_enc), np.empty_like(hs_dec)
 
         def backward_part(part, rows):
-            dhs_enc[rows], dhs_dec[rows] = part.backward(dout[rows])
+            dhs_enc[rows], dhs_dec[rows] = part.backward(dout[rows], None if da is None else da[rows])
 
         run([partial(backward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
         return dhs_enc, dhs_dec

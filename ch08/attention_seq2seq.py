@@ -4,6 +4,7 @@ Source: the book, section 8.2; Luong et al. 2015 with the "dot" score.
 """
 
 from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import TimeAttention
 from common.np import np
 
@@ -44,15 +45,15 @@ class AttentionDecoder(Decoder):
     def _weights(self):
         return self.attention.weights
 
-    def backward(self, dscore):
+    def backward(self, dscore, da=None):
         """Split what the affine layer read, (context, hidden state), and add up where a value was used twice.
 
         The hidden states fed both the affine layer and the attention; the encoder's last state fed both the attention
-        and the LSTM's start. Return dhs_enc (N, T_enc, H).
+        and the LSTM's start. da: see TimeAttention. Return dhs_enc (N, T_enc, H).
         """
         dout = self.affine.backward(dscore)  # (N, T, 2H)
         H = dout.shape[2] // 2
-        dhs_enc, dhs = self.attention.backward(dout[:, :, :H])
+        dhs_enc, dhs = self.attention.backward(dout[:, :, :H], da)
         dhs += dout[:, :, H:]
         self.embed.backward(self.lstm.backward(dhs))
         dhs_enc[:, -1] += self.lstm.dh
@@ -60,14 +61,34 @@ class AttentionDecoder(Decoder):
 
 
 class AttentionSeq2seq(Seq2seq):
-    """Seq2seq with attention. Args: as for Seq2seq."""
+    """Seq2seq with attention. Args: as for Seq2seq.
+
+    ``alignment_loss`` is an AlignmentLoss; it counts where forward is given the gold alignment.
+    """
 
     encoder_class, decoder_class = AttentionEncoder, AttentionDecoder
 
-    def forward(self, xs, ts, mask=None):
+    def __init__(self, vocab_size, wordvec_size, hidden_size, *, dtype=np.float32, rng=None):
+        super().__init__(vocab_size, wordvec_size, hidden_size, dtype=dtype, rng=rng)
+        self.alignment_loss = AlignmentLoss()
+        self._guided = False
+
+    def forward(self, xs, ts, mask=None, gold=None):
         """Return the mean loss per character.
 
         Args: xs (N, T_enc), ts (N, T_dec + 1): as for Seq2seq. mask: bool (N, T_enc), False hides a hidden state of the
-        encoder from the attention (the encoder reads its character all the same); None hides nothing.
+        encoder from the attention (the encoder reads its character all the same); None hides nothing. gold: bool
+        (N, T_dec, T_enc), where the attention should look; the loss then has ``alignment_loss`` added to it.
         """
-        return super().forward(xs, ts) if mask is None else super().forward(xs, ts, mask=mask)
+        loss = super().forward(xs, ts) if mask is None else super().forward(xs, ts, mask=mask)
+        self._guided = gold is not None
+        if self._guided:
+            loss += self.alignment_loss.forward(self.decoder.attention.weights, gold)
+        return loss
+
+    def backward(self, dout=1):
+        """Write the gradients of the last forward call's loss into ``grads``."""
+        if not self._guided:
+            return super().backward(dout)
+        dscore, da = self.softmax.backward(dout), self.alignment_loss.backward(dout)
+        self.encoder.backward(self.decoder.backward(dscore, da))

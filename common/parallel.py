@@ -114,7 +114,7 @@ class DataParallel:
         return getattr(self.model, name)
 
     def forward(self, *batch):
-        """Return the mean loss. Args: the arrays that the model's forward takes, of N rows each."""
+        """Return the mean loss. Args: the arrays that the model's forward takes, of N rows each, or None for some."""
         N = len(batch[0])
         rows = split(N, min(workers(), max(N // self.min_rows, 1)))
         while len(self._parts) < len(rows):
@@ -122,7 +122,7 @@ class DataParallel:
             self._parts.append(copy.deepcopy(self.model, shared))
         self._shares = [(r.stop - r.start) / N for r in rows]
         calls = [
-            functools.partial(part.forward, *(array[r] for array in batch))
+            functools.partial(part.forward, *(None if array is None else array[r] for array in batch))
             for part, r in zip(self._parts, rows, strict=False)
         ]
         return sum(share * loss for share, loss in zip(self._shares, run(calls), strict=True))

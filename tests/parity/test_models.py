@@ -67,6 +67,23 @@ def test_with_a_mask(rng, N, T_enc, T_dec):
         close(which, grad, p.grad, zero_ok=T_enc == 1)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("N", "T_enc", "T_dec"), [(6, 9, 4), (1, 1, 1), (2, 3, 8)])
+def test_told_where_to_look(rng, dtype, N, T_enc, T_dec):
+    model, theirs = make("attention", rng, dtype)
+    model.alignment_loss.weight = 2.0
+    xs, ts = batch(rng, N, T_enc, T_dec)
+    gold = rng.random((N, T_dec, T_enc)) < 0.4
+    loss = theirs.loss(xs, ts)
+    mass = (theirs.a * torch.tensor(gold)).sum(dim=2)[torch.tensor(gold).any(dim=2)]
+    loss = loss - 2 * torch.log((mass + 1e-4) / (1 + 1e-4)).sum() / (N * T_dec)
+    loss.backward()
+    close("loss", model.forward(xs, ts, None, gold), loss)
+    model.backward()
+    for grad, (which, p) in zip(model.grads, theirs.weights.items(), strict=True):
+        close(which, grad, p.grad, zero_ok=T_enc == 1)
+
+
 @each_model
 def test_greedy_decode_writes_what_pytorch_writes(rng, name):
     model, _ = make(name, rng)

@@ -167,5 +167,5 @@ class AttentionSeq2seq(Seq2seq):
         scores = hs @ enc.transpose(1, 2)  # (N, T_dec, T_enc)
         if self.mask is not None:
             scores = scores.masked_fill(~torch.as_tensor(self.mask)[:, None], -torch.inf)
-        a = torch.softmax(scores, dim=2)
+        self.a = a = torch.softmax(scores, dim=2)
         return self.affine(torch.cat((a @ enc, hs), dim=2)), a, state

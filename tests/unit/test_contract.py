@@ -5,6 +5,7 @@ import pytest
 
 from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
 from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from common import layers, time_layers
@@ -16,7 +17,8 @@ class Case:
     """How to make a layer, and what to feed it: ``kinds`` of inputs, one letter each.
 
     x (n, D)   h (n, H)   X (n, t, D)   E (n, 2t, H)   Q (n, t, H)   a (n, 2t)   A (n, t, 2t)   s (n, V)   S (n, t, V)
-    i (n,) ids below V   I (n, t) ids   b (n,) of 0 and 1   f (n,) floats   m (n, 2t) mask
+    i (n,) ids below V   I (n, t) ids   Z (n, 2t) ids   J (n, t + 1) ids   b (n,) of 0 and 1   f (n,) floats
+    m (n, 2t) mask   p (n, t, 2t) shares of 1   g (n, t, 2t) bool
     """
 
     def __init__(self, layer_class, shapes, kinds, arguments=None, **options):
@@ -37,7 +39,7 @@ class Case:
         rng = np.random.default_rng(seed)
         shapes = dict(x=(n, D), h=(n, H), X=(n, t, D), E=(n, 2 * t, H), Q=(n, t, H), a=(n, 2 * t), A=(n, t, 2 * t))
         shapes |= dict(s=(n, V), S=(n, t, V), f=(n,))
-        ids = dict(i=(V, (n,)), I=(V, (n, t)), b=(2, (n,)), J=(V, (n, t + 1)))
+        ids = dict(i=(V, (n,)), I=(V, (n, t)), b=(2, (n,)), J=(V, (n, t + 1)), Z=(V, (n, 2 * t)))
         out = []
         for kind in self.kinds:
             if kind in ids:
@@ -45,6 +47,11 @@ class Case:
             elif kind == "m":
                 out.append(rng.uniform(size=(n, 2 * t)) < 0.7)
                 out[-1][:, 0] = True
+            elif kind == "g":
+                out.append(rng.uniform(size=(n, t, 2 * t)) < 0.3)
+            elif kind == "p":
+                shares = rng.uniform(size=(n, t, 2 * t))
+                out.append((shares / shares.sum(axis=2, keepdims=True)).astype(dtype))
             else:
                 out.append(rng.standard_normal(shapes[kind]).astype(dtype))
         return out
@@ -69,6 +76,14 @@ class TimeAttentionInParts(TimeAttention):
     """Rows go through Attention one, two or a few at a time."""
 
     scores_in_cache = 100
+
+
+class GuidedSeq2seq(AttentionSeq2seq):
+    """The loss of the alignment counts, and with a factor."""
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.alignment_loss.weight = 3.0
 
 
 def gru_with_two_biases(Wx, Wh, b, bh):
@@ -118,6 +133,7 @@ CASES = {
     "TimeAttention, mask": Case(TimeAttention, [], "EQm"),
     "TimeAttention, parts": Case(TimeAttentionInParts, [], "EQ"),
     "TimeAttention, mask, parts": Case(TimeAttentionInParts, [], "EQm"),
+    "AlignmentLoss": Case(AlignmentLoss, [], "pg"),
     "Encoder": Case(Encoder, [], "I", model=True),
     "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
     "Decoder": Case(Decoder, [], "Ih", model=True),
@@ -126,6 +142,7 @@ CASES = {
     "Seq2seq": Case(Seq2seq, [], "IJ", model=True),
     "PeekySeq2seq": Case(PeekySeq2seq, [], "IJ", model=True),
     "AttentionSeq2seq": Case(AttentionSeq2seq, [], "IJ", model=True),
+    "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJmg", model=True),
 }
 RANDOM = {"Dropout", "TimeDropout"}
 

@@ -9,6 +9,7 @@ import pytest
 
 from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
 from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from common import layers, time_layers
@@ -210,6 +211,46 @@ def test_time_attention(randn, masked, N, T_enc, T_dec, H):
     gradient_check(TimeAttention(), randn(N, T_enc, H), randn(N, T_dec, H), *mask)
 
 
+class WithItsWeights:
+    """An attention whose weights go somewhere, too: they are an output, and their gradient comes in."""
+
+    params, grads = (), ()
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, hs, h, mask=None):
+        out = self.layer.forward(hs, h, mask)
+        return out, self.layer.weights if isinstance(self.layer, TimeAttention) else self.layer.attention_weight
+
+    def backward(self, dout, da):
+        return self.layer.backward(dout, da)
+
+
+class SmallParts(TimeAttention):
+    """So few scores at a time that every batch is split."""
+
+    scores_in_cache = 1
+
+
+@pytest.mark.parametrize("layer_class", [Attention, TimeAttention, SmallParts])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("N", "T_enc", "T_dec", "H"), NTTH)
+def test_a_gradient_for_the_weights_themselves(randn, layer_class, masked, N, T_enc, T_dec, H):
+    mask = [make_mask(N, T_enc)] if masked else []
+    gradient_check(WithItsWeights(layer_class()), randn(N, T_enc, H), randn(N, T_dec, H), *mask)
+    if layer_class is Attention:
+        gradient_check(WithItsWeights(Attention()), randn(N, T_enc, H), randn(N, H), *mask)
+
+
+@pytest.mark.parametrize(("N", "T_enc", "T_dec", "H"), NTTH)
+def test_alignment_loss(rng, N, T_enc, T_dec, H):
+    weights = rng.uniform(0.1, 1, (N, T_dec, T_enc))
+    gold = rng.random(weights.shape) < 0.4
+    gradient_check(AlignmentLoss(weight=2.5), weights, gold)
+    gradient_check(AlignmentLoss(), weights, np.ones_like(gold))
+
+
 # --- encoders, decoders, models ----------------------------------------------------------------------------
 
 # N, T_enc, T_dec, V, D, H
@@ -256,6 +297,19 @@ def test_attention_model_with_hidden_states_masked(randn, rng, size):
     mask = rng.random((N, T_enc)) < 0.5
     mask[:, T_enc // 2] = True
     gradient_check(model, rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1)), mask)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_attention_model_that_is_told_where_to_look(randn, rng, size):
+    N, T_enc, T_dec, V, D, H = size
+    model = spread(AttentionSeq2seq(V, D, H, dtype=np.float64, rng=1), randn)
+    model.alignment_loss.weight = 1.5
+    xs, ts = rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+    mask = rng.random((N, T_enc)) < 0.5
+    mask[:, T_enc // 2] = True
+    gold = rng.random((N, T_dec, T_enc)) < 0.5
+    gold[..., T_enc // 2] |= gold.any(axis=2)  # something of it can be seen
+    gradient_check(model, xs, ts, mask, gold)
 
 
 @pytest.mark.parametrize("model_class", [Seq2seq, PeekySeq2seq, AttentionSeq2seq])

@@ -104,6 +104,20 @@ def test_data_parallel_splits_the_mask_as_well(cores):
     assert DataParallel(model, min_rows=1).forward(xs, ts, mask) == pytest.approx(loss, rel=1e-12)
 
 
+def test_data_parallel_splits_the_gold_alignment_as_well(cores):
+    model, xs, ts = problem(AttentionSeq2seq, 9)
+    gold = np.random.default_rng(1).random((9, 3, 6)) < 0.3
+    loss = model.forward(xs, ts, None, gold)
+    model.backward()
+    expected = [g.copy() for g in model.grads]
+    assert loss > model.forward(xs, ts)
+    both = DataParallel(model, min_rows=1)
+    assert both.forward(xs, ts, None, gold) == pytest.approx(loss, rel=1e-12)
+    both.backward()
+    for got, want in zip(model.grads, expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-14)
+
+
 def test_data_parallel_follows_changed_parameters(cores):
     model, xs, ts = problem(AttentionSeq2seq, 8)
     both = DataParallel(model, min_rows=1)

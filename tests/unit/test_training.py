@@ -15,7 +15,7 @@ from ch07.training import Recipe, Task, run_program, train
 from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
-from ch08.alignment import alignment_score
+from ch08.alignment import AlignmentLoss, alignment_score, gold_alignment
 from ch08.attention_layer import TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.optimizer import SGD, Adam
@@ -549,7 +549,74 @@ def test_other_characters_are_hidden_in_the_first_batches_only(dates):
     assert [len(batch) for batch in task.batches(16, 0, explore=(0.5, 2))(1)][:4] == [3, 3, 2, 2]
 
 
-@pytest.mark.parametrize(("name", "value"), [("noise", 0.1), ("padded", 0.1), ("hide", 0.1), ("explore", (0.1, 1))])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("hide", [0.0, 0.5])
+def test_batches_bring_the_gold_alignment_of_the_first_rows(dates, reverse, hide):
+    task = Task(dates, reverse=reverse, trim=True)
+    K = 40
+    gold = task.ordered(gold_alignment([task.text(row) for row in task.x_train[:K]], task.x_train.shape[1]))
+    annotated = 0
+    for batch in task.batches(16, 0, noise=0.5, padded=0.5, hide=hide, gold=gold)(1):
+        if len(batch) < 4:
+            assert len(batch) == (3 if hide else 2)
+            continue
+        xs, ts, mask, marked = batch
+        assert (mask is not None) == bool(hide)
+        assert marked.shape == (16, 10, xs.shape[1])
+        assert marked.dtype == bool
+        for x, t, rows in zip(xs, ts, marked, strict=True):
+            if not rows.any():
+                continue
+            annotated += 1
+            # noise moves characters, and the gold moves with them
+            read = {part: task.text(x[rows[k]]) for part, k in (("year", 2), ("day", 8))}
+            answer = task.vocab.decode(t[1:])
+            assert read["year"][-2:] == answer[2:4]
+            assert int(read["day"]) == int(answer[8:])
+            assert not rows[[4, 7]].any()
+    assert K - 16 <= annotated <= K
+    assert all(len(batch) == 2 for batch in task.batches(16, 0, gold=gold[:0])(1))
+
+
+def test_alignment_loss_is_the_mean_of_minus_log_mass():
+    weights = np.array([[[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0], [0.3, 0.3, 0.4]]])
+    gold = np.zeros((2, 2, 3), bool)
+    gold[0, 0, :2] = gold[0, 1, 1] = True  # the second question has no gold
+    loss = AlignmentLoss(weight=2.0)
+    assert loss.forward(weights, gold) == pytest.approx(2 * -math.log(0.5) / 4, rel=1e-3)
+    assert np.allclose(loss.backward()[0, 0], [-1, -1, 0], rtol=1e-3)
+    assert not loss.backward()[1].any()
+    gold[1, 0, 1] = True  # no attention there at all: a large loss and a large pull, but finite
+    assert loss.forward(weights, gold) == pytest.approx(2 * (-math.log(0.5) - math.log(1e-4)) / 4, rel=1e-3)
+    assert np.isfinite(loss.backward()).all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "gold"),
+    [
+        (np.ones((2, 3)), np.ones((2, 3), bool)),
+        (np.ones((2, 3, 4)), np.ones((2, 3, 5), bool)),
+        (np.ones((2, 3, 4)), np.ones((2, 3, 4))),
+    ],
+)
+def test_alignment_loss_refuses_what_does_not_fit(weights, gold):
+    with pytest.raises(ValueError, match="AlignmentLoss: weights must be"):
+        AlignmentLoss().forward(weights, gold)
+
+
+def test_labels_draw_the_attention_to_the_gold_characters(dates):
+    recipe = replace(ch08_train.RECIPES["guided"], epochs=20, hidden_size=16, batch_size=16, warmup_steps=20)
+    mass = []
+    for labeled in (0, 144):
+        run = ch08_train.run_recipe("attention", replace(recipe, labeled=labeled), data=dates, progress=False)
+        mass.append(ch08_train.measure(run)[1].mass)
+    assert mass[1] > mass[0] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("noise", 0.1), ("padded", 0.1), ("hide", 0.1), ("explore", (0.1, 1)), ("gold", np.ones((1, 10, 29), bool))],
+)
 def test_what_needs_trim_says_so(dates, name, value):
     with pytest.raises(ValueError, match="trim=True"):
         Task(dates).batches(16, 0, **{name: value})
@@ -606,13 +673,20 @@ def test_visualize_attention_refuses_a_character_it_does_not_know(tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_aligned_recipe_needs_attention(dates, tmp_path, capsys):
-    words = ["--recipe", "aligned", "--data", str(dates), "--out", str(tmp_path), *SMALL]
+@pytest.mark.parametrize(("name", "field"), [("aligned", "hide"), ("guided", "labeled")])
+def test_recipes_for_the_alignment_need_attention(dates, tmp_path, capsys, name, field):
+    words = ["--recipe", name, "--data", str(dates), "--out", str(tmp_path), *SMALL]
     assert ch08_train.main(words) == 0
-    assert json.loads((tmp_path / "history.json").read_text())["recipe"]["hide"] > 0.9
+    assert json.loads((tmp_path / "history.json").read_text())["recipe"][field] > 0.9
     for program, flag in ((ch08_train, "--model"), (ch08_compare, "--models")):
         assert run_program(partial(program.main, [*words, flag, "peeky"])) == 1
-        assert capsys.readouterr().err.startswith("error: the recipe aligned")
+        assert capsys.readouterr().err.startswith(f"error: the recipe {name} is for")
+
+
+def test_the_guided_recipe_needs_dates(tmp_path, capsys):
+    words = ["--recipe", "guided", "--data", "addition.txt", "--out", str(tmp_path), *SMALL]
+    assert run_program(partial(ch08_train.main, words)) == 1
+    assert capsys.readouterr().err.startswith("error: the recipe guided needs dates to know where digits come from: '")
 
 
 def test_separators_clear_the_memory_at_the_start_of_the_aligned_recipe():
