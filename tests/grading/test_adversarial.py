@@ -50,8 +50,8 @@ def honest(school):
 
 def grade(folder, out, solutions, *more):
     """Grade on the command line, in this process; return its exit code."""
-    words = ["grade", str(folder), "--out", str(out), "--solutions", str(solutions), "--seed", SEED, "-n", WORKERS, *more]
-    return command.main(words)
+    options = ["--out", str(out), "--solutions", str(solutions), "--seed", SEED, "-n", WORKERS, *more]
+    return command.main(["grade", str(folder), *options])
 
 
 def read(out):

@@ -1,4 +1,4 @@
-"""Training: batches, interrupts, resuming, the programs of chapters 7 and 8, the alignment score."""
+"""Training: batches, interrupts, resuming, the programs of chapters 7 and 8."""
 
 import json
 import math
@@ -15,13 +15,12 @@ from ch07.training import Recipe, Task, run_program, train
 from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
-from ch08.alignment import AlignmentLoss, alignment_score, gold_alignment
+from ch08.alignment import gold_alignment
 from ch08.attention_layer import TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.optimizer import SGD, Adam
 from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
 from dataset import make_additions, make_dates
-from dataset.dates import gold_mask
 
 RECIPE = Recipe(
     "test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True, noise=0.2, hide=0.5, explore=0.3
@@ -425,42 +424,6 @@ def test_compare_goes_on_where_it_stopped(dates, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs/attention-1/history.json").stat().st_mtime_ns == stamp
 
 
-# --- alignment -------------------------------------------------------------------------------------------------
-
-
-def test_alignment_of_the_gold_mask_itself_is_perfect():
-    questions = ["september 27, 1994", "2/10/93"]
-    gold = np.stack([gold_mask(q).astype(float) for q in questions])
-    weights = gold / np.maximum(gold.sum(axis=2, keepdims=True), 1)
-    assert alignment_score(weights, questions) == (1.0, 1.0, 16)
-
-
-def test_alignment_counts_mass_and_largest_weight_apart():
-    weights = np.zeros((1, 10, 7))
-    weights[:, :, 5] = 0.4  # the 9 of the year in 2/10/93
-    weights[:, :, 4] = 0.6  # a slash
-    mass, hit, digits = alignment_score(weights, ["2/10/93"])
-    assert mass == pytest.approx(0.4 * 4 / 8)
-    assert (hit, digits) == (0.0, 8)
-    mass, hit, _ = alignment_score(weights[:, :, [0, 1, 2, 3, 5, 4, 6]], ["2/10/93"])
-    assert mass == pytest.approx(0.6 * 4 / 8)
-    assert hit == pytest.approx(4 / 8)
-
-
-def test_alignment_of_uniform_weights_is_the_share_of_the_characters():
-    mass, _, _ = alignment_score(np.full((1, 10, 7), 1 / 7), ["2/10/93"])
-    assert mass == pytest.approx((4 * 2 + 2 * 1 + 2 * 2) / 8 / 7)
-
-
-@pytest.mark.parametrize(
-    ("shape", "questions"),
-    [((1, 9, 7), ["2/10/93"]), ((2, 10, 7), ["2/10/93"]), ((0, 10, 7), []), ((10, 7), ["2/1/93"])],
-)
-def test_alignment_refuses_shapes_that_do_not_fit(shape, questions):
-    with pytest.raises(ValueError, match="alignment_score"):
-        alignment_score(np.zeros(shape), questions)
-
-
 def test_accuracy_is_the_share_of_answers_right_in_every_character(dates):
     task = Task(dates)
 
@@ -576,32 +539,6 @@ def test_batches_bring_the_gold_alignment_of_the_first_rows(dates, reverse, hide
             assert not rows[[4, 7]].any()
     assert K - 16 <= annotated <= K
     assert all(len(batch) == 2 for batch in task.batches(16, 0, gold=gold[:0])(1))
-
-
-def test_alignment_loss_is_the_mean_of_minus_log_mass():
-    weights = np.array([[[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0], [0.3, 0.3, 0.4]]])
-    gold = np.zeros((2, 2, 3), bool)
-    gold[0, 0, :2] = gold[0, 1, 1] = True  # the second question has no gold
-    loss = AlignmentLoss(weight=2.0)
-    assert loss.forward(weights, gold) == pytest.approx(2 * -math.log(0.5) / 4, rel=1e-3)
-    assert np.allclose(loss.backward()[0, 0], [-1, -1, 0], rtol=1e-3)
-    assert not loss.backward()[1].any()
-    gold[1, 0, 1] = True  # no attention there at all: a large loss and a large pull, but finite
-    assert loss.forward(weights, gold) == pytest.approx(2 * (-math.log(0.5) - math.log(1e-4)) / 4, rel=1e-3)
-    assert np.isfinite(loss.backward()).all()
-
-
-@pytest.mark.parametrize(
-    ("weights", "gold"),
-    [
-        (np.ones((2, 3)), np.ones((2, 3), bool)),
-        (np.ones((2, 3, 4)), np.ones((2, 3, 5), bool)),
-        (np.ones((2, 3, 4)), np.ones((2, 3, 4))),
-    ],
-)
-def test_alignment_loss_refuses_what_does_not_fit(weights, gold):
-    with pytest.raises(ValueError, match="AlignmentLoss: weights must be"):
-        AlignmentLoss().forward(weights, gold)
 
 
 def test_labels_draw_the_attention_to_the_gold_characters(dates):
