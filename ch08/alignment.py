@@ -74,6 +74,7 @@ class AlignmentLoss:
 
     def forward(self, weights, gold):
         """Return the loss. Raises: ValueError for shapes that do not fit, and for a gold that is not bool."""
+        gold = np.asarray(gold)
         if weights.ndim != 3 or gold.shape != weights.shape or gold.dtype != bool:
             raise ValueError(
                 f"AlignmentLoss: weights must be (N, T_dec, T_enc), got {weights.shape}, and gold bool of that shape, "

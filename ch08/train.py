@@ -60,15 +60,14 @@ def prepare_fast(model, rng):
         W *= 100
 
 
-def prepare_aligned(model, rng, *, separator, strength=4.0):
+def prepare_aligned(model, rng, *, separator):
     """Change a new model's first weights as ``prepare_fast`` does, and let separators clear the encoder's memory.
 
     What a state has forgotten can only be fetched where it was read. The first number of every word vector is 1 for a
     separator and 0 otherwise, and a 1 closes the forget gate and the input gate of all cells: nothing is kept, nothing
     added. Training may change all of it.
 
-    Args: separator, for every id of the vocabulary whether it is one (``Task.separator``); strength, what a separator
-    takes from the input of the two gates.
+    Args: separator, for every id of the vocabulary whether it is one (``Task.separator``).
     """
     prepare_fast(model, rng)
     W = model.encoder.embed.params[0]  # (V, D)
@@ -76,7 +75,7 @@ def prepare_aligned(model, rng, *, separator, strength=4.0):
     H = model.encoder.lstm.params[1].shape[0]
     W[:, 0] = np.asarray(separator)
     Wx[0] = 0
-    Wx[0, :H] = Wx[0, 2 * H : 3 * H] = -strength
+    Wx[0, :H] = Wx[0, 2 * H : 3 * H] = -4  # sigmoid(-4) is 0.02
 
 
 def prepare_guided(model, rng, *, separator):
@@ -101,7 +100,7 @@ def make_parser():
 
 def run_recipe(model_name, recipe, *, data="date.txt", split="grouped", **options):
     """Train a model by a recipe and return the Run. ``options``: as for ``ch07.training.train``."""
-    if recipe.name in ("aligned", "guided") and model_name != "attention":
+    if model_name != "attention" and (recipe.hide or recipe.explore or recipe.labeled):
         raise ValueError(
             f"the recipe {recipe.name} is for the model with attention; {model_name} has none. Use fast or book"
         )

@@ -1,4 +1,4 @@
-"""Exercises 8.7: reading a heatmap, turning it back, the alignment score."""
+"""Exercises 8.7: reading a heatmap, turning it back, the alignment score and the alignment loss."""
 
 import datetime
 
@@ -357,4 +357,77 @@ NOT_TURNED = Exercise(
     section=f'{SECTION}, "One question, one heatmap"',
 )
 
-EXERCISES = (READ, TURN_BACK, MASS, HIT, NOT_TURNED)
+# --- 8.7.6: the alignment loss --------------------------------------------------------------------
+
+
+def _alignment_loss(weights, gold):
+    loss, da = 0.0, np.zeros_like(weights)
+    rows = len(_flat(gold))
+    for n, k in np.ndindex(*gold.shape[:2]):
+        right = gold[n, k]
+        if right.any():
+            share = weights[n, k][right].sum()
+            loss -= np.log(share) / rows
+            da[n, k][right] = -1 / (share * rows)
+    return float(loss), da
+
+
+def _loss(mean="per_row.mean()", da="gold / mass[..., None] / -mass.size", per_row="-np.log(mass)"):
+    return f"""\
+def alignment_loss(weights, gold):
+    known = gold.any(axis=2)
+    mass = np.where(known, (weights * gold).sum(axis=2), 1.0)
+    per_row = {per_row}
+    return {mean}, {da}
+"""
+
+
+LOSS = Exercise(
+    number="8.7.6",
+    title="Told where to look: the alignment loss",
+    name="alignment_loss",
+    points=2,
+    call="loss, da = answer(weights, gold)",
+    outputs=("loss", "da"),
+    cases=SCORE_CASES,
+    reference=_alignment_loss,
+    mistakes=(
+        Mistake(
+            "The loss is right, da has the wrong sign. More attention on gold makes the loss smaller: da is negative.",
+            _loss(da="gold / mass[..., None] / mass.size"),
+        ),
+        Mistake(
+            "The loss is right. But it is a mean, and da was not divided by the number of rows.",
+            _loss(da="gold / -mass[..., None]"),
+        ),
+        Mistake(
+            "The loss is right. But da divides by each weight on its own. The logarithm is that of the row's mass.",
+            _loss(da="np.where(gold, -1 / weights, 0) / mass.size"),
+        ),
+        Mistake(
+            "The loss is right. But da is not 0 on characters that are not gold; the mass does not depend on them.",
+            _loss(da="known[..., None] / mass[..., None] / -mass.size + 0 * weights"),
+        ),
+        Mistake(
+            "The mean is taken over the rows with gold only. A row without gold adds 0, and it is counted.",
+            _loss("per_row.sum() / known.sum()", "gold / mass[..., None] / -known.sum()"),
+        ),
+        Mistake(
+            "The logarithm is taken of the mean mass. Take it for every row, then the mean.",
+            _loss("-np.log(mass.mean())", "gold / mass.mean() / -mass.size"),
+        ),
+        Mistake(
+            "This loss is 1 - mass. It is -log(mass): the farther from gold, the stronger the pull.",
+            _loss(da="gold / -mass.size", per_row="1 - mass"),
+        ),
+    ),
+    hints=(
+        "First one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if one of them "
+        "grows a little? And if another weight does? Then: by what is all of it divided?",
+        "Give rows without gold the mass 1, for example with np.where: -log(1) is 0. The derivative of -log(m) is "
+        "-1 / m, so da is gold * (-1 / m)[..., None], divided by the number of all rows, N * T_dec.",
+    ),
+    section=f'{SECTION}, "Told where to look"',
+)
+
+EXERCISES = (READ, TURN_BACK, MASS, HIT, NOT_TURNED, LOSS)

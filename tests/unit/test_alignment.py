@@ -66,6 +66,7 @@ GOLD[0, 0, :2] = GOLD[0, 1, 1] = True
 def test_alignment_loss_is_the_mean_of_minus_log_mass():
     loss = AlignmentLoss(weight=2.0, floor=0.01)
     assert loss.forward(WEIGHTS, GOLD) == pytest.approx(2 * -math.log((0.5 + 0.01) / 1.01) / 6, rel=1e-12)
+    assert loss.forward(WEIGHTS, GOLD.tolist()) == loss.forward(WEIGHTS, GOLD)
     da = loss.backward()
     expected = np.zeros((2, 3, 3))
     expected[0, 0, :2] = -2 / 0.51 / 6
