@@ -99,8 +99,11 @@ class Task:
         padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
         separators to hide from the attention; a batch then has a mask as well, see ``mask``. explore: (share, steps),
         in the first ``steps`` batches of the first epoch that share of all other characters is hidden as well. gold:
-        bool (K, T_dec, T), where the attention should look for the first K training rows; a batch with one of them has
-        a fourth part, (N, T_dec, width), all False for its other rows.
+        bool (K, T_dec, T), where the attention should look for the first K training rows, columns in the order in which
+        the model reads (see ``ordered``).
+
+        A batch is (xs, ts), with a mask (xs, ts, mask), and with one of those K rows (xs, ts, mask or None, gold
+        (N, T_dec, width)), all False for the other rows.
         """
         if not self.trim:
             if noise or padded or hide or explore[0] or gold is not None:
@@ -189,7 +192,7 @@ class Recipe:
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
     share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention, and
     explore: that of the other characters while the learning rate warms up (see ``Task.mask``); labeled: so many
-    training questions come with their gold alignment (see ``train``); weight_decay and beta2 of Adam.
+    training questions come with their gold alignment (``ch08.train`` sees to it); weight_decay and beta2 of Adam.
     """
 
     name: str

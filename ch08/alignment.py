@@ -58,7 +58,7 @@ class AlignmentLoss:
     """How far the attention is from the gold characters: the mean of -log(mass) over all characters of all answers.
 
     The mass of a character is the attention on its gold characters, sum over t of gold_t a_t, as in
-    ``alignment_score``. A character without gold adds 0: hyphens, and questions nobody has annotated.
+    ``alignment_score``. A character without gold adds 0: hyphens, and questions that are not labeled.
 
     Shapes: weights (N, T_dec, T_enc) and gold, bool of the same shape, give a number.
     Args: weight, a factor of the loss. floor keeps the logarithm finite: the loss of a character is

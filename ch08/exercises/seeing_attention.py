@@ -417,13 +417,27 @@ LOSS = Exercise(
             _loss("-np.log(mass.mean())", "gold / mass.mean() / -mass.size"),
         ),
         Mistake(
-            "This loss is 1 - mass. It is -log(mass): the farther from gold, the stronger the pull.",
+            "Your loss is 1 - mass. The task asks for -log(mass): the smaller the mass, the stronger the pull.",
             _loss(da="gold / -mass.size", per_row="1 - mass"),
+        ),
+        Mistake(
+            "The loss is negative: it is minus the logarithm. da has the wrong sign for the same reason.",
+            _loss(da="gold / mass[..., None] / mass.size", per_row="np.log(mass)"),
+        ),
+        Mistake(
+            "A small number is added to the mass. Here it is not needed: every row with gold has some weight on it.",
+            _loss(da="gold / -(mass + 1e-4)[..., None] / mass.size", per_row="-np.log(mass + 1e-4)"),
+        ),
+        Mistake(
+            "A row without gold has the mass 0, and log(0) is not finite. The loss of such a row is 0.",
+            "def alignment_loss(weights, gold):\n    mass = (weights * gold).sum(axis=2)\n"
+            '    with np.errstate(all="ignore"):\n'
+            "        return -np.log(mass).mean(), gold * (-1 / mass)[..., None] / mass.size\n",
         ),
     ),
     hints=(
-        "First one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if one of them "
-        "grows a little? And if another weight does? Then: by what is all of it divided?",
+        "First one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if a gold "
+        "weight grows a little? And if a weight that is not gold does? Then: by what is all of it divided?",
         "Give rows without gold the mass 1, for example with np.where: -log(1) is 0. The derivative of -log(m) is "
         "-1 / m, so da is gold * (-1 / m)[..., None], divided by the number of all rows, N * T_dec.",
     ),
