@@ -51,7 +51,7 @@ class Encoder:
         """Return h (N, H), the hidden state after the last character."""
         hs = self.lstm.forward(self.embed.forward(xs))
         self.cache = hs.shape
-        return self.hand_over(hs).copy()
+        return np.ascontiguousarray(self.hand_over(hs))
 
     @staticmethod
     def hand_over(hs):
@@ -68,15 +68,16 @@ class Encoder:
             return self.forward(xs)  # somebody's own encoder may read in any way
         N, T = xs.shape
         (W,), (Wx, Wh, b) = self.embed.params, self.lstm.params
-        table = -(W @ Wx + b)  # what each character adds to the gates, (V, 4H); for the sign see lstm_step
-        H = Wh.shape[0]
+        Wh = self.lstm.by_gate(Wh)
+        table = self.lstm.by_gate(-(W @ Wx + b))  # what each character adds to the gates, (4, V, H); see lstm_step
+        H = Wh.shape[2]
         hs = np.empty((N, T, H), Wh.dtype)
         h, c = np.zeros((1, H), Wh.dtype), np.zeros((1, H), Wh.dtype)  # a row for each group
         group = np.zeros(N, int)  # the group of each row of xs
         for t in range(T):
             _, first, next_group = np.unique(group * len(W) + xs[:, t], return_index=True, return_inverse=True)
             before = group[first]
-            z = table[xs[first, t]]  # (groups, 4H)
+            z = table[:, xs[first, t]]  # (4, groups, H)
             z -= h[before] @ Wh
             c_prev, c, h, tmp = c[before], *np.empty((3, len(first), H), Wh.dtype)
             lstm_step(z, c_prev, c, tmp, h, h)
@@ -236,14 +237,16 @@ class Seq2seq(BaseModel):
             return np.empty((0, sample_size), int)
         order = np.lexsort(xs.T[::-1])  # rows that begin alike come together, for Encoder.read
         chunks = [order[k : k + chunk_size] for k in range(0, len(xs), chunk_size)]
-        models = [self, *(twin(self) for _ in range(min(workers(), len(chunks)) - 1))]
+        idle = [self, *(twin(self) for _ in range(min(workers(), len(chunks)) - 1))]
 
-        def answer(k, rows):
-            model = models[k % len(models)]
+        def answer(rows):
+            model = idle.pop()
             read = getattr(model.encoder, "read", model.encoder.forward)
-            return model.decoder.greedy_decode(read(xs[rows]), start_id, sample_size, with_details)
+            out = model.decoder.greedy_decode(read(xs[rows]), start_id, sample_size, with_details)
+            idle.append(model)
+            return out
 
-        parts = run([partial(answer, k, rows) for k, rows in enumerate(chunks)])
+        parts = run([partial(answer, rows) for rows in chunks])
         back = np.argsort(order)
 
         def joined(arrays):

@@ -199,6 +199,8 @@ class TimeAttention:
         self._rows = [slice(k, k + size) for k in range(0, N, size)]
         if len(self.parts) != len(self._rows):
             self.parts = [Attention() for _ in self._rows]
+        if len(self.parts) == 1:
+            return self.parts[0].forward(hs_enc, hs_dec, mask)
         out = np.empty_like(hs_dec)
 
         def forward_part(part, rows):
@@ -212,6 +214,8 @@ class TimeAttention:
 
         da: (N, T_dec, T_enc) or None, see Attention.
         """
+        if len(self.parts) == 1:
+            return self.parts[0].backward(dout, da)
         hs_enc, hs_dec = self._inputs
         dhs_enc, dhs_dec = np.empty_like(hs_enc), np.empty_like(hs_dec)
 

@@ -11,6 +11,7 @@ off). Without the package threadpoolctl, or on the GPU, everything runs in one p
 import copy
 import functools
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from common.np import GPU
@@ -46,30 +47,38 @@ def workers():
 def run(calls):
     """Call every function of a list, side by side where there are cores, and return their results in order.
 
-    The first exception is raised, but only when all calls have ended.
+    A core that is done takes the next call. After an exception no call begins; it is raised when all have ended.
     """
     n = min(workers(), len(calls))
     if n <= 1:
         return [call() for call in calls]
+    results = [None] * len(calls)
+    waiting = deque(enumerate(calls))
 
-    def work(first):
+    def work():
         _state.busy = True
         try:
-            return [call() for call in calls[first::n]]
+            while waiting:
+                try:
+                    k, call = waiting.popleft()
+                except IndexError:  # another core took the last one
+                    return
+                results[k] = call()
+        except BaseException:
+            waiting.clear()
+            raise
         finally:
             _state.busy = False
 
     with _controller().limit(limits=1):
-        futures = [_pool(n - 1).submit(work, k) for k in range(1, n)]
+        futures = [_pool(n - 1).submit(work) for _ in range(1, n)]
         try:
-            results = [work(0)]
+            work()
         finally:
             wait(futures)  # whatever happened here, no part may go on in the background
-    results += [future.result() for future in futures]
-    out = [None] * len(calls)
-    for k, part in enumerate(results):
-        out[k::n] = part
-    return out
+    for future in futures:
+        future.result()  # raises what it raised
+    return results
 
 
 def split(n, parts):

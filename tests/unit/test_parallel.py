@@ -50,8 +50,10 @@ def test_a_part_is_not_split_again(cores):
 @pytest.mark.parametrize("bad", [0, 1])
 def test_an_exception_waits_for_the_other_parts(cores, bad):
     ended = []
+    both_began = threading.Barrier(min(cores, 2))
 
     def call(k):
+        both_began.wait()
         if k == bad:
             raise ValueError(f"part {k}")
         time.sleep(0.05)
@@ -62,6 +64,32 @@ def test_an_exception_waits_for_the_other_parts(cores, bad):
     if cores > 1:
         assert ended == [1 - bad]
     assert workers() == cores  # not thought to be within a part any more
+
+
+def test_after_an_exception_no_part_begins(cores):
+    began = []
+
+    def call(k):
+        began.append(k)
+        if k == 0:
+            raise ValueError("part 0")
+        time.sleep(0.02)
+
+    with pytest.raises(ValueError, match="part 0"):
+        run([lambda k=k: call(k) for k in range(50)])
+    assert len(began) <= 2 * cores
+
+
+def test_a_core_that_is_done_takes_the_next_part(cores):
+    seconds = {}
+
+    def call(k):
+        time.sleep(0.3 if k == 0 else 0.001)
+        seconds[k] = time.perf_counter()
+
+    run([lambda k=k: call(k) for k in range(9)])
+    if cores > 1:
+        assert max(seconds, key=seconds.get) == 0  # nobody waited behind the long one
 
 
 def test_split_covers_everything_once():
@@ -192,7 +220,7 @@ def test_read_computes_equal_beginnings_once(monkeypatch):
     original = seq2seq.lstm_step
 
     def counted(z, *args):
-        rows.append(len(z))
+        rows.append(z.shape[1])  # z (4, N, H)
         original(z, *args)
 
     monkeypatch.setattr(seq2seq, "lstm_step", counted)
