@@ -19,8 +19,8 @@ from common.parallel import run
 
 
 def _as_sequence(x):
-    """Return x with a step axis: (N, K) -> (N, 1, K); (N, T_dec, K) stays."""
-    return x[:, None] if x.ndim == 2 else x
+    """Return x with a step axis: (N, K) -> (N, 1, K); (N, T_dec, K) stays, and so does None."""
+    return x[:, None] if x is not None and x.ndim == 2 else x
 
 
 def _swap(x):
@@ -60,11 +60,11 @@ class WeightSum:
         self.params, self.grads = [], []
         self.cache = None
 
-    def forward(self, hs, a):
-        """Return the context c = a hs. Raises: ValueError for shapes that do not fit."""
+    def forward(self, hs, a, out=None):
+        """Return the context c = a hs. out: an array to write c into. Raises: ValueError for shapes that do not fit."""
         _check("WeightSum", hs, a, "a", 1)
         self.cache = (hs, a)
-        c = np.matmul(_as_sequence(a), hs)  # (N, T_dec, H)
+        c = np.matmul(_as_sequence(a), hs, out=_as_sequence(out))  # (N, T_dec, H)
         return c.reshape(*a.shape[:-1], hs.shape[2])
 
     def backward(self, dc):
@@ -87,19 +87,21 @@ class AttentionWeight:
         self.softmax = Softmax()
         self.cache = None
 
-    def forward(self, hs, h, mask=None):
+    def forward(self, hs, h, mask=None, out=None):
         """Return the weights a; along the last axis they sum to 1.
 
         mask: (N, T) bool, True where hs is real and False where it is padding; padding gets the weight 0, exactly.
+        out: an array to write the weights into. The layer keeps it, so do not change it before backward.
         Raises: ValueError for shapes that do not fit, and for a row of the mask that is all padding.
         """
         _check("AttentionWeight", hs, h, "h", 2)
         self.cache = (hs, h)
-        s = np.matmul(_as_sequence(h), _swap(hs))  # (N, T_dec, T) scores
+        s = np.matmul(_as_sequence(h), _swap(hs), out=_as_sequence(out))  # (N, T_dec, T) scores
         if mask is not None:
             padding = ~_check_mask(mask, *hs.shape[:2])
             s[np.broadcast_to(padding[:, None], s.shape)] = -np.inf
-        return self.softmax.forward(s).reshape(*h.shape[:-1], hs.shape[1])
+        a = self.softmax.forward(s, out=None if out is None else s)
+        return a.reshape(*h.shape[:-1], hs.shape[1])
 
     def backward(self, da):
         """ds by the softmax's rule, then the product's: dhs = ds^T h, dh = ds hs. Return (dhs, dh).
@@ -117,7 +119,7 @@ class Attention:
     """AttentionWeight, then WeightSum: from the states hs and the query h to the context c.
 
     Shapes: hs (N, T, H); h (N, H) -> c (N, H), or h (N, T_dec, H) -> c (N, T_dec, H).
-    ``attention_weight`` holds the weights of the last forward call.
+    ``attention_weight`` holds the weights of the last forward call; backward needs them, so do not change them before.
     """
 
     def __init__(self):
@@ -131,11 +133,12 @@ class Attention:
         """The caches of the two layers."""
         return self.attention_weight_layer.cache, self.weight_sum_layer.cache
 
-    def forward(self, hs, h, mask=None):
-        """Return the context c. mask: see AttentionWeight."""
-        a = self.attention_weight_layer.forward(hs, h, mask)
-        self.attention_weight = a
-        return self.weight_sum_layer.forward(hs, a)
+    def forward(self, hs, h, mask=None, out=None):
+        """Return the context c. mask: see AttentionWeight. out: an array to write c into."""
+        _check("Attention", hs, h, "h", 2)
+        a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(hs, h, np.float16))  # floating, whatever came
+        self.attention_weight = self.attention_weight_layer.forward(hs, h, mask, out=a)
+        return self.weight_sum_layer.forward(hs, self.attention_weight, out)
 
     def backward(self, dout, da=None):
         """hs went into both layers, so its two gradients are added. Return (dhs, dh).
@@ -204,7 +207,7 @@ class TimeAttention:
         out = np.empty_like(hs_dec)
 
         def forward_part(part, rows):
-            out[rows] = part.forward(hs_enc[rows], hs_dec[rows], None if mask is None else mask[rows])
+            part.forward(hs_enc[rows], hs_dec[rows], None if mask is None else mask[rows], out=out[rows])
 
         run([partial(forward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
         return out

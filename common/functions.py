@@ -17,21 +17,21 @@ def relu(x):
     return np.maximum(0, x)
 
 
-def softmax(x):
+def softmax(x, out=None):
     """Return exp(x) / sum(exp(x)) along the last axis; the sums of the result along it are 1.
 
     The largest score of each row is subtracted first: that changes nothing in the result and keeps exp from
     overflowing. A score of -inf gets the weight 0.
 
-    Args: x (..., K) scores. Returns: (..., K).
+    Args: x (..., K) scores; out, a floating array of x's shape to write into, x itself if you like. Returns: (..., K).
     Raises: ValueError if the last axis is empty or x has no axis.
     """
     x = np.asarray(x)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"softmax needs at least one score in the last axis, got shape {x.shape}")
-    y = x - x.max(axis=-1, keepdims=True)
-    if y.dtype.kind != "f":
-        y = y.astype(float)
+    if x.dtype.kind != "f":
+        x = x.astype(float)
+    y = np.subtract(x, x.max(axis=-1, keepdims=True), out=out)
     np.exp(y, out=y)
     y *= 1 / y.sum(axis=-1, keepdims=True)  # one division for each row is faster than one for each number
     return y

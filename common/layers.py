@@ -93,10 +93,13 @@ class Softmax:
         self.params, self.grads = [], []
         self.cache = None
 
-    def forward(self, x):
-        """Return weights of the shape of x; each row sums to 1."""
-        self.cache = softmax(x)
-        return self.cache.copy()
+    def forward(self, x, out=None):
+        """Return weights of the shape of x; each row sums to 1.
+
+        out: an array to write them into, x itself if you like. The layer keeps it, so do not change it before backward.
+        """
+        self.cache = softmax(x, out)
+        return self.cache.copy() if out is None else out
 
     def backward(self, dout):
         """dx = y * (dout - sum(y * dout)): a score gains only if its gradient is above the weighted mean.

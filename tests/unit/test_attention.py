@@ -246,6 +246,30 @@ def test_attention_weights_of_an_earlier_call_stay(rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 5)])
+def test_results_are_written_where_the_caller_wants_them(rng, shape):
+    hs, h, dout = rng.standard_normal((2, 4, 5)), rng.standard_normal(shape), rng.standard_normal(shape)
+    weights, context = np.empty((*shape[:-1], 4)), np.empty(shape)
+    a = AttentionWeight().forward(hs, h)
+    AttentionWeight().forward(hs, h, out=weights)
+    np.testing.assert_array_equal(weights, a)
+    WeightSum().forward(hs, a, out=context)
+    np.testing.assert_array_equal(context, WeightSum().forward(hs, a))
+    plain, written = Attention(), Attention()
+    expected = plain.forward(hs, h)
+    written.forward(hs, h, out=context)
+    np.testing.assert_array_equal(context, expected)
+    for got, want in zip(written.backward(dout), plain.backward(dout), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_whole_numbers_are_states_too():
+    attention = Attention()
+    c = attention.forward(np.array([[[1, 0], [0, 1]]]), np.array([[0, 0]]))
+    np.testing.assert_array_equal(attention.attention_weight, [[0.5, 0.5]])
+    np.testing.assert_array_equal(c, [[0.5, 0.5]])
+
+
 def test_the_composition_is_visible():
     layer = TimeAttention()
     (attention,) = layer.parts

@@ -39,6 +39,16 @@ def test_softmax_of_integers_and_lists():
     np.testing.assert_allclose(softmax(np.array([[3, 3, 3]])), [[1 / 3] * 3])
 
 
+def test_softmax_into_an_array_the_scores_themselves_say():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    expected, out = softmax(x), np.empty_like(x)
+    for given in (out, x):
+        assert softmax(x.copy() if given is out else x, out=given) is given
+        np.testing.assert_array_equal(given, expected)
+    with pytest.raises(TypeError):
+        softmax(x, out=np.empty(x.shape, int))
+
+
 def test_softmax_of_extreme_scores():
     np.testing.assert_array_equal(softmax(np.array([1e30, -1e30, 0])), [1, 0, 0])
     np.testing.assert_array_equal(softmax(np.array([-np.inf, 0, 0])), [0, 0.5, 0.5])
