@@ -1,6 +1,7 @@
 """The floor: only the matrix products of one training step, into arrays that exist already.
 
-No NumPy program that uses these products can be faster than this, however well the rest is written. Left
+However well the rest is written, a NumPy program that multiplies these matrices one after the other takes at
+least this long; one that gives each core rows of its own (``common.parallel``) can save a little here too. Left
 out is what a good implementation leaves out too: the product with the first hidden state of the encoder
 (it is zero) and the gradient of that state (nobody asks for it).
 """
