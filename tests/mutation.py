@@ -139,7 +139,23 @@ _EQUIVALENT = {
             "h, c = (self._array('h', T + 1, N, H), self._array('c', T + 2, N, H))",
         ),
     ],
+    "a first state of zeros adds nothing; leaving it out saves its products": [
+        (
+            "TimeLSTM.forward",
+            "first = 0 if self._fill_state(h[0], self.h, 'h') else 1  ->  "
+            "first = 0 if self._fill_state(h[0], self.h, 'h') else 0",
+        ),
+    ],
+    "a single part can also go the way of several, at the price of a copy": [
+        ("TimeAttention.forward", "if len(self.parts) == 1:  ->  if len(self.parts) == 0:"),
+        ("TimeAttention.backward", "if len(self.parts) == 1:  ->  if len(self.parts) == 0:"),
+    ],
     "the order of two axes, of two numbers or of two choices does not matter here": [
+        (
+            "Attention.forward",
+            "a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(hs, h, np.float16))  ->  "
+            "a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(h, hs, np.float16))",
+        ),
         ("TimeGRU.forward", "np.add(h[t], tmp, out=h[t + 1])  ->  np.add(tmp, h[t], out=h[t + 1])"),
         ("TimeSoftmaxWithLoss.forward", "n = max(len(rows), 1)  ->  n = max(1, len(rows))"),
         ("_swap", "return x.swapaxes(-1, -2)  ->  return x.swapaxes(-2, -1)"),

@@ -197,10 +197,11 @@ def test_weights_that_do_not_fit(shape):
         WeightSum().forward(np.ones((2, 4, 3)), np.ones(shape))
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (2, 0, 3), (0, 4, 3), (2, 4, 0), (1, 2, 4, 3)])
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 0, 3), (0, 4, 3), (2, 4, 0), (1, 2, 4, 3)])
 def test_hidden_states_that_are_none(shape):
     for layer in (AttentionWeight(), WeightSum(), Attention()):
-        with pytest.raises(ValueError, match=rf"hs must be \(N, T, H\) .* got \({str(shape)[1:-1]}\)"):
+        message = rf"^{type(layer).__name__}: hs must be \(N, T, H\) .* got \({str(shape)[1:-1]}\)"
+        with pytest.raises(ValueError, match=message):
             layer.forward(np.ones(shape), np.ones((2, 3)))
 
 
@@ -261,6 +262,13 @@ def test_results_are_written_where_the_caller_wants_them(rng, shape):
     np.testing.assert_array_equal(context, expected)
     for got, want in zip(written.backward(dout), plain.backward(dout), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_attention_keeps_its_weights_once(rng):
+    attention = Attention()
+    attention.forward(rng.standard_normal((2, 4, 5)), rng.standard_normal((2, 3, 5)))
+    assert np.shares_memory(attention.attention_weight, attention.attention_weight_layer.softmax.cache)
+    assert np.shares_memory(attention.attention_weight, attention.weight_sum_layer.cache[1])
 
 
 def test_whole_numbers_are_states_too():
