@@ -1,6 +1,6 @@
 """Mutation testing: break the layers in many small ways, one at a time, and see whether a test notices.
 
-    python -m tests.mutation                        # all three files
+    python -m tests.mutation                        # all the files below
     python -m tests.mutation common/layers.py       # one of them
     python -m tests.mutation -k TimeLSTM            # only mutants whose place has this in its name
 
