@@ -199,17 +199,23 @@ class Seq2seq(BaseModel):
         names = [f"{part}.{name}" for part, layer in parts for name in getattr(layer, "param_names", ())]
         return names if len(names) == len(self.params) else super().param_names
 
-    def forward(self, xs, ts, **options):
+    def forward(self, xs, ts, decoder_xs=None, **options):
         """Return the mean loss per character.
 
         Args: xs (N, T_enc) ids of the questions; ts (N, T_dec + 1) ids of the answers with the start mark first. The
-        decoder reads ts[:, :-1] and is to write ts[:, 1:]. options: whatever else the decoder's forward takes.
+        decoder reads ``decoder_xs`` (N, T_dec), or ts[:, :-1] without it, and is to write ts[:, 1:]. options: whatever
+        else the decoder's forward takes.
         """
         if xs.ndim != 2 or ts.ndim != 2 or len(xs) != len(ts) or ts.shape[1] < 2:
             raise ValueError(
                 f"{type(self).__name__}: xs {xs.shape} and ts {ts.shape} must be (N, T_enc) and (N, T_dec + 1)"
             )
-        score = self.decoder.forward(ts[:, :-1], self.encoder.forward(xs), **options)
+        decoder_xs = ts[:, :-1] if decoder_xs is None else decoder_xs
+        if decoder_xs.shape != ts[:, 1:].shape:
+            raise ValueError(
+                f"{type(self).__name__}: decoder_xs {decoder_xs.shape} must be (N, T_dec), here {ts[:, 1:].shape}"
+            )
+        score = self.decoder.forward(decoder_xs, self.encoder.forward(xs), **options)
         return self.softmax.forward(score, ts[:, 1:])
 
     def backward(self, dout=1):

@@ -91,48 +91,67 @@ class Task:
         hidden[hidden.all(axis=1)] = False
         return ~hidden
 
-    def batches(self, batch_size, seed, noise=0.0, padded=0.0, hide=0.0, explore=(0.0, 0), gold=None):
+    def word_dropout(self, ts, share, rng):
+        """Return what the decoder is fed while it learns to write ts[:, 1:]: a copy of ts[:, :-1], (N, T_dec).
+
+        A ``share`` of it is replaced by random characters of answers, but never the start mark.
+        Source: word dropout, Bowman et al. 2016, section 3.3, who put one "unknown" word there instead.
+        """
+        out = ts[:, :-1].copy()
+        hit = rng.random(out.shape) < share
+        hit[:, 0] = False
+        out[hit] = rng.choice(host.unique(self.t_train[:, 1:]), hit.sum())
+        return out
+
+    def batches(self, recipe, seed, gold=None):
         """Return a function epoch -> batches of the training rows, the same for the same seed and epoch.
 
         With ``trim``, rows of like length come together and only the longest row of a batch decides its width; a share
-        ``padded`` of the batches is given a random width between that and the full one, so that the model can read
-        padded questions as well. noise: the share of separators to make unreliable, see ``noisy``. hide: the share of
-        separators to hide from the attention; a batch then has a mask as well, see ``mask``. explore: (share, steps),
-        in the first ``steps`` batches of the first epoch that share of all other characters is hidden as well. gold:
+        of the batches is given a random width between that and the full one, so that the model can read padded
+        questions as well.
+
+        Args: recipe, a Recipe, of which batch_size, padded, noise, hide, explore and word_dropout count here. gold:
         bool (K, T_dec, T), where the attention should look for the first K training rows, columns in the order in which
         the model reads (see ``ordered``).
 
-        A batch is (xs, ts), with a mask (xs, ts, mask), and with one of those K rows (xs, ts, mask or None, gold
-        (N, T_dec, width)), all False for the other rows.
+        A batch is (xs, ts, decoder_xs, mask, gold), as a model's forward takes them, without those at the end that are
+        None: decoder_xs (N, T_dec), see ``word_dropout``; mask (N, width), see ``mask``; gold (N, T_dec, width), all
+        False for the rows that have none.
         """
         if not self.trim:
-            if noise or padded or hide or explore[0] or gold is not None:
-                raise ValueError("batches: noise, padded, hide, explore and gold need a Task with trim=True")
-            return lambda epoch: shuffled_batches(self.x_train, self.t_train, batch_size, _epoch_rng(seed, epoch))
+            names = "padded", "noise", "hide", "explore", "word_dropout"
+            asked = [name for name in names if getattr(recipe, name)] + ["gold"] * (gold is not None)
+            if asked:
+                raise ValueError(f"batches: for {', '.join(asked)} the Task must have trim=True")
+            size = recipe.batch_size
+            return lambda epoch: shuffled_batches(self.x_train, self.t_train, size, _epoch_rng(seed, epoch))
         lengths = self.lengths(self.x_train)
 
         def by_length(epoch):
             rng = _epoch_rng(seed, epoch)
             order = rng.permutation(len(lengths))
             order = order[np.argsort(lengths[order], kind="stable")]
-            size = min(batch_size, len(order))
+            size = min(recipe.batch_size, len(order))
             first = rng.integers(len(order) % size + 1)  # which rows are left out changes from epoch to epoch
             starts = first + size * np.arange(len(order) // size)
             for step, k in enumerate(rng.permutation(starts), 1):
                 rows = order[k : k + size]
                 width = lengths[rows].max()
-                if rng.random() < padded:
+                if rng.random() < recipe.padded:
                     width = rng.integers(width, self.x_train.shape[1] + 1)
                 xs, ts = self.cut(self.x_train[rows], width), self.t_train[rows]
                 batch_gold = None if gold is None else self._gold_of(gold, rows, width)
-                if noise:
-                    xs, origin = self._noisy(xs, noise, rng)
+                if recipe.noise:
+                    xs, origin = self._noisy(xs, recipe.noise, rng)
                     if batch_gold is not None:
                         batch_gold = host.take_along_axis(batch_gold, origin[:, None], axis=2)
-                others = explore[0] if epoch == 1 and step <= explore[1] else 0.0
-                mask = self.mask(xs, hide, others, rng) if hide or others else None
-                batch = xs, ts, mask, batch_gold
-                yield batch[: 4 if batch_gold is not None else 3 if mask is not None else 2]
+                others = recipe.explore if epoch == 1 and step <= (recipe.warmup_steps or 0) else 0.0
+                mask = self.mask(xs, recipe.hide, others, rng) if recipe.hide or others else None
+                decoder_xs = self.word_dropout(ts, recipe.word_dropout, rng) if recipe.word_dropout else None
+                batch = [xs, ts, decoder_xs, mask, batch_gold]
+                while batch[-1] is None:
+                    batch.pop()
+                yield tuple(batch)
 
         return by_length
 
@@ -191,8 +210,9 @@ class Recipe:
     wordvec_size; warmup_steps, with which the learning rate rises to learning_rate and then falls to 0 along a
     cosine, or None for a constant rate; trim: leave padding out, but for a share ``padded`` of the batches; noise: the
     share of unreliable separators (see ``Task.noisy``); hide: the share of separators hidden from the attention, and
-    explore: that of the other characters while the learning rate warms up (see ``Task.mask``); labeled: so many
-    training questions come with their gold alignment (``ch08.train`` sees to it); weight_decay and beta2 of Adam.
+    explore: that of the other characters while the learning rate warms up (see ``Task.mask``); word_dropout: the share
+    of the characters fed to the decoder that are replaced (see ``Task.word_dropout``); labeled: so many training
+    questions come with their gold alignment (``ch08.train`` sees to it); weight_decay and beta2 of Adam.
     """
 
     name: str
@@ -208,6 +228,7 @@ class Recipe:
     noise: float = 0.0
     hide: float = 0.0
     explore: float = 0.0
+    word_dropout: float = 0.0
     labeled: int = 0
     weight_decay: float = 0.0
     beta2: float = 0.999
@@ -268,8 +289,7 @@ def train(
         history, spent, losses = _restore(trainer, checkpoint, settings)
     first = len(history["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
-    explore = (recipe.explore, recipe.warmup_steps or 0)
-    batches = task.batches(recipe.batch_size, seed, recipe.noise, recipe.padded, recipe.hide, explore, gold)
+    batches = task.batches(recipe, seed, gold)
     bar = _bar(total, trainer.step, label or model_class.__name__, progress)
     seen = {"loss": None, "acc": history["epochs"][-1]["test_accuracy"] if history["epochs"] else None}
 

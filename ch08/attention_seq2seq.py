@@ -73,14 +73,15 @@ class AttentionSeq2seq(Seq2seq):
         self.alignment_loss = AlignmentLoss()
         self._guided = False
 
-    def forward(self, xs, ts, mask=None, gold=None):
+    def forward(self, xs, ts, decoder_xs=None, mask=None, gold=None):
         """Return the mean loss per character.
 
-        Args: xs (N, T_enc), ts (N, T_dec + 1): as for Seq2seq. mask: bool (N, T_enc), False hides a hidden state of the
-        encoder from the attention (the encoder reads its character all the same); None hides nothing. gold: bool
-        (N, T_dec, T_enc), where the attention should look; the loss then has ``alignment_loss`` added to it.
+        Args: xs (N, T_enc), ts (N, T_dec + 1), decoder_xs (N, T_dec): as for Seq2seq. mask: bool (N, T_enc), False
+        hides a hidden state of the encoder from the attention (the encoder reads its character all the same); None
+        hides nothing. gold: bool (N, T_dec, T_enc), where the attention should look; the loss then has
+        ``alignment_loss`` added to it.
         """
-        loss = super().forward(xs, ts) if mask is None else super().forward(xs, ts, mask=mask)
+        loss = super().forward(xs, ts, decoder_xs, **({} if mask is None else {"mask": mask}))
         self._guided = gold is not None
         if self._guided:
             loss += self.alignment_loss.forward(self.decoder.attention.weights, gold)

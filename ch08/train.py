@@ -44,7 +44,9 @@ RECIPES = {
         beta2=0.99,  # so that the small gradients of the end are not measured against the large ones of the start
     ),
 }
-RECIPES["aligned"] = replace(RECIPES["fast"], name="aligned", hide=0.97, explore=0.1)
+RECIPES["aligned"] = replace(
+    RECIPES["fast"], name="aligned", epochs=2, warmup_steps=150, hide=0.97, explore=0.2, word_dropout=0.2
+)
 RECIPES["guided"] = replace(RECIPES["aligned"], name="guided", labeled=450)
 
 
@@ -64,18 +66,25 @@ def prepare_aligned(model, rng, *, separator):
     """Change a new model's first weights as ``prepare_fast`` does, and let separators clear the encoder's memory.
 
     What a state has forgotten can only be fetched where it was read. The first number of every word vector is 1 for a
-    separator and 0 otherwise, and a 1 closes the forget gate and the input gate of all cells: nothing is kept, nothing
-    added. Training may change all of it.
+    separator and 0 otherwise. In all cells but two a 1 closes the forget gate and the input gate: nothing is kept,
+    nothing added. The last two cells are counters. They keep what they have, only a separator adds to it, and so every
+    state knows how many separators came before it. Training may change all of it.
 
     Args: separator, for every id of the vocabulary whether it is one (``Task.separator``).
     """
     prepare_fast(model, rng)
     W = model.encoder.embed.params[0]  # (V, D)
-    Wx = model.encoder.lstm.params[0]  # (D, 4H), gates in the order f, g, i, o
-    H = model.encoder.lstm.params[1].shape[0]
+    Wx, Wh, b = model.encoder.lstm.params  # (D, 4H), (H, 4H), (4H,)
+    H = len(Wh)
+    counters = slice(max(H - 2, 0), H)
     W[:, 0] = np.asarray(separator)
-    Wx[0] = 0
-    Wx[0, :H] = Wx[0, 2 * H : 3 * H] = -4  # sigmoid(-4) is 0.02
+    f, g, i, o = Wx[0].reshape(4, H)  # what a separator adds to the gates, in the order f, g, i, o
+    bf, _, bi, _ = b.reshape(4, H)
+    g[:] = o[:] = 0
+    f[:] = i[:] = -8  # sigmoid(-8) is 0.0003
+    f[counters], bf[counters] = 0, 8
+    i[counters], bi[counters] = 16, -8
+    g[counters] = 3  # tanh(3) is 0.995
 
 
 def prepare_guided(model, rng, *, separator):

@@ -61,7 +61,7 @@ def test_with_a_mask(rng, N, T_enc, T_dec):
     theirs.mask[:, T_enc // 2] = True
     expected = theirs.loss(xs, ts)
     expected.backward()
-    close("loss", model.forward(xs, ts, theirs.mask), expected)
+    close("loss", model.forward(xs, ts, mask=theirs.mask), expected)
     model.backward()
     for grad, (which, p) in zip(model.grads, theirs.weights.items(), strict=True):
         close(which, grad, p.grad, zero_ok=T_enc == 1)
@@ -78,7 +78,7 @@ def test_told_where_to_look(rng, dtype, N, T_enc, T_dec):
     mass = (theirs.a * torch.tensor(gold)).sum(dim=2)[torch.tensor(gold).any(dim=2)]
     loss = loss - 2 * torch.log((mass + 1e-4) / (1 + 1e-4)).sum() / (N * T_dec)
     loss.backward()
-    close("loss", model.forward(xs, ts, None, gold), loss)
+    close("loss", model.forward(xs, ts, gold=gold), loss)
     model.backward()
     for grad, (which, p) in zip(model.grads, theirs.weights.items(), strict=True):
         close(which, grad, p.grad, zero_ok=T_enc == 1)

@@ -286,8 +286,9 @@ def test_decoder_and_what_the_encoder_hands_over(randn, rng, decoder_class, size
 def test_model_end_to_end(randn, rng, model_class, size):
     N, T_enc, T_dec, V, D, H = size
     model = spread(model_class(V, D, H, dtype=np.float64, rng=1), randn)
-    xs, ts = rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+    xs, ts, decoder_xs = (rng.integers(0, V, (N, T)) for T in (T_enc, T_dec + 1, T_dec))
     gradient_check(model, xs, ts)
+    gradient_check(model, xs, ts, decoder_xs)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -296,7 +297,8 @@ def test_attention_model_with_hidden_states_masked(randn, rng, size):
     model = spread(AttentionSeq2seq(V, D, H, dtype=np.float64, rng=1), randn)
     mask = rng.random((N, T_enc)) < 0.5
     mask[:, T_enc // 2] = True
-    gradient_check(model, rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1)), mask)
+    xs, ts, decoder_xs = (rng.integers(0, V, (N, T)) for T in (T_enc, T_dec + 1, T_dec))
+    gradient_check(model, xs, ts, decoder_xs, mask)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -304,12 +306,12 @@ def test_attention_model_that_is_told_where_to_look(randn, rng, size):
     N, T_enc, T_dec, V, D, H = size
     model = spread(AttentionSeq2seq(V, D, H, dtype=np.float64, rng=1), randn)
     model.alignment_loss.weight = 1.5
-    xs, ts = rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+    xs, ts, decoder_xs = (rng.integers(0, V, (N, T)) for T in (T_enc, T_dec + 1, T_dec))
     mask = rng.random((N, T_enc)) < 0.5
     mask[:, T_enc // 2] = True
     gold = rng.random((N, T_dec, T_enc)) < 0.5
     gold[..., T_enc // 2] |= gold.any(axis=2)  # something of it can be seen
-    gradient_check(model, xs, ts, mask, gold)
+    gradient_check(model, xs, ts, decoder_xs, mask, gold)
 
 
 @pytest.mark.parametrize("model_class", [Seq2seq, PeekySeq2seq, AttentionSeq2seq])

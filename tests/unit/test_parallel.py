@@ -127,20 +127,20 @@ def test_data_parallel_splits_the_mask_as_well(cores):
     model, xs, ts = problem(AttentionSeq2seq, 9)
     mask = np.random.default_rng(1).random(xs.shape) < 0.5
     mask[:, 0] = True
-    loss = model.forward(xs, ts, mask)
+    loss = model.forward(xs, ts, None, mask)
     assert loss != pytest.approx(model.forward(xs, ts), rel=1e-6)
-    assert DataParallel(model, min_rows=1).forward(xs, ts, mask) == pytest.approx(loss, rel=1e-12)
+    assert DataParallel(model, min_rows=1).forward(xs, ts, None, mask) == pytest.approx(loss, rel=1e-12)
 
 
 def test_data_parallel_splits_the_gold_alignment_as_well(cores):
     model, xs, ts = problem(AttentionSeq2seq, 9)
     gold = np.random.default_rng(1).random((9, 3, 6)) < 0.3
-    loss = model.forward(xs, ts, None, gold)
+    loss = model.forward(xs, ts, None, None, gold)
     model.backward()
     expected = [g.copy() for g in model.grads]
     assert loss > model.forward(xs, ts)
     both = DataParallel(model, min_rows=1)
-    assert both.forward(xs, ts, None, gold) == pytest.approx(loss, rel=1e-12)
+    assert both.forward(xs, ts, None, None, gold) == pytest.approx(loss, rel=1e-12)
     both.backward()
     for got, want in zip(model.grads, expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-14)

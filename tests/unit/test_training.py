@@ -23,8 +23,18 @@ from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosi
 from dataset import make_additions, make_dates
 
 RECIPE = Recipe(
-    "test", epochs=3, hidden_size=8, batch_size=16, warmup_steps=4, trim=True, noise=0.2, hide=0.5, explore=0.3
+    "test",
+    epochs=3,
+    hidden_size=8,
+    batch_size=16,
+    warmup_steps=4,
+    trim=True,
+    noise=0.2,
+    hide=0.5,
+    explore=0.3,
+    word_dropout=0.3,
 )
+PLAIN = Recipe("plain", epochs=3, hidden_size=8, batch_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +95,7 @@ def test_trimmed_batches_are_the_untrimmed_rows_without_padding(dates, reverse):
     task = Task(dates, reverse=reverse, trim=True)
     whole = {task.text(x): tuple(t) for x, t in zip(task.x_train, task.t_train, strict=True)}
     seen, padding, cells = [], 0, 0
-    for xb, tb in task.batches(16, seed=0)(epoch=1):
+    for xb, tb in task.batches(PLAIN, seed=0)(epoch=1):
         assert len(xb) == 16
         for x, t in zip(xb, tb, strict=True):
             assert whole[task.text(x)] == tuple(t)
@@ -102,7 +112,7 @@ def test_batches_depend_on_seed_and_epoch_only(dates):
     task = Task(dates, trim=True)
 
     def first(seed, epoch):
-        return next(iter(task.batches(16, seed)(epoch)))[1]
+        return next(iter(task.batches(PLAIN, seed)(epoch)))[1]
 
     assert np.array_equal(first(0, 1), first(0, 1))
     assert not np.array_equal(first(0, 1), first(0, 2))
@@ -492,24 +502,26 @@ def test_a_question_of_which_nothing_would_be_left_stays_whole(dates):
 
 def test_batches_bring_the_mask_that_hides(dates):
     task = Task(dates, trim=True)
-    for xs, ts, mask in task.batches(16, 0, noise=0.2, padded=0.5, hide=1.0)(1):
+    for xs, ts, decoder_xs, mask in task.batches(replace(PLAIN, noise=0.2, padded=0.5, hide=1.0), 0)(1):
         assert len(ts) == 16
+        assert decoder_xs is None
         assert np.array_equal(mask, task.mask(xs, 1.0, 0.0, np.random.default_rng(0)))
-    assert all(len(batch) == 2 for batch in task.batches(16, 0, noise=0.2)(1))
+    assert all(len(batch) == 2 for batch in task.batches(replace(PLAIN, noise=0.2), 0)(1))
 
 
 def test_other_characters_are_hidden_in_the_first_batches_only(dates):
     task = Task(dates, trim=True)
 
     def hides_others(epoch, steps):
-        batches = task.batches(16, 0, hide=0.5, explore=(0.5, steps))(epoch)
-        return [bool((~mask & ~task.separator[xs]).any()) for xs, _, mask in batches]
+        batches = task.batches(replace(PLAIN, hide=0.5, explore=0.5, warmup_steps=steps), 0)(epoch)
+        return [bool((~mask & ~task.separator[xs]).any()) for xs, _, _, mask in batches]
 
     first = hides_others(1, 3)
     assert len(first) > 3
     assert first == [k < 3 for k in range(len(first))]
     assert not any(hides_others(2, 3))
-    assert [len(batch) for batch in task.batches(16, 0, explore=(0.5, 2))(1)][:4] == [3, 3, 2, 2]
+    only_first = task.batches(replace(PLAIN, explore=0.5, warmup_steps=2), 0)(1)
+    assert [len(batch) for batch in only_first][:4] == [4, 4, 2, 2]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -519,11 +531,12 @@ def test_batches_bring_the_gold_alignment_of_the_first_rows(dates, reverse, hide
     K = 40
     gold = task.ordered(gold_alignment([task.text(row) for row in task.x_train[:K]], task.x_train.shape[1]))
     annotated = 0
-    for batch in task.batches(16, 0, noise=0.5, padded=0.5, hide=hide, gold=gold)(1):
-        if len(batch) < 4:
-            assert len(batch) == (3 if hide else 2)
+    for batch in task.batches(replace(PLAIN, noise=0.5, padded=0.5, hide=hide), 0, gold)(1):
+        if len(batch) < 5:
+            assert len(batch) == (4 if hide else 2)
             continue
-        xs, ts, mask, marked = batch
+        xs, ts, decoder_xs, mask, marked = batch
+        assert decoder_xs is None
         assert (mask is not None) == bool(hide)
         assert marked.shape == (16, 10, xs.shape[1])
         assert marked.dtype == bool
@@ -538,7 +551,7 @@ def test_batches_bring_the_gold_alignment_of_the_first_rows(dates, reverse, hide
             assert int(read["day"]) == int(answer[8:])
             assert not rows[[4, 7]].any()
     assert K - 16 <= annotated <= K
-    assert all(len(batch) == 2 for batch in task.batches(16, 0, gold=gold[:0])(1))
+    assert all(len(batch) == 2 for batch in task.batches(PLAIN, 0, gold[:0])(1))
 
 
 def test_labels_draw_the_attention_to_the_gold_characters(dates):
@@ -550,13 +563,43 @@ def test_labels_draw_the_attention_to_the_gold_characters(dates):
     assert mass[1] > mass[0] + 0.1
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("noise", 0.1), ("padded", 0.1), ("hide", 0.1), ("explore", (0.1, 1)), ("gold", np.ones((1, 10, 29), bool))],
-)
-def test_what_needs_trim_says_so(dates, name, value):
-    with pytest.raises(ValueError, match="trim=True"):
-        Task(dates).batches(16, 0, **{name: value})
+@pytest.mark.parametrize("name", ["padded", "noise", "hide", "explore", "word_dropout", "gold"])
+def test_what_needs_trim_says_so(dates, name):
+    gold = np.ones((1, 10, 29), bool) if name == "gold" else None
+    with pytest.raises(ValueError, match=f"for {name} the Task must have trim=True"):
+        Task(dates).batches(PLAIN if name == "gold" else replace(PLAIN, **{name: 0.1}), 0, gold)
+
+
+def test_word_dropout_replaces_characters_that_the_decoder_is_fed(dates):
+    task = Task(dates, trim=True)
+    answers = task.t_train.copy()
+    decoder_xs = task.word_dropout(task.t_train, 0.3, np.random.default_rng(0))
+    assert decoder_xs.shape == (144, 10)
+    assert np.array_equal(decoder_xs[:, 0], task.t_train[:, 0])  # the start mark stays
+    # one time in eleven the random character is the one that was there
+    assert (decoder_xs != task.t_train[:, :-1])[:, 1:].mean() == pytest.approx(0.3 * 10 / 11, abs=0.03)
+    assert set(np.unique(decoder_xs[:, 1:])) == {task.vocab.char_to_id[c] for c in "0123456789-"}
+    assert np.array_equal(task.t_train, answers)
+
+    with_dropout = list(task.batches(replace(PLAIN, word_dropout=0.3), 0)(1))
+    assert len(with_dropout) > 3
+    for _, ts, decoder_xs in with_dropout:
+        assert decoder_xs.shape == (16, 10)
+        assert 0 < (decoder_xs != ts[:, :-1]).mean() < 0.6
+
+
+def test_the_decoder_reads_what_it_is_fed_and_learns_the_answer(dates):
+    task = Task(dates, trim=True)
+    xs, ts = task.x_train[:5], task.t_train[:5]
+    decoder_xs = task.word_dropout(ts, 0.5, np.random.default_rng(0))
+    for model_class in (Seq2seq, AttentionSeq2seq):
+        model = model_class(len(task.vocab), 4, 6, rng=0)
+        assert model.forward(xs, ts, ts[:, :-1]) == model.forward(xs, ts)
+        assert model.forward(xs, ts, decoder_xs) != model.forward(xs, ts)
+        score = model.decoder.forward(decoder_xs, model.encoder.forward(xs))
+        assert model.forward(xs, ts, decoder_xs) == model.softmax.forward(score, ts[:, 1:])
+        with pytest.raises(ValueError, match=r"decoder_xs \(5, 9\) must be .* \(5, 10\)"):
+            model.forward(xs, ts, decoder_xs[:, 1:])
 
 
 def test_separators_are_hidden_in_training_only(dates, monkeypatch):
@@ -578,9 +621,13 @@ def test_separators_are_hidden_in_training_only(dates, monkeypatch):
 
 def test_a_share_of_the_batches_is_padded(dates):
     task = Task(dates, trim=True)
-    widths = [x.shape[1] for x, _ in task.batches(16, 0)(1)]
-    assert [x.shape[1] for x, _ in task.batches(16, 0, padded=1e-9)(1)] == widths
-    padded = [x.shape[1] for x, _ in task.batches(16, 0, padded=1.0)(1)]
+
+    def widths_of(recipe):
+        return [x.shape[1] for x, _ in task.batches(recipe, 0)(1)]
+
+    widths = widths_of(PLAIN)
+    assert widths_of(replace(PLAIN, padded=1e-9)) == widths
+    padded = widths_of(replace(PLAIN, padded=1.0))
     assert max(padded) <= 29
     assert sum(padded) > sum(widths) + 20
 
@@ -637,9 +684,22 @@ def test_separators_clear_the_memory_at_the_start_of_the_aligned_recipe():
     for k in range(11):
         lstm.set_state(np.zeros((1, 6), np.float32), np.ones((1, 6), np.float32))
         model.encoder.forward(np.array([[k]]))
-        kept.append(np.abs(lstm.c).max())
-    assert max(kept[:3]) < 0.2
+        kept.append(np.abs(lstm.c[0, :4]).max())
+    assert max(kept[:3]) < 0.01
     assert min(kept[3:]) > 0.3
+
+
+@pytest.mark.parametrize("H", [1, 2, 9])
+def test_two_cells_count_the_separators_at_the_start_of_the_aligned_recipe(H):
+    rng = np.random.default_rng(0)
+    separator = np.arange(11) < 3
+    model = AttentionSeq2seq(11, 4, H, rng=rng)
+    ch08_train.prepare_aligned(model, rng, separator=separator)
+    xs = np.array([[5, 0, 7, 7, 2, 9, 1, 1, 4, 10]])
+    for T in range(1, 11):
+        model.encoder.forward(xs[:, :T])
+        counted = model.encoder.lstm.c[0, -2:]
+        assert counted == pytest.approx(separator[xs[0, :T]].sum(), abs=0.1)
 
 
 def test_half_size_weights(dates, tmp_path):
