@@ -94,13 +94,14 @@ class Task:
     def word_dropout(self, ts, share, rng):
         """Return what the decoder is fed while it learns to write ts[:, 1:]: a copy of ts[:, :-1], (N, T_dec).
 
-        A ``share`` of it is replaced by random characters of answers, but never the start mark.
-        Source: word dropout, Bowman et al. 2016, section 3.3, who put one "unknown" word there instead.
+        A ``share`` of it, but never the start mark, is replaced by random letters or digits of the answers (for dates:
+        by digits). Source: Bowman et al. 2016, section 3.3, who put one mark for an unknown word there instead.
         """
+        chars = host.unique(self.t_train[:, 1:])
         out = ts[:, :-1].copy()
         hit = rng.random(out.shape) < share
         hit[:, 0] = False
-        out[hit] = rng.choice(host.unique(self.t_train[:, 1:]), hit.sum())
+        out[hit] = rng.choice(chars[~self.separator[chars]], hit.sum())
         return out
 
     def batches(self, recipe, seed, gold=None):
