@@ -95,7 +95,7 @@ class Task:
         """Return what the decoder is fed while it learns to write ts[:, 1:]: a copy of ts[:, :-1], (N, T_dec).
 
         A ``share`` of it, but never the start mark, is replaced by random letters or digits of the answers (for dates:
-        by digits). Source: Bowman et al. 2016, section 3.3, who put one mark for an unknown word there instead.
+        by digits). Source: Bowman et al. 2016 (word dropout); there a mark for an unknown word takes the place.
         """
         chars = host.unique(self.t_train[:, 1:])
         out = ts[:, :-1].copy()
