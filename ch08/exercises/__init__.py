@@ -1,6 +1,14 @@
 """The exercises of chapter 8: what right means, the cases, common mistakes, hints. One module per notebook."""
 
-from ch08.exercises import attention, attention_seq2seq, attention_weight, bottleneck, seeing_attention, weight_sum
+from ch08.exercises import (
+    attention,
+    attention_seq2seq,
+    attention_weight,
+    bottleneck,
+    date_conversion,
+    seeing_attention,
+    weight_sum,
+)
 
 EXERCISES = (
     *bottleneck.EXERCISES,
@@ -8,5 +16,6 @@ EXERCISES = (
     *attention_weight.EXERCISES,
     *attention.EXERCISES,
     *attention_seq2seq.EXERCISES,
+    *date_conversion.EXERCISES,
     *seeing_attention.EXERCISES,
 )
