@@ -45,14 +45,7 @@ RECIPES = {
     ),
 }
 RECIPES["aligned"] = replace(
-    RECIPES["fast"],
-    name="aligned",
-    epochs=2,
-    warmup_steps=150,
-    hide=0.97,
-    explore=0.2,
-    word_dropout=0.2,
-    weight_decay=0.0,  # it would wear away what the answers do not need
+    RECIPES["fast"], name="aligned", epochs=2, warmup_steps=150, hide=0.97, explore=0.2, word_dropout=0.2
 )
 RECIPES["guided"] = replace(RECIPES["aligned"], name="guided", labeled=450)
 
