@@ -140,9 +140,10 @@ CASES = {
     "PeekyDecoder": Case(PeekyDecoder, [], "Ih", model=True),
     "AttentionDecoder": Case(AttentionDecoder, [], "IE", model=True),
     "Seq2seq": Case(Seq2seq, [], "IJ", model=True),
+    "Seq2seq, fed other characters": Case(Seq2seq, [], "IJI", model=True),
     "PeekySeq2seq": Case(PeekySeq2seq, [], "IJ", model=True),
     "AttentionSeq2seq": Case(AttentionSeq2seq, [], "IJ", model=True),
-    "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJmg", model=True),
+    "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJImg", model=True),
 }
 RANDOM = {"Dropout", "TimeDropout"}
 
