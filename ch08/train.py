@@ -82,9 +82,9 @@ def prepare_aligned(model, rng, *, separator):
     bf, _, bi, _ = b.reshape(4, H)
     g[:] = o[:] = 0
     f[:] = i[:] = -8  # sigmoid(-8) is 0.0003
-    f[counters], bf[counters] = 0, 8
-    i[counters], bi[counters] = 16, -8
-    g[counters] = 3  # tanh(3) is 0.995
+    f[counters], bf[counters] = 0, 8  # always open
+    i[counters], bi[counters] = 16, -8  # open at a separator only
+    g[counters] = 3  # tanh(3) is 0.995: about 1 is added
 
 
 def prepare_guided(model, rng, *, separator):
