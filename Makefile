@@ -33,7 +33,7 @@ lab: $(VENV)/.stamp-lab ## open JupyterLab on notebooks/
 	@mkdir -p notebooks
 	$(PY) -m jupyter lab $(ARGS) notebooks
 
-notebooks: $(VENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_2_weight_sum ..."; all chapters)
+notebooks: $(VENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_02_weight_sum ..."; all chapters)
 	$(PY) -m tests.notebooks run $(ARGS)
 
 exercises: $(VENV)/.stamp-test ## write notebooks/exercises/ from notebooks/solutions/ (ARGS="--check" only compares)

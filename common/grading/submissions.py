@@ -3,8 +3,8 @@
 A folder of submissions holds either notebooks, or one folder per student with notebooks in it:
 
     submissions/ada.ipynb                            student ada; the notebook is told by its exercises
-    submissions/ada__ch08_2_weight_sum.ipynb         student ada (also with one _, - or space)
-    submissions/ada/ch08_2_weight_sum.ipynb          student ada
+    submissions/ada__ch08_02_weight_sum.ipynb       student ada (also with one _, - or space)
+    submissions/ada/ch08_02_weight_sum.ipynb         student ada
     submissions/ada/homework.ipynb                   student ada; the notebook is told by its exercises
 
 Of a submitted notebook only the answer cells are taken. Whatever else a student changed in it has no effect.
@@ -146,10 +146,15 @@ def _files(folder, known):
 
 def _student(stem, known):
     for name in known:
-        match = re.fullmatch(rf"(.+?)[_ -]+{re.escape(name)}{COPY}", stem)
+        match = re.fullmatch(rf"(.+?)[_ -]+{_spelled(name)}{COPY}", stem)
         if match:
             return readable(match[1])
     return readable(stem)
+
+
+def _spelled(name):
+    """Return a pattern for a notebook's name; ch08_2_weight_sum, as it once was called, is ch08_02_weight_sum."""
+    return re.sub(r"_0(?=\d_)", "_0?", re.escape(name))
 
 
 def readable(name):
@@ -162,7 +167,7 @@ def _named(path, known, content):
     if path is None:
         return None
     for name in sorted(known, key=len, reverse=True):
-        if re.fullmatch(rf"(?:.+[_ -])?{re.escape(name)}{COPY}", path.stem):
+        if re.fullmatch(rf"(?:.+[_ -])?{_spelled(name)}{COPY}", path.stem):
             return name
     found = {number for cell in content for number in _numbers(cell)}
     counts = {name: len(found & set(assignment.numbers)) for name, assignment in known.items()}

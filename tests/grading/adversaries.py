@@ -24,7 +24,7 @@ from common.grading import cells
 from common.grading.exercise import find
 from common.grading.observe import observe
 
-NAME = "ch08_2_weight_sum"
+NAME = "ch08_02_weight_sum"
 SUM, BUG, WIDTH = NUMBERS = ("8.2.2", "8.2.7", "8.5.1")
 POINTS = {SUM: 2, BUG: 2, WIDTH: 1}
 MARK = f"grading-adversary-{os.getpid()}"  # in the command line of every process that wants to stay
@@ -928,7 +928,7 @@ def _(school, student):
 @hands_in("another-chapter", every=lost("missing", "exercises of another notebook: 7.1.1"))
 def _(school, student):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("# Exercise 7.1.1\nx = 3", id="answer-7-1-1")])
-    school.hand_in(student, notebook, file=f"{student}/ch07_1_seq2seq.ipynb")
+    school.hand_in(student, notebook, file=f"{student}/ch07_01_seq2seq.ipynb")
 
 
 @hands_in("no-cells", every=lost("missing", "no answer cell"))

@@ -19,7 +19,7 @@ import pytest
 from common.grading import cells, grade, sandbox, submissions
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
-NOTEBOOK = "ch08_2_weight_sum"
+NOTEBOOK = "ch08_02_weight_sum"
 NUMBERS = ("8.2.2", "8.2.7")  # a function that may not loop, a bug hunt
 SEED = "a seed for tests"
 

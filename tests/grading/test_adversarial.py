@@ -92,7 +92,7 @@ def quick():
 def solutions(tmp_path_factory):
     """A folder with one small solution notebook."""
     folder = tmp_path_factory.mktemp("solutions")
-    read = [nbformat.read(str(NOTEBOOKS / f"{name}.ipynb"), 4) for name in (NAME, "ch08_5_attention_seq2seq")]
+    read = [nbformat.read(str(NOTEBOOKS / f"{name}.ipynb"), 4) for name in (NAME, "ch08_05_attention_seq2seq")]
     nbformat.write(adv.assignment(*read), str(folder / f"{NAME}.ipynb"))
     return folder
 

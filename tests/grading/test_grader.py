@@ -52,10 +52,11 @@ def answer_of(room, notebook, number="8.2.2"):
     ("file", "student"),
     [
         ("ada.ipynb", "ada"),
+        ("ada__ch08_02_weight_sum.ipynb", "ada"),
         ("ada__ch08_2_weight_sum.ipynb", "ada"),
-        ("ada lovelace - ch08_2_weight_sum (2).ipynb", "ada lovelace"),
-        ("ada_ch08_2_weight_sum-Copy1.ipynb", "ada"),
-        ("ada/ch08_2_weight_sum.ipynb", "ada"),
+        ("ada lovelace - ch08_02_weight_sum (2).ipynb", "ada lovelace"),
+        ("ada_ch08_02_weight_sum-Copy1.ipynb", "ada"),
+        ("ada/ch08_02_weight_sum.ipynb", "ada"),
         ("ada/homework.ipynb", "ada"),
         ("=HYPERLINK(1).ipynb", "=HYPERLINK(1)"),
     ],
@@ -70,7 +71,7 @@ def test_layouts_of_a_folder(classroom, file, student):
 
 def test_checkpoints_and_hidden_files_are_no_submissions(classroom):
     classroom.hand_in("ada")
-    classroom.hand_in("", file="ada/.ipynb_checkpoints/ch08_2_weight_sum-checkpoint.ipynb")
+    classroom.hand_in("", file="ada/.ipynb_checkpoints/ch08_02_weight_sum-checkpoint.ipynb")
     classroom.hand_in("", file="ada/.hidden.ipynb")
     classroom.hand_in("", file=".ipynb_checkpoints/ada-checkpoint.ipynb")
     classroom.hand_in("", file="__MACOSX/ada.ipynb")
@@ -80,10 +81,10 @@ def test_checkpoints_and_hidden_files_are_no_submissions(classroom):
 
 def test_of_two_files_one_is_graded_and_the_student_is_told(classroom):
     classroom.hand_in("ada", {"8.2.2": RIGHT})
-    classroom.hand_in("", {"8.2.2": WRONG}, file="ada/ch08_2_weight_sum (1).ipynb")
+    classroom.hand_in("", {"8.2.2": WRONG}, file="ada/ch08_02_weight_sum (1).ipynb")
     (submission,) = collected(classroom)
     assert "axis=1" in submission.answers["8.2.2"].source
-    assert submission.note == "2 files were handed in for this notebook; graded: ch08_2_weight_sum.ipynb."
+    assert submission.note == "2 files were handed in for this notebook; graded: ch08_02_weight_sum.ipynb."
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_every_student_is_graded_for_a_notebook_that_is_named(classroom, tmp_pat
     classroom.hand_in("ada")
     found = submissions.collect(classroom.folder, known, ["other"])
     assert [(s.student, s.assignment.name) for s in found] == [("ada", "other")]
-    assert found[0].problem == "No notebook was handed in for this. Handed in: ch08_2_weight_sum."
+    assert found[0].problem == "No notebook was handed in for this. Handed in: ch08_02_weight_sum."
 
 
 def test_folders_that_cannot_be_graded(classroom, tmp_path):
@@ -166,7 +167,7 @@ def test_folders_that_cannot_be_graded(classroom, tmp_path):
         collected(classroom)
     with pytest.raises(submissions.SubmissionsError, match="is not a folder"):
         submissions.collect(tmp_path / "nowhere", classroom.known)
-    with pytest.raises(submissions.SubmissionsError, match="no notebook 'ch99'; there are ch08_2_weight_sum"):
+    with pytest.raises(submissions.SubmissionsError, match="no notebook 'ch99'; there are ch08_02_weight_sum"):
         collected(classroom, ["ch99"])
     with pytest.raises(submissions.SubmissionsError, match="no solution notebooks"):
         submissions.assignments(tmp_path)
@@ -613,7 +614,7 @@ def harmful_rows():
         "émile",
         HARM,
     ]
-    return [Row(name, "ch08_2_weight_sum", exercise, "fail", 0.0, HARM) for name in names]
+    return [Row(name, "ch08_02_weight_sum", exercise, "fail", 0.0, HARM) for name in names]
 
 
 def test_what_students_write_harms_no_reader():

@@ -17,7 +17,7 @@ from tests.notebooks import address, execute, rules
 
 
 def find(names):
-    """The notebooks of these names: a path, or just ch08_2_weight_sum; all chapters where none is named."""
+    """The notebooks of these names: a path, or just ch08_02_weight_sum; all chapters where none is named."""
     if not names:
         return address.chapters()
     paths = []
