@@ -35,6 +35,8 @@ class MatMul:
     Shapes: x (..., D), W (D, M), y (..., M). All leading axes are treated as one batch.
     """
 
+    param_names = ("W",)
+
     def __init__(self, W):
         self.params = [W]
         self.grads = [np.zeros_like(W)]
@@ -61,6 +63,8 @@ class Affine:
 
     Shapes: x (..., D), W (D, M), b (M,), y (..., M). All leading axes are treated as one batch.
     """
+
+    param_names = ("W", "b")
 
     def __init__(self, W, b):
         self.params = [W, b]
@@ -225,6 +229,8 @@ class Embedding:
 
     Shapes: W (V, D), ids (...) integers in [0, V), out (..., D).
     """
+
+    param_names = ("W",)
 
     def __init__(self, W):
         self.params = [W]

@@ -49,6 +49,8 @@ class RNN:
     Shapes: Wx (D, H), Wh (H, H), b (H,), x (N, D), h (N, H).
     """
 
+    param_names = ("Wx", "Wh", "b")
+
     def __init__(self, Wx, Wh, b):
         self.params = [Wx, Wh, b]
         self.grads = [np.zeros_like(p) for p in self.params]
@@ -81,6 +83,8 @@ class LSTM:
     Shapes: Wx (D, 4H), Wh (H, 4H), b (4H,), x (N, D), h and c (N, H).
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; the book, section 6.3.
     """
+
+    param_names = ("Wx", "Wh", "b")
 
     def __init__(self, Wx, Wh, b):
         self.params = [Wx, Wh, b]
@@ -130,6 +134,8 @@ class GRU:
     Shapes: Wx (D, 3H) and Wh (H, 3H) in the order z, r, h; b and bh (3H,); x (N, D), h (N, H).
     Source: Cho et al. 2014, equations 5 to 8; the book, appendix C.
     """
+
+    param_names = ("Wx", "Wh", "b", "bh")
 
     def __init__(self, Wx, Wh, b, bh=None):
         self.params = [Wx, Wh, b] if bh is None else [Wx, Wh, b, bh]
@@ -187,6 +193,7 @@ class GRU:
 class _Recurrent:
     """What TimeRNN, TimeLSTM and TimeGRU share: parameters, state, shape checks and the two products over all steps."""
 
+    param_names = ("Wx", "Wh", "b", "bh")
     gates = 1  # blocks of H columns in the weights
 
     def __init__(self, Wx, Wh, b, stateful=False, bh=None):
