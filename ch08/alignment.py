@@ -30,7 +30,7 @@ def alignment_score(weights, questions):
         questions: N strings, padded or not.
 
     Returns: an AlignmentScore. The two hyphens of the answer come from nowhere and are not counted.
-    Raises: ValueError if the shapes do not fit or a question is no date.
+    Raises: ValueError if the shapes do not fit or a question is not a date.
     """
     weights = host.asarray(to_cpu(weights))
     if weights.ndim != 3 or len(weights) != len(questions) or weights.shape[1] != 10 or len(weights) == 0:
@@ -49,7 +49,7 @@ def alignment_score(weights, questions):
 def gold_alignment(questions, width):
     """Return for N questions where an ideal reader looks, bool (N, 10, width), in reading order.
 
-    Raises: ValueError if a question is no date, or longer than width.
+    Raises: ValueError if a question is not a date, or longer than width.
     """
     return host.stack([gold_mask(q, width=width) for q in questions])
 
@@ -73,7 +73,13 @@ class AlignmentLoss:
         self.cache = None
 
     def forward(self, weights, gold):
-        """Return the loss. Raises: ValueError for shapes that do not fit, and for a gold that is not bool."""
+        """Return the loss, 0 without gold (None).
+
+        Raises: ValueError for shapes that do not fit, and for a gold that is not bool.
+        """
+        self.cache = None
+        if gold is None:
+            return 0.0
         gold = np.asarray(gold)
         if weights.ndim != 3 or gold.shape != weights.shape or gold.dtype != bool:
             raise ValueError(
@@ -86,7 +92,12 @@ class AlignmentLoss:
         return -self.weight * np.log(mass / (1 + self.floor)).mean()
 
     def backward(self, dout=1):
-        """d(-log mass)/da_t = -gold_t / mass: the less attention is right, the stronger the pull. Return da."""
+        """d(-log mass)/da_t = -gold_t / mass: the less attention is right, the stronger the pull.
+
+        Return da, (N, T_dec, T_enc), or None if there was no gold.
+        """
+        if self.cache is None:
+            return None
         gold, mass = self.cache
         scale = -dout * self.weight / mass.size
         return gold * (scale / mass)[:, :, None]  # (N, T_dec, T_enc)

@@ -1,11 +1,12 @@
 """The attention explorer with the course's models in it: ``from ch08.explorer import explorer``.
 
-The models that the course ships lie in ``ch08/pretrained/``, one ``<name>.npz`` for each of ``ch08.train.MODELS``.
+The models that the course ships lie in ``ch08/pretrained/<system>/weights.npz``, under the names of ``ch08.train``.
 """
 
+import functools
 from pathlib import Path
 
-from ch08.train import MODELS
+from ch08.recipes.dates import SYSTEMS
 from common.np import np, to_cpu
 from common.npz import load_arrays
 from common.widgets import AttentionExplorer
@@ -15,33 +16,41 @@ PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention"}  # as the explorer's menu shows them
 
 
-def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
-    """Return a model with the weights of ``folder/<name>.npz``; its sizes are read from the file.
+@functools.cache
+def _dates():
+    return sequence.load("date.txt")
 
-    Args: name, one of seq2seq, peeky, attention; dtype to compute in.
+
+def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
+    """Return a model with the weights of ``folder/<name>/weights.npz``; its sizes are read from the file.
+
+    Args: name, one of ``ch08.recipes.dates.SYSTEMS``; dtype to compute in.
     Raises: KeyError for another name; FileNotFoundError that says how to train the model; ValueError if the file holds
-    another kind of model.
+    another kind of model, or one that learned other characters.
     """
-    model_class, path = MODELS[name], Path(folder) / f"{name}.npz"
+    if name not in SYSTEMS:
+        raise KeyError(f"there is no system {name!r}; there are {', '.join(SYSTEMS)}")
+    path = Path(folder) / name / "weights.npz"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist. To train this model: python -m ch08.train --model {name} --out runs/ch08; "
+            f"{path} does not exist. To train this model: python -m ch08.train {name}; "
             f"then load_pretrained({name!r}, 'runs/ch08')"
         )
     arrays = load_arrays(path)
     try:
-        V, D = arrays["encoder.embed.W"].shape
+        _, D = arrays["encoder.embed.W"].shape
         H, _ = arrays["encoder.lstm.Wh"].shape
     except (KeyError, ValueError):
-        raise ValueError(f"{path} holds no {model_class.__name__}: its arrays are {', '.join(arrays)}") from None
-    model = model_class(V, D, H, dtype=dtype)
+        raise ValueError(f"{path} does not hold {name}: its arrays are {', '.join(arrays)}") from None
+    model = SYSTEMS[name].model(_dates(), rng=0, dtype=dtype, wordvec_size=D, hidden_size=H)
+    model.vocab = list(_dates().vocab.char_to_id)
     model.load_params(path)
     return model
 
 
 def available(folder=PRETRAINED):
-    """Return the names of the models whose weights are in ``folder``."""
-    return [name for name in NAMES if (Path(folder) / f"{name}.npz").is_file()]
+    """Return the names of the models for the explorer's menu whose weights are in ``folder``."""
+    return [name for name in NAMES if (Path(folder) / name / "weights.npz").is_file()]
 
 
 def reader(vocab, trim=True, reverse=True, answer_length=10):
@@ -82,8 +91,8 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
         missing = [name for name in NAMES if name not in found]
         if not found:
             raise FileNotFoundError(
-                f"{folder} has no weights ({', '.join(f'{n}.npz' for n in NAMES)}). To train a model: "
-                f"python -m ch08.train --out runs/ch08; then explorer(folder='runs/ch08')"
+                f"{folder} has no weights ({', '.join(f'{n}/weights.npz' for n in NAMES)}). To train a model: "
+                f"python -m ch08.train; then explorer(folder='runs/ch08')"
             )
         # in float64 every machine draws the same picture, to the last digit shown
         models = {NAMES[name]: load_pretrained(name, folder, np.float64) for name in found}
@@ -91,11 +100,11 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
             options.setdefault(
                 "note",
                 f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
-                f"python -m ch08.train --model {missing[0]}; then explorer(folder='runs/ch08').",
+                f"python -m ch08.train {missing[0]}; then explorer(folder='runs/ch08').",
             )
         if "model" in options:
             options["model"] = NAMES.get(options["model"], options["model"])
-    vocab = sequence.load("date.txt").vocab
+    vocab = _dates().vocab
     return AttentionExplorer(
         models,
         reader(vocab, trim, reverse),

@@ -1,0 +1,1 @@
+"""What chapter 8 trains: each module holds a table SYSTEMS, name -> System."""

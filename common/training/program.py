@@ -1,0 +1,314 @@
+"""The programs around training: one that trains a system and shows it, one that compares several."""
+
+import argparse
+import inspect
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from common.npz import check_writable
+from common.plots import accuracy_curves, learning_curve, save_figure
+from common.trainer import DivergedError
+from common.training.run import CHECKPOINT, flat, locked, peak_memory, read_json, train, versions, write_json
+from common.util import echo
+
+WEIGHTS, HISTORY, CURVES = "weights.npz", "history.json", "curves.json"
+
+
+def run_program(main):
+    """Run a program's main; an error that a user can fix becomes one line and exit code 1, an interrupt 130."""
+    try:
+        return main()
+    except (DivergedError, OSError, ValueError, RuntimeError) as error:
+        echo(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        echo("interrupted", file=sys.stderr)
+        return 130
+
+
+# --- flags --------------------------------------------------------------------------------------------------
+
+
+def positive_int(text):
+    """The type of a flag that counts something."""
+    return _whole_number(text, 1)
+
+
+def natural(text):
+    """The type of a flag that is a whole number from 0, such as a seed."""
+    return _whole_number(text, 0)
+
+
+def _whole_number(text, least):
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
+    return value
+
+
+def add_flags(parser):
+    """Add the flags that every training program has."""
+    parser.add_argument("--epochs", type=positive_int, help="times through the training data (default: the recipe's)")
+    parser.add_argument("--batch-size", type=positive_int, help="rows in a batch (default: the recipe's)")
+    parser.add_argument("--hidden-size", type=positive_int, help="size H of the hidden states (default: the system's)")
+    parser.add_argument("--data", metavar="PATH", help="data file (default: the task's)")
+    parser.add_argument("--split", choices=("grouped", "random"), help="how test rows are chosen (default: grouped)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def configured(system, args):
+    """Return (system, sizes, options): the system with the recipe, sizes and task options that the flags ask for."""
+    given = {name: getattr(args, name) for name in ("epochs", "batch_size") if getattr(args, name) is not None}
+    sizes = {"hidden_size": args.hidden_size} if args.hidden_size is not None else {}
+    options = {name: getattr(args, name) for name in ("data", "split") if getattr(args, name) is not None}
+    for factory, words in ((system.model, sizes), (system.task, options)):
+        known = inspect.signature(factory).parameters
+        for word in words:
+            if word not in known:
+                raise ValueError(f"--{word.replace('_', '-')} does not apply here: {system.about}")
+    return replace(system, recipe=replace(system.recipe, **given)), sizes, options
+
+
+# --- train --------------------------------------------------------------------------------------------------
+
+
+def train_main(systems, default, *, program, out, results=None, argv=None):
+    """Train a system, print what it learned, write weights, history and figures; return the exit code.
+
+    Args: systems, name -> System; default, the name to train without one; program, as in "python -m ch08.train"; out,
+    the folder for the folders of all systems; results, the file with measured results for --list.
+    """
+    parser = argparse.ArgumentParser(prog=program, description="Train a model, and show what it learned.")
+    parser.add_argument("name", nargs="?", choices=list(systems), default=default, metavar="NAME", help=_names(systems))
+    parser.add_argument("--list", action="store_true", help="show all systems with their results, and stop")
+    parser.add_argument("--seed", type=natural, default=0, help="of the weights and the batches (default: 0)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"for the results (default: {out}/NAME)")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in DIR")
+    parser.add_argument("--half", action="store_true", help="write the weights as float16, at half the size")
+    add_flags(parser)
+    args = parser.parse_args(argv)
+    if args.list:
+        echo(table(systems, results))
+        return 0
+    system, sizes, options = configured(systems[args.name], args)
+    folder = args.out or Path(out) / args.name
+    check_writable(folder)
+    with locked(folder):
+        run = train(
+            system,
+            args.name,
+            seed=args.seed,
+            out=folder,
+            resume=args.resume,
+            progress=not args.quiet,
+            sizes=sizes,
+            options=options,
+        )
+        # The weights first: whatever ends the program while it prints, they are there.
+        files = [save_weights(run, folder, args.half)]
+        measures = run.task.measure(run.model)
+        run.history["final"] = measures
+        echo(f"\n{headline(run, measures)}\n\nTen of them:" if measures else "")
+        for line in run.task.examples(run.model):
+            echo(f"  {line}")
+        files += save_results(run, files[0].parent)
+    echo("\nwrote " + ", ".join(map(str, files)))
+    if run.interrupted:
+        echo("Interrupted; what was learned is kept. Go on with the same command and --resume.")
+        return 130
+    return 0
+
+
+def _names(systems):
+    return f"what to train: {', '.join(systems)}"
+
+
+def headline(run, measures):
+    """Return sentences about what was measured on unseen data."""
+    values = dict(measures)
+    name, value = next(iter(values.items()))
+    lines = [f"{value:.2%} {name.replace('_', ' ')} ({run.seconds:.0f} s of training)"]
+    if name == "exact_match":
+        lines = [f"{value:.2%} of {len(run.task.x_test):,} unseen questions right ({run.seconds:.0f} s of training)"]
+    if "mass" in values:
+        lines.append(
+            f"alignment: {values['mass']:.1%} of the attention lies on the characters a digit comes from; "
+            f"the largest weight lies there for {values['hit']:.1%} of the digits"
+        )
+    return "\n".join(lines)
+
+
+def save_weights(run, folder, half=False):
+    """Write the weights into ``folder`` and return the path; elsewhere if that fails, rather than lose them."""
+    dtype = "float16" if half else None
+    try:
+        return run.model.save_params(folder / WEIGHTS, dtype=dtype)
+    except OSError as error:
+        elsewhere = Path(tempfile.mkdtemp(prefix="attention-from-scratch-"))
+        echo(f"{folder} cannot be written any more: {error}. The results are in {elsewhere}.", file=sys.stderr)
+        return run.model.save_params(elsewhere / WEIGHTS, dtype=dtype)
+
+
+def save_results(run, folder):
+    """Write the history and the figures into ``folder``; return the paths."""
+    write_json(folder / HISTORY, run.history)
+    quick = [(step, next(iter(m.values()))) for step, m in run.history["measures"] if m]
+    figures = {"learning_curve": learning_curve(run.history["loss"], quick), **run.task.figures(run.model)}
+    return [folder / HISTORY] + [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+# --- compare ------------------------------------------------------------------------------------------------
+
+
+def compare_main(systems, default, *, program, out, seeds=(0,), results=None, argv=None):
+    """Train several systems over several seeds, write their curves, print a table; return the exit code.
+
+    Every run has a folder of its own, DIR/NAME-SEED, so an interrupted comparison goes on where it stopped. At the end
+    DIR/curves.json holds every run, and DIR/curves.png shows the headline after every epoch. Args: as for train_main.
+    """
+    parser = argparse.ArgumentParser(prog=program, description="Train systems over several seeds and compare them.")
+    parser.add_argument("names", nargs="*", choices=list(systems), metavar="NAME", help=_names(systems))
+    parser.add_argument("--seeds", nargs="+", type=natural, default=list(seeds), help=f"(default: {seeds})")
+    parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"(default: {out})")
+    if results:
+        parser.add_argument("--update-list", action="store_true", help=f"write the results into {Path(results).name}")
+    add_flags(parser)
+    args = parser.parse_args(argv)
+    names = args.names or list(default)
+    check_writable(args.out)
+    runs = []
+    with locked(args.out):
+        for seed in args.seeds:
+            for name in names:
+                history = _one_run(systems[name], name, seed, args)
+                if history is None:
+                    echo("Interrupted; the same command goes on from here.")
+                    return 130
+                runs.append(history)
+                echo(f"{name:16} seed {seed:<4} {_percentages(history['final'])}   {history['seconds']:.0f} s")
+        words = [w for w in (sys.argv[1:] if argv is None else argv) if w not in ("--quiet", "--update-list")]
+        command = " ".join(filter(None, [program, shlex.join(words)]))
+        write_json(args.out / CURVES, {"command": command, "versions": versions(), "runs": [_curve(r) for r in runs]})
+        curves = {}
+        for history in runs:
+            key = next(iter(history["final"]))
+            label = f"{history['system']}: {systems[history['system']].about}"
+            curves.setdefault(label, []).append([e[key] for e in history["epochs"]])
+        save_figure(accuracy_curves(curves), args.out / "curves.png")
+    summary = {name: summarize([r for r in runs if r["system"] == name], command) for name in names}
+    echo(summary_table(summary))
+    echo(f"wrote {args.out / CURVES} and {args.out / 'curves.png'}")
+    if results and args.update_list:
+        old = read_json(results) if Path(results).is_file() else {}
+        write_json(results, old | summary)
+        echo(f"wrote {results}")
+    return 0
+
+
+def _one_run(system, name, seed, args):
+    """Train one system with one seed, or read the result if it is there; return the history, None if interrupted."""
+    system, sizes, options = configured(system, args)
+    folder = args.out / f"{name}-{seed}"
+    result = folder / HISTORY
+    if result.is_file():
+        return _finished(read_json(result), system, sizes, options, folder)
+    run = train(
+        system,
+        name,
+        seed=seed,
+        out=folder,
+        resume=(folder / CHECKPOINT).is_file(),
+        progress=not args.quiet,
+        label=f"{name}, seed {seed}",
+        sizes=sizes,
+        options=options,
+    )
+    if run.interrupted:
+        return None
+    run.history |= {"final": run.task.measure(run.model), "seconds": run.seconds, "peak_mb": peak_memory()}
+    run.model.save_params(folder / WEIGHTS, dtype="float16")
+    write_json(result, run.history)
+    return run.history
+
+
+def _finished(history, system, sizes, options, folder):
+    """Return the history of an earlier run. Raises: ValueError if it was made with other settings than these."""
+    task = system.task(batch_size=system.recipe.batch_size, seed=history.get("seed", 0), **options)
+    wanted = {"sizes": sizes, "recipe": system.recipe.settings(), "task": json.loads(json.dumps(task.settings))}
+    before = flat({key: history.get(key, {}) for key in wanted})
+    for key, value in flat(wanted).items():
+        if key != "task.data" and before.get(key) != value:
+            raise ValueError(
+                f"{folder} holds a run with {key} = {before.get(key)}, not {value}; name another folder with --out"
+            )
+    return history
+
+
+def _curve(history):
+    return {key: history[key] for key in ("system", "seed", "epochs", "final", "seconds", "peak_mb")}
+
+
+def _percentages(measures):
+    return ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in measures.items())
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def summarize(histories, command):
+    """Return what the runs of one system came to: for each measure worst, median and best over the seeds."""
+    measures = {}
+    for name in histories[0]["final"]:
+        values = [h["final"][name] for h in histories]
+        worst = min(range(len(values)), key=values.__getitem__)
+        measures[name] = {
+            "worst": values[worst],
+            "worst_seed": histories[worst]["seed"],
+            "median": statistics.median(values),
+            "best": max(values),
+        }
+    return {
+        "seeds": [h["seed"] for h in histories],
+        "measures": measures,
+        "seconds": statistics.median(h["seconds"] for h in histories),
+        "peak_mb": max((h["peak_mb"] or 0) for h in histories) or None,
+        "command": command,
+    }
+
+
+def summary_table(summary):
+    """Return the summaries of several systems as a table in text."""
+    lines = [f"{'system':16} {'seeds':>5}  {'measure':12} {'worst':>8} {'(seed)':>7} {'median':>8} {'best':>8}"]
+    for name, found in summary.items():
+        for measure, v in found["measures"].items():
+            lines.append(
+                f"{name:16} {len(found['seeds']):5}  {measure:12} {v['worst']:8.2%} {v['worst_seed']:7} "
+                f"{v['median']:8.2%} {v['best']:8.2%}"
+            )
+            name = ""
+    return "\n".join(lines)
+
+
+def table(systems, results=None):
+    """Return all systems with the time, memory and result that were measured for them, as a table in text."""
+    measured = read_json(results) if results and Path(results).is_file() else {}
+    lines = [f"{'name':16} {'time':>6} {'memory':>7} {'result (worst to best seed)':30} what it is"]
+    for name, system in systems.items():
+        found = measured.get(name)
+        if found:
+            v = next(iter(found["measures"].values()))
+            time = f"{found['seconds']:.0f} s"
+            memory = f"{found['peak_mb']} MB" if found["peak_mb"] else "-"
+            result = f"{v['worst']:.2%} to {v['best']:.2%}, {len(found['seeds'])} seeds"
+        else:
+            time, memory, result = "-", "-", "not measured"
+        lines.append(f"{name:16} {time:>6} {memory:>7} {result:30} {system.about}")
+    return "\n".join(lines)

@@ -1,0 +1,280 @@
+"""One training run: the loop, its history, interrupting and resuming."""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.np import GPU, host
+from common.parallel import DataParallel
+from common.trainer import Trainer
+
+CHECKPOINT = "checkpoint.npz"
+EVERY, QUICK_ROWS = 50, 500  # steps between two quick looks at unseen data, and the rows they use
+
+
+@dataclass
+class Run:
+    """What a training run left: the model, its task, and the history that stands in ``history.json``."""
+
+    model: object
+    task: object
+    history: dict
+    interrupted: bool = False
+
+    @property
+    def seconds(self):
+        """Seconds of training, without those of measuring."""
+        return self.history["epochs"][-1]["train_seconds"] if self.history["epochs"] else 0.0
+
+
+def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=None, sizes=None, options=None):
+    """Train one system and return a Run.
+
+    Args:
+        system: a System. name: what it is called.
+        seed: of the weights and of the batches.
+        out: folder for the checkpoint (after every epoch and when interrupted), or None for no files.
+        resume: go on from the checkpoint in ``out``; the result is that of a run that was never interrupted.
+        progress: show a progress bar. label: its text.
+        sizes: for ``system.model``, such as {"hidden_size": 64}. options: for ``system.task``, such as {"data": path}.
+
+    Raises: DivergedError; ValueError if the checkpoint was made with other settings or other data.
+    """
+    recipe = system.recipe
+    task = system.task(batch_size=recipe.batch_size, seed=seed, **(options or {}))
+    model = system.model(task, rng=host.random.default_rng(seed), **(sizes or {}))
+    model.vocab = task.vocab and list(task.vocab.char_to_id)
+    if system.prepare:
+        system.prepare(model, task)
+    trainer = Trainer(DataParallel(model), recipe.optimizer())
+    history = History(name, seed, sizes, recipe, task)
+    checkpoint = None if out is None else Path(out) / CHECKPOINT
+    if resume:
+        history.restore(trainer, checkpoint)
+    bar = _bar(recipe.epochs * task.steps_per_epoch, trainer.step, label or name, progress)
+
+    def on_step(trainer, loss):
+        history.add_step(trainer.step, loss)
+        if trainer.step % EVERY == 0:
+            history.add_measures(trainer.step, task.measure(model, QUICK_ROWS))
+        bar.update(1)
+        bar.set_postfix_str(history.line(), refresh=False)
+        history.clock.start()
+
+    first = len(history.data["epochs"]) + 1
+    skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
+    interrupted = False
+    try:
+        for epoch in range(first, recipe.epochs + 1):
+            history.clock.start()
+            interrupted = not trainer.run_epoch(
+                task.batches(epoch),
+                epoch,
+                skip=skip,
+                max_grad=recipe.max_grad,
+                schedule=recipe.schedule(task.steps_per_epoch),
+                on_step=on_step,
+            )
+            history.clock.stop()
+            skip = 0
+            if interrupted:
+                break
+            history.end_epoch(epoch, trainer.step, task.measure(model))
+            if checkpoint and epoch < recipe.epochs:
+                trainer.save(checkpoint, history.state())
+    except KeyboardInterrupt:  # while measuring, between two epochs: nothing is half done
+        interrupted = True
+    finally:
+        bar.close()
+    if checkpoint:
+        trainer.save(checkpoint, history.state())
+    return Run(model, task, history.data, interrupted)
+
+
+class History:
+    """What a run remembers: its settings, losses and measures. ``data`` is what stands in ``history.json``."""
+
+    def __init__(self, name, seed, sizes, recipe, task):
+        self.settings = {
+            "system": name,
+            "seed": seed,
+            "sizes": sizes or {},
+            "recipe": recipe.settings(),
+            "task": task.settings,
+        }
+        self.data = {**self.settings, "versions": versions(), "epochs": [], "loss": [], "measures": []}
+        self.clock = Clock()
+        self.losses = []  # of this epoch
+        self.smooth, self.headline = None, None
+
+    def add_step(self, step, loss):
+        """Remember the loss of a step, every tenth in ``data``."""
+        self.clock.stop()
+        self.losses.append(loss)
+        self.smooth = loss if self.smooth is None else 0.95 * self.smooth + 0.05 * loss
+        if step % 10 == 0:
+            recent = self.losses[-10:]
+            self.data["loss"].append([step, round(sum(recent) / len(recent), 5)])
+
+    def add_measures(self, step, measures):
+        """Remember what was measured after a step, the headline first."""
+        self.headline = next(iter(measures.items()), None)
+        self.data["measures"].append([step, measures])
+
+    def end_epoch(self, epoch, step, measures):
+        """Remember the epoch: its mean loss, its measures, the seconds of training so far."""
+        self.headline = next(iter(measures.items()), None)
+        mean = sum(self.losses) / len(self.losses)
+        self.losses = []
+        seconds = round(self.clock.total, 2)
+        self.data["epochs"].append(
+            {"epoch": epoch, "step": step, "loss": round(mean, 5), **measures, "train_seconds": seconds}
+        )
+
+    def line(self):
+        """Return one line for the progress bar."""
+        seen = "" if self.headline is None else f", unseen {self.headline[0].replace('_', ' ')} {self.headline[1]:.1%}"
+        return f"loss {self.smooth:.3f}{seen}"
+
+    def state(self):
+        """Return what going on needs, for the checkpoint."""
+        return {"history": self.data, "settings": self.settings, "spent": self.clock.total, "losses": self.losses}
+
+    def restore(self, trainer, checkpoint):
+        """Load the checkpoint into the trainer and this history. Raises: ValueError for other settings or data."""
+        if checkpoint is None:
+            raise ValueError("resume needs the folder of the earlier run: give out as well")
+        if not checkpoint.is_file():
+            raise FileNotFoundError(
+                f"{checkpoint} does not exist; there is no earlier run to go on with in that folder"
+            )
+        state = trainer.load(checkpoint, check=lambda extra: self._check(extra, checkpoint))
+        self.data = state["history"] | {"recipe": self.settings["recipe"]}
+        self.clock.total, self.losses = state["spent"], state["losses"]
+        if self.losses:
+            self.smooth = self.losses[-1]
+
+    def _check(self, state, checkpoint):
+        if not isinstance(state, dict) or not {"history", "settings", "spent", "losses"} <= state.keys():
+            raise ValueError(f"{checkpoint} is not the checkpoint of such a run; start anew without resume")
+        before, now = flat(state["settings"]), flat(self.settings)
+        before["task.data"] = now["task.data"] = None  # the contents count, not where they lie
+        if now["recipe.warmup_steps"] is None:  # at a constant rate a run may be made longer
+            before["recipe.epochs"] = now["recipe.epochs"]
+        for key in before.keys() | now.keys():
+            if before.get(key) != now.get(key):
+                what = "other data" if key == "task.content" else f"{key} = {before.get(key)}, not {now.get(key)}"
+                raise ValueError(f"{checkpoint} was made with {what}; resume with the same, or start anew elsewhere")
+
+
+def flat(settings):
+    """Return nested settings as one dict: {"recipe": {"epochs": 1}} as {"recipe.epochs": 1}."""
+    out = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            out |= {f"{key}.{inner}": v for inner, v in flat(value).items()}
+        else:
+            out[key] = value
+    return out
+
+
+class Clock:
+    """Seconds between start and stop, added up in ``total``."""
+
+    def __init__(self):
+        self.total, self._since = 0.0, None
+
+    def start(self):
+        """Count from now on."""
+        self._since = time.perf_counter()
+
+    def stop(self):
+        """Count until now."""
+        if self._since is not None:
+            self.total += time.perf_counter() - self._since
+        self._since = None
+
+
+def _bar(total, done, label, progress):
+    from tqdm.auto import tqdm  # only here: importing the library must stay quick
+
+    return tqdm(total=total, initial=done, desc=label, unit="step", disable=not progress, file=sys.stderr)
+
+
+def versions():
+    """Return the versions a result was made with."""
+    return {"python": platform.python_version(), "numpy": host.__version__, "gpu": GPU}
+
+
+def peak_memory():
+    """Return the most memory this process has used so far, in MB, or None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def write_json(path, value):
+    """Write ``value`` as JSON, whole or not at all, whoever else writes there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(json.dumps(value, indent=1) + "\n")
+        os.chmod(tmp, 0o644)
+        os.replace(tmp, path)
+    except BaseException:
+        Path(tmp).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path):
+    """Return what a JSON file holds. Raises: ValueError that names the file if it is not whole."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}; delete it and run again") from None
+
+
+@contextmanager
+def locked(folder):
+    """Hold a folder for one run: within the block nobody else gets it. Raises: RuntimeError if somebody has it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    while True:
+        file = path.open("a")
+        try:
+            _lock(file)
+        except OSError:
+            file.close()
+            raise RuntimeError(f"another run is writing into {folder}; wait for it, or name another folder") from None
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # whoever had the lock has just removed this file: take the new one
+    try:
+        yield
+    finally:
+        if os.name == "posix":
+            path.unlink(missing_ok=True)
+        file.close()
+
+
+def _lock(file):
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
