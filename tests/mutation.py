@@ -27,7 +27,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ["common/layers.py", "common/time_layers.py", "ch08/attention_layer.py", "ch08/alignment.py"]
+FILES = [
+    "common/layers.py",
+    "common/steps.py",
+    "common/recurrent.py",
+    "common/time_layers.py",
+    "ch08/attention_layer.py",
+    "ch08/alignment.py",
+]
 TESTS = ["layers", "time_layers", "attention", "alignment", "contract", "gradients", "properties"]
 # Whole models take long and reach nothing in FILES that the tests of the layers do not reach.
 LEFT_OUT = "not seq2seq and not model and not test_encoder and not test_decoder"

@@ -45,6 +45,8 @@ PUBLIC_NAMES = {
     "ch08.attention_layer": "WeightSum AttentionWeight Attention TimeAttention",
     "ch08.attention_seq2seq": "AttentionEncoder AttentionDecoder AttentionSeq2seq",
 }
+# In common, the modules of layers from the ground up: each may import the ones before it.
+ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init"]
 STAR_IMPORTS = ["common.np", "common.time_layers"]  # the scripts of the book's readers get np from these
 
 # Every notebook and test imports layers and models: they must not wait for pictures and progress bars.
@@ -206,6 +208,20 @@ def wrong_imports(path, text):
     return wrong
 
 
+def wrong_order(path, text):
+    """Imports of a module of layers that stands above `path` in ORDER."""
+    names = [f"common.{name}" for name in ORDER]
+    own = path.removesuffix(".py").replace("/", ".")
+    if own not in names:
+        return []
+    above = set(names[names.index(own) :])
+    imported = imports(text, path)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "common":
+            imported += [(f"common.{alias.name}", node.lineno) for alias in node.names]
+    return [f"{path}:{line}: {own} may not import {name}" for name, line in imported if name in above]
+
+
 def path_tricks(path, text):
     """Star imports and changes of sys.path."""
     wrong = []
@@ -230,6 +246,26 @@ def path_tricks(path, text):
 
 def test_rooms_import_only_what_the_house_allows():
     assert [wrong for source in sources() for wrong in wrong_imports(*source)] == []
+
+
+def test_layers_import_only_what_stands_below_them():
+    texts = dict(sources())
+    assert {f"common/{name}.py" for name in ORDER} <= texts.keys()
+    assert [wrong for source in texts.items() for wrong in wrong_order(*source)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wrong"),
+    [
+        ("common/layers.py", "from common.functions import relu", 0),
+        ("common/layers.py", "def f():\n    from common.time_layers import TimeLSTM", 1),
+        ("common/steps.py", "from common import recurrent, layers", 1),
+        ("common/functions.py", "import common.layers", 1),
+        ("common/plots.py", "from common.time_layers import TimeLSTM", 0),
+    ],
+)
+def test_an_import_from_above_is_found(path, text, wrong):
+    assert len(wrong_order(path, text)) == wrong
 
 
 def test_no_star_imports_and_no_changes_of_sys_path_in_the_library():

@@ -15,8 +15,8 @@ from common.time_layers import (
     TimeLSTM,
     TimeRNN,
     TimeSoftmaxWithLoss,
-    Workspace,
 )
+from common.workspace import Workspace
 
 KINDS = {
     "RNN": (RNN, TimeRNN, 1, 1),

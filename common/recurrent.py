@@ -1,0 +1,386 @@
+"""Recurrent layers over whole sequences: xs (N, T, D) in, hs (N, T, H) out.
+
+``TimeRNN``, ``TimeLSTM`` and ``TimeGRU`` do for all steps at once, and fast, what the layers of ``common.steps`` do for
+one:
+
+* the inputs of all steps go through one matrix product before the loop, because they wait for nothing;
+* only h W_h stays in the loop;
+* backward keeps the gradients of the gates of all steps and forms dWx, dWh and db with one product each after the loop;
+* arrays are time-major, so that step t is one contiguous block, and are kept from call to call (``Workspace``).
+
+The rules of ``common.layers`` hold here too. What forward or backward returns belongs to the caller.
+"""
+
+from common.functions import sigmoid
+from common.np import errstate, np
+from common.workspace import Workspace
+
+
+class _Recurrent:
+    """What TimeRNN, TimeLSTM and TimeGRU share: parameters, state, shape checks and the two products over all steps."""
+
+    param_names = ("Wx", "Wh", "b", "bh")
+    gates = 1  # blocks of H columns in the weights
+
+    def __init__(self, Wx, Wh, b, stateful=False, bh=None):
+        self.params = [Wx, Wh, b] if bh is None else [Wx, Wh, b, bh]
+        name, H = type(self).__name__, Wh.shape[0]
+        for what, p, shape in (("Wx", Wx, (Wx.shape[0], self.gates * H)), ("Wh", Wh, (H, self.gates * H))):
+            if p.shape != shape:
+                raise ValueError(f"{name}: {what} is {p.shape}, but with H = {H} it must be {shape}")
+        for what, p in zip(("b", "bh"), self.params[2:], strict=False):
+            if p.shape != (self.gates * H,):
+                raise ValueError(f"{name}: {what} is {p.shape}, but with H = {H} it must be {(self.gates * H,)}")
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.stateful = stateful
+        self.h, self.dh = None, None
+        self.cache = None
+        self._workspace = Workspace()
+
+    def set_state(self, h):
+        """Start the next forward call from this state h (N, H); it counts only if the layer is stateful."""
+        self.h = h
+
+    def reset_state(self):
+        """Start the next forward call from zeros."""
+        self.h = None
+
+    def _array(self, name, *shape):
+        return self._workspace.array(name, shape, self.params[0].dtype)
+
+    def _fill_state(self, out, state, what):
+        """Write the state to start from, or zeros, into ``out`` (N, H). Return whether there is a state."""
+        started = self.stateful and state is not None
+        if not started:
+            out[...] = 0
+        elif state.shape != out.shape:
+            raise ValueError(
+                f"{type(self).__name__}: the state {what} is {state.shape}, but this batch needs {out.shape}; "
+                "call reset_state() or set_state() first"
+            )
+        else:
+            out[...] = state
+        return started
+
+    def by_gate(self, W):
+        """Return the weights (K, gates * H) gate by gate, (gates, K, H), without a copy.
+
+        A product with them gives (gates, N, H): each gate is one block of memory, and NumPy works on a block about
+        three times as fast as on columns of a wider array.
+        """
+        return W.reshape(len(W), self.gates, -1).transpose(1, 0, 2)
+
+    def _write_columns(self, out, blocks):
+        """Write the blocks (gates, N, H) side by side into ``out`` (N, gates * H): the way back from ``by_gate``."""
+        out.reshape(len(out), self.gates, -1)[...] = blocks.transpose(1, 0, 2)
+
+    def _input_product(self, xs, out_name, negative=False):
+        """Return x Wx + b of all steps, (T, gates, N, H): the bias rides along as the weight of a column of ones."""
+        Wx, _, b, *_ = self.params
+        if xs.ndim != 3 or xs.shape[2] != Wx.shape[0] or 0 in xs.shape:
+            raise ValueError(
+                f"{type(self).__name__}: xs is {xs.shape}, but it must be (N, T, {Wx.shape[0]}) with N and T at least 1"
+            )
+        N, T, D = xs.shape
+        x1 = self._array("x1", T, N, D + 1)
+        x1[:, :, :D] = xs.transpose(1, 0, 2)
+        x1[:, :, D] = 1
+        W1 = np.concatenate((Wx, b[None]))  # (D + 1, gates * H)
+        if negative:
+            np.negative(W1, out=W1)
+        out = self._array(out_name, T, self.gates, N, Wx.shape[1] // self.gates)
+        np.matmul(x1[:, None], self.by_gate(W1), out=out)
+        return x1, out
+
+    def _input_backward(self, x1, dz):
+        """From dz (T, N, gates * H) of all steps: write dWx and db (one product), return dxs (N, T, D)."""
+        Wx = self.params[0]
+        T, N, D = x1.shape[0], x1.shape[1], x1.shape[2] - 1
+        dz = dz.reshape(T * N, -1)
+        dW1 = x1.reshape(T * N, D + 1).T @ dz  # the column of ones makes the last row the sum over all steps
+        self.grads[0][...] = dW1[:D]
+        self.grads[2][...] = dW1[D]
+        dxs = np.empty((N, T, D), Wx.dtype)
+        dxs[...] = (dz @ Wx.T).reshape(T, N, D).transpose(1, 0, 2)
+        return dxs
+
+    def _check_dhs(self, dhs, N, T, H):
+        if dhs.shape != (N, T, H):
+            raise ValueError(f"{type(self).__name__}: dhs is {dhs.shape}, but forward returned {(N, T, H)}")
+
+
+class TimeRNN(_Recurrent):
+    """RNN over a whole sequence. Shapes: xs (N, T, D), hs (N, T, H), Wx (D, H), Wh (H, H), b (H,).
+
+    stateful: go on from the last state of the call before. ``h`` is the last state, ``dh`` the gradient of the first.
+    """
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        Wh = self.params[1]
+        x1, z = self._input_product(xs, "h")
+        z = z[:, 0]
+        T, N, H = z.shape
+        h0 = self._array("h0", N, H)
+        self._fill_state(h0, self.h, "h")
+        tmp = self._array("tmp", N, H)
+        h_prev = h0
+        for t in range(T):
+            h = z[t]  # x Wx + b of this step; becomes h in place
+            np.matmul(h_prev, Wh, out=tmp)
+            h += tmp
+            np.tanh(h, out=h)
+            h_prev = h
+        self.cache = (x1, h0, z)
+        self.h = z[T - 1].copy()
+        return z.transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time: dz_t = (dhs_t + dz_{t+1} Wh^T) * (1 - h_t^2). Return dxs (N, T, D)."""
+        Wh, dWh = self.params[1], self.grads[1]
+        x1, h0, hs = self.cache
+        T, N, H = hs.shape
+        self._check_dhs(dhs, N, T, H)
+        dz = self._array("dz", T, N, H)
+        dh = np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            dh += dhs[:, t]
+            np.multiply(hs[t], hs[t], out=dz[t])
+            np.subtract(1, dz[t], out=dz[t])
+            dz[t] *= dh
+            np.matmul(dz[t], Wh.T, out=dh)
+        np.matmul(h0.T, dz[0], out=dWh)
+        if T > 1:
+            dWh += hs[:-1].reshape(-1, H).T @ dz[1:].reshape(-1, H)
+        self.dh = dh
+        return self._input_backward(x1, dz)
+
+
+def lstm_step(z, c_prev, c, tanh_c, h, tmp):
+    """One step of an LSTM, all in place, as ``TimeLSTM`` explains it.
+
+    Args: z (4, N, H) holds -(x Wx + h_prev Wh + b) and becomes the gates f, g, i, o; c_prev (N, H); c, tanh_c and h
+    (N, H) are written; tmp (N, H) is overwritten.
+    """
+    f, g, i, o = z
+    with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
+        np.exp(z, out=z)
+        g *= g
+    z += 1
+    np.reciprocal(z, out=z)
+    g *= 2
+    g -= 1
+    np.multiply(f, c_prev, out=c)
+    np.multiply(g, i, out=tmp)
+    c += tmp
+    np.tanh(c, out=tanh_c)
+    np.multiply(o, tanh_c, out=h)
+
+
+class TimeLSTM(_Recurrent):
+    """LSTM over a whole sequence, fused over time.
+
+    Shapes: xs (N, T, D), hs (N, T, H), Wx (D, 4H), Wh (H, 4H), b (4H,); gates in the order f, g, i, o (see ``LSTM``).
+    stateful: go on from the last state of the call before. ``h`` and ``c`` are the last state, ``dh`` and ``dc`` the
+    gradients of the first.
+
+    How it is fast. One exponential serves all gates: sigmoid(z) = 1 / (1 + exp(-z)) and tanh(z) = 2 sigmoid(2z) - 1,
+    so the loop forms e = exp(-z) for the (4, N, H) block, squares the g block (exp(-2z) = exp(-z)^2) and takes
+    1 / (1 + e).
+    The minus sign is free: the input product is formed with -Wx and -b, and h Wh is subtracted from it.
+    In backward h saves products: h = o tanh_c, so o (1 - tanh_c^2) = o - h tanh_c and the gradient of o's score is
+    dh h (1 - o). A first state of zeros is not multiplied by anything.
+    """
+
+    gates = 4
+
+    def __init__(self, Wx, Wh, b, stateful=False):
+        super().__init__(Wx, Wh, b, stateful)
+        self.c, self.dc = None, None
+
+    def set_state(self, h, c=None):
+        """Start the next forward call from h and c (N, H), c = None meaning zeros; it counts only if stateful."""
+        self.h, self.c = h, c
+
+    def reset_state(self):
+        """Start the next forward call from zeros."""
+        self.h, self.c = None, None
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        x1, gates = self._input_product(xs, "gates", negative=True)
+        T, _, N, H = gates.shape
+        Wh = self.by_gate(self.params[1])
+        h, c = self._array("h", T + 1, N, H), self._array("c", T + 1, N, H)  # h[t], c[t]: the state before step t
+        tanh_c = self._array("tanh_c", T, N, H)
+        tmp4, tmp = self._array("tmp4", 4, N, H), self._array("tmp", N, H)
+        first = 0 if self._fill_state(h[0], self.h, "h") else 1  # the first step whose h_prev is not 0
+        self._fill_state(c[0], self.c, "c")
+        for t in range(T):
+            if t >= first:
+                np.matmul(h[t], Wh, out=tmp4)
+                gates[t] -= tmp4
+            lstm_step(gates[t], c[t], c[t + 1], tanh_c[t], h[t + 1], tmp)
+        self.cache = (x1, gates, h, c, tanh_c, first)
+        self.h, self.c = h[T].copy(), c[T].copy()
+        return h[1:].transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time, with dc and dh carried from step t + 1 to step t (the derivatives: see ``LSTM``).
+
+        Args: dhs (N, T, H). Returns: dxs (N, T, D); ``dh`` and ``dc`` then hold the gradients of the first state.
+        """
+        Wh, dWh = self.params[1], self.grads[1]
+        x1, gates, h, c, tanh_c, first = self.cache
+        T, N, H = tanh_c.shape
+        self._check_dhs(dhs, N, T, H)
+        dz = self._array("dz", T, N, 4 * H)
+        d, tmp = self._array("d", 4, N, H), self._array("tmp", N, H)  # d: dz of one step, gate by gate
+        df, dg, di, do = d
+        dh, dc = np.zeros((N, H), Wh.dtype), np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            f, g, i, o = gates[t]
+            dh += dhs[:, t]
+            np.multiply(h[t + 1], tanh_c[t], out=tmp)
+            np.subtract(o, tmp, out=tmp)  # o (1 - tanh_c^2), because h = o tanh_c
+            tmp *= dh
+            dc += tmp
+            np.subtract(1, gates[t], out=d)
+            do *= h[t + 1]
+            do *= dh
+            df *= f
+            df *= c[t]
+            df *= dc
+            np.multiply(g, i, out=tmp)
+            di *= tmp
+            di *= dc
+            tmp *= g
+            np.subtract(i, tmp, out=dg)  # i (1 - g^2)
+            dg *= dc
+            dc *= f
+            self._write_columns(dz[t], d)
+            np.matmul(dz[t], Wh.T, out=dh)
+        h_prev = h[first:-1].reshape(-1, H)  # where h_prev is 0, dWh gets nothing
+        np.matmul(h_prev.T, dz[first:].reshape(-1, 4 * H), out=dWh)
+        self.dh, self.dc = dh, dc
+        return self._input_backward(x1, dz)
+
+
+class TimeGRU(_Recurrent):
+    """GRU over a whole sequence. Shapes: xs (N, T, D), hs (N, T, H), Wx (D, 3H), Wh (H, 3H), b and bh (3H,).
+
+    Gates in the order z, r, h. Without ``bh`` the form of the book, with it the form of PyTorch: see ``GRU``.
+    stateful: go on from the last state of the call before. ``h`` is the last state, ``dh`` the gradient of the first.
+    """
+
+    gates = 3
+
+    def forward(self, xs):
+        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+        bh = self.params[3:]
+        x1, gates = self._input_product(xs, "gates")
+        T, _, N, H = gates.shape
+        Wh = self.by_gate(self.params[1])
+        h = self._array("h", T + 1, N, H)
+        inner = self._array("inner", T, N, H)  # r * h_prev, or h_prev Whh + bhh
+        h_part, tmp = self._array("h_part", 3, N, H), self._array("tmp", N, H)
+        self._fill_state(h[0], self.h, "h")
+        for t in range(T):
+            zr, (z, r, h_hat) = gates[t, :2], gates[t]
+            if bh:
+                np.matmul(h[t], Wh, out=h_part)
+                h_part += bh[0].reshape(3, 1, H)
+                zr += h_part[:2]
+                zr[...] = sigmoid(zr)
+                inner[t] = h_part[2]
+                np.multiply(r, inner[t], out=tmp)
+            else:
+                np.matmul(h[t], Wh[:2], out=h_part[:2])
+                zr += h_part[:2]
+                zr[...] = sigmoid(zr)
+                np.multiply(r, h[t], out=inner[t])
+                np.matmul(inner[t], Wh[2], out=tmp)
+            h_hat += tmp
+            np.tanh(h_hat, out=h_hat)
+            np.subtract(h_hat, h[t], out=tmp)
+            tmp *= z
+            np.add(h[t], tmp, out=h[t + 1])  # h_prev + z * (h_hat - h_prev)
+        self.cache = (x1, gates, h, inner)
+        self.h = h[T].copy()
+        return h[1:].transpose(1, 0, 2).copy()
+
+    def backward(self, dhs):
+        """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D)."""
+        Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
+        x1, gates, h, inner = self.cache
+        T, N, H = inner.shape
+        self._check_dhs(dhs, N, T, H)
+        dgates = self._array("dgates", T, N, 3 * H)
+        dhidden = self._array("dhidden", T, N, 3 * H) if bh else dgates  # what reaches h_prev Wh
+        d = self._array("d", 3, N, H)  # dgates of one step, gate by gate
+        dz, dr, dh_hat = d
+        dh = np.zeros((N, H), Wh.dtype)
+        for t in reversed(range(T)):
+            z, r, h_hat = gates[t]
+            dh += dhs[:, t]
+            dz[...] = dh * (h_hat - h[t]) * z * (1 - z)
+            dh_hat[...] = dh * z * (1 - h_hat * h_hat)
+            dh *= 1 - z
+            if bh:
+                dr[...] = dh_hat * inner[t] * r * (1 - r)
+                self._write_columns(dgates[t], d)
+                dh_hat *= r
+                self._write_columns(dhidden[t], d)
+                dh += dhidden[t] @ Wh.T
+            else:
+                dinner = dh_hat @ Wh[:, 2 * H :].T
+                dr[...] = dinner * h[t] * r * (1 - r)
+                self._write_columns(dgates[t], d)
+                dh += dinner * r
+                dh += dgates[t, :, : 2 * H] @ Wh[:, : 2 * H].T
+        h_prev, dhidden = h[:-1].reshape(T * N, H), dhidden.reshape(T * N, 3 * H)
+        if bh:
+            np.matmul(h_prev.T, dhidden, out=dWh)
+            np.sum(dhidden, axis=0, out=self.grads[3])
+        else:
+            dWh[:, : 2 * H] = h_prev.T @ dhidden[:, : 2 * H]
+            dWh[:, 2 * H :] = inner.reshape(T * N, H).T @ dhidden[:, 2 * H :]
+        self.dh = dh
+        return self._input_backward(x1, dgates)
+
+
+class TimeBiLSTM:
+    """Two LSTMs, one reading forward and one backward; their hidden states stand side by side.
+
+    Shapes: xs (N, T, D), out (N, T, 2H); the weights with 1 read forward, those with 2 backward.
+    Source: Schuster and Paliwal 1997; the book, section 8.3.1.
+    """
+
+    def __init__(self, Wx1, Wh1, b1, Wx2, Wh2, b2, stateful=False):
+        self.forward_lstm = TimeLSTM(Wx1, Wh1, b1, stateful)
+        self.backward_lstm = TimeLSTM(Wx2, Wh2, b2, stateful)
+        self.params = self.forward_lstm.params + self.backward_lstm.params
+        self.grads = self.forward_lstm.grads + self.backward_lstm.grads
+
+    @property
+    def cache(self):
+        """The caches of the two layers."""
+        return self.forward_lstm.cache, self.backward_lstm.cache
+
+    def forward(self, xs):
+        """Return (N, T, 2H): at step t, what the first layer knows of steps 0..t and the second of steps t..T-1."""
+        hs1 = self.forward_lstm.forward(xs)
+        hs2 = self.backward_lstm.forward(xs[:, ::-1])
+        return np.concatenate((hs1, hs2[:, ::-1]), axis=2)
+
+    def backward(self, dhs):
+        """The halves go to their layers; xs was used twice, so the two gradients are added. Return dxs (N, T, D)."""
+        H = dhs.shape[2] // 2
+        dxs = self.forward_lstm.backward(dhs[:, :, :H])
+        dxs += self.backward_lstm.backward(dhs[:, ::-1, H:])[:, ::-1]
+        return dxs
+
+    def reset_state(self):
+        """Start the next forward call of both layers from zeros."""
+        self.forward_lstm.reset_state()
+        self.backward_lstm.reset_state()
