@@ -63,6 +63,8 @@ def reader(vocab, trim=True, reverse=True, answer_length=10):
 
     def decode(model, text):
         text = text.rstrip(sequence.PAD)
+        if not text:
+            raise ValueError("there is nothing to read: the date is empty")
         ids = vocab.encode(text, len(text) if trim else None)
         xs = np.asarray(ids[::-1] if reverse else ids)[None]  # (1, T)
         answer, confidence, weights = model.greedy_decode(xs, start_id, answer_length, with_details=True)

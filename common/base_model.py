@@ -49,7 +49,7 @@ def walk(layer, prefix=""):
 
 
 def _array_names(layer, params):
-    """Return a name for every array of a layer that keeps its own list: its own names, those of its parts, or 0, 1..."""
+    """Return a name for every array of a layer that keeps its own list: its own, those of its parts, or 0, 1..."""
     own = getattr(type(layer), "param_names", ())
     if isinstance(own, tuple) and len(own) >= len(params):
         return own[: len(params)]

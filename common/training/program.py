@@ -87,7 +87,7 @@ def train_main(systems, default, *, program, out, results=None, argv=None):
     the folder for the folders of all systems; results, the file with measured results for --list.
     """
     parser = argparse.ArgumentParser(prog=program, description="Train a model, and show what it learned.")
-    parser.add_argument("name", nargs="?", choices=list(systems), default=default, metavar="NAME", help=_names(systems))
+    parser.add_argument("name", nargs="?", type=_one_of(systems), default=default, metavar="NAME", help=_names(systems))
     parser.add_argument("--list", action="store_true", help="show all systems with their results, and stop")
     parser.add_argument("--seed", type=natural, default=0, help="of the weights and the batches (default: 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"for the results (default: {out}/NAME)")
@@ -129,6 +129,15 @@ def train_main(systems, default, *, program, out, results=None, argv=None):
 
 def _names(systems):
     return f"what to train: {', '.join(systems)}"
+
+
+def _one_of(systems):
+    def name(text):
+        if text not in systems:
+            raise argparse.ArgumentTypeError(f"there is no system {text!r}; there are {', '.join(systems)}")
+        return text
+
+    return name
 
 
 def headline(run, measures):
@@ -175,7 +184,7 @@ def compare_main(systems, default, *, program, out, seeds=(0,), results=None, ar
     DIR/curves.json holds every run, and DIR/curves.png shows the headline after every epoch. Args: as for train_main.
     """
     parser = argparse.ArgumentParser(prog=program, description="Train systems over several seeds and compare them.")
-    parser.add_argument("names", nargs="*", choices=list(systems), metavar="NAME", help=_names(systems))
+    parser.add_argument("names", nargs="*", type=_one_of(systems), metavar="NAME", help=_names(systems))
     parser.add_argument("--seeds", nargs="+", type=natural, default=list(seeds), help=f"(default: {seeds})")
     parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"(default: {out})")
     if results:

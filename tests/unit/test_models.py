@@ -47,7 +47,7 @@ def plain_scores(model, xs, ids):
     p = dict(zip(model.param_names, model.params, strict=True))
     N = len(xs)
     zeros = np.zeros((N, H))
-    enc = list(plain_lstm(*(p[f"encoder.{n}"] for n in Encoder.param_names), xs, zeros, zeros))
+    enc = list(plain_lstm(*(p[f"encoder.{n}"] for n in ("embed.W", "lstm.Wx", "lstm.Wh", "lstm.b")), xs, zeros, zeros))
     peeky = isinstance(model, PeekySeq2seq)
     lstm = [p[f"decoder.{n}"] for n in ("embed.W", "lstm.Wx", "lstm.Wh", "lstm.b")]
     scores = []
