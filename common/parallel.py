@@ -10,11 +10,17 @@ off). Without the package threadpoolctl, or on the GPU, everything runs in one p
 
 import copy
 import functools
+import os
+import signal
 import threading
+import types
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
-from common.np import GPU
+from common.base_model import Composite
+from common.np import GPU, host, np
 from common.workspace import Workspace
 
 _state = threading.local()  # .busy: this thread is working on a part, so what it calls must not split again
@@ -37,6 +43,49 @@ def _pool(size):
     return ThreadPoolExecutor(size, thread_name_prefix="batch-part")
 
 
+class _OneBlasThread:
+    """While anyone is inside, BLAS computes with one thread. The last one to leave restores what was there before."""
+
+    def __init__(self):
+        self.lock, self.inside, self.limit = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0:
+                self.limit = _controller().limit(limits=1)
+            self.inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.restore()
+
+    def restore(self):
+        """Give BLAS its threads back."""
+        limit, self.limit = self.limit, None
+        if limit is not None:
+            limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
+_locks = {}  # for ``exclusive``: id of a model -> (weak reference to it, its lock)
+_locks_guard = threading.Lock()
+
+
+def _after_fork():
+    """Start anew in a forked child: it has only the thread that forked, so no pool, and nobody releases the locks."""
+    global _one_blas_thread, _locks_guard, _state
+    _pool.cache_clear()
+    _one_blas_thread.restore()
+    _one_blas_thread, _locks_guard, _state = _OneBlasThread(), threading.Lock(), threading.local()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def workers():
     """Return how many parts run side by side here and now: 1 within a part."""
     if getattr(_state, "busy", False) or _controller() is None:
@@ -47,7 +96,8 @@ def workers():
 def run(calls):
     """Call every function of a list, side by side where there are cores, and return their results in order.
 
-    A core that is done takes the next call. After an exception no call begins; it is raised when all have ended.
+    A core that is done takes the next call. After an exception no call begins; it is raised when all that have begun
+    have ended. The same holds for Ctrl-C: when KeyboardInterrupt is raised, nothing goes on in the background.
     """
     n = min(workers(), len(calls))
     if n <= 1:
@@ -70,15 +120,52 @@ def run(calls):
         finally:
             _state.busy = False
 
-    with _controller().limit(limits=1):
+    with _interrupts_deferred(waiting.clear), _one_blas_thread:
         futures = [_pool(n - 1).submit(work) for _ in range(1, n)]
         try:
             work()
-        finally:
-            wait(futures)  # whatever happened here, no part may go on in the background
-    for future in futures:
+            _ended(futures)
+        finally:  # whatever happened here, no part may go on in the background
+            waiting.clear()
+            begun = _ended(futures)
+    for future in begun:
         future.result()  # raises what it raised
     return results
+
+
+def _ended(futures):
+    """Wait for the futures that have begun and return them; the others, kept back by a busy pool, never begin."""
+    begun = [future for future in futures if not future.cancel()]
+    wait(begun)
+    return begun
+
+
+@contextmanager
+def _interrupts_deferred(stop):
+    """Within the block, Ctrl-C calls ``stop``; what its handler raises is raised at the end of the block.
+
+    A handler that does not raise, such as one that sets a flag, stops nothing. Only the main thread gets Ctrl-C.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    raised = []
+
+    def handler(signum, frame):
+        try:
+            previous(signum, frame)
+        except BaseException as error:
+            raised.append(error)
+            stop()
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if raised:
+            raise raised[0]
 
 
 def split(n, parts):
@@ -87,59 +174,350 @@ def split(n, parts):
     return [slice(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
 
-def twin(layer):
-    """Return a copy of a layer or model that shares parameters and gradients but nothing that a forward call writes.
+@contextmanager
+def exclusive(model):
+    """Within the block, no other thread is in a block of the same model; it waits until this one has left.
 
-    So both can answer at the same time.
+    A model keeps what it computes in its layers, so two threads that use it at once would read each other's numbers.
+    The same thread may enter again. A DataParallel and its model are one. The parts of ``run`` work for the thread
+    that called it, so they must not enter: take the lock around ``run`` and give each part a replica.
     """
-    other = copy.copy(layer)
-    for name, value in vars(layer).items():
+    model = model.model if isinstance(model, DataParallel) else model
+    key = id(model)
+    with _locks_guard:
+        if key not in _locks:
+            _locks[key] = weakref.ref(model, lambda _: _locks.pop(key, None)), threading.RLock()
+        lock = _locks[key][1]
+    with lock:
+        yield
+
+
+# --- replicas --------------------------------------------------------------------------------------------------
+
+
+def _is_layer(value):
+    """Whether a value is a layer or a model, or close enough to one: it has ``forward``."""
+    return hasattr(value, "forward") and hasattr(value, "__dict__") and not isinstance(value, type)
+
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def _items(value):
+    """Return what a list, tuple or dict holds; nothing for other values and where all are numbers and strings."""
+    if not isinstance(value, list | tuple | dict):
+        return ()
+    items = value.values() if isinstance(value, dict) else value
+    return () if _PLAIN.issuperset(map(type, items)) else items  # a vocabulary may be long, and this is fast
+
+
+def inner_layers(layer):
+    """Return a list of a layer and all layers in it, also those in lists, tuples and dicts, each once."""
+    found = {}
+
+    def visit(value):
+        if id(value) in found:
+            return
+        if _is_layer(value):
+            found[id(value)] = value
+        for inner in vars(value).values() if _is_layer(value) else _items(value):
+            visit(inner)
+
+    visit(layer)
+    return list(found.values())
+
+
+def snapshot(layer):
+    """Return what the attributes of a layer and of all layers in it are now, for ``replica``; caches are left out."""
+    return {
+        id(inner): (inner, {name: value for name, value in vars(inner).items() if name != "cache"})
+        for inner in inner_layers(layer)
+    }
+
+
+def replica(layer, old=None, seen=None):
+    """Return a copy of a layer or model that can compute at the same time as the original.
+
+    * Parameters are shared: the same arrays.
+    * Gradients, workspaces, caches and other arrays are the replica's own, and so are the layers in it. What stands
+      in two places of the original stands in two places of the replica.
+    * A NumPy Generator or RandomState gives the replica a random stream of its own, which follows from the original's
+      seed. NumPy's global state is shared; it locks itself, but the order of the draws is open.
+    * All else, such as ``train_flg`` or a weight of the loss, is what the original has now.
+
+    Args: layer, with ``forward``; old, an earlier replica, whose memory is used again: it is changed and returned if
+    it is of the same class; seen, what ``snapshot`` returned after the last forward or backward call of both. An
+    attribute that is still the object that was seen then was written by the layer's own calls, such as the state of a
+    stateful layer. There the replica keeps what its own calls wrote; whatever was set since, it takes over.
+
+    A number that is written into an array which is neither a parameter nor set anew does not reach the replica.
+    """
+    params = [p for inner in inner_layers(layer) for p in _listed_params(inner)]
+    done = {id(p): p for p in params}  # id of an original -> what the replica has in its place
+    used = set()  # ids of what was taken from the old replica
+
+    def own(value, before=None, keep=False):
+        """Return what the replica has in the place of ``value``; until now it had ``before``, which it may keep."""
+        if id(value) in done:
+            return done[id(value)]
+        if not _needs_copy(value):
+            return before if keep else value
+        if _is_layer(value):
+            made = reusable(before, type(before) is type(value))
+            made = type(value).__new__(type(value)) if made is None else made
+            done[id(value)] = made
+            update(made, value)
+            return made
+        if isinstance(value, types.MethodType):
+            return types.MethodType(value.__func__, own(value.__self__, getattr(before, "__self__", None)))
         if isinstance(value, Workspace):
-            setattr(other, name, Workspace())
-        elif hasattr(value, "forward"):
-            setattr(other, name, twin(value))
-        elif isinstance(value, list) and any(hasattr(v, "forward") for v in value):
-            setattr(other, name, [twin(v) for v in value])
-    return other
+            made = reusable(before, isinstance(before, Workspace)) or Workspace()
+        elif _items(value) and any(map(_holds_layers, _items(value))):
+            made = own_items(value, before)
+        elif keep:
+            made = before
+        elif _items(value):
+            made = own_items(value, before)
+        elif isinstance(value, np.ndarray):
+            made = value if any(np.may_share_memory(value, p) for p in params) else value.copy()
+        else:
+            made = _new_stream(value)
+        done[id(value)] = made
+        return made
+
+    def own_items(values, before):
+        """Return a list, tuple or dict of the same kind with items of the replica's own."""
+        if isinstance(values, dict):
+            made = copy.copy(values)
+            made.update((k, own(v, before.get(k) if isinstance(before, dict) else None)) for k, v in values.items())
+            return made
+        before = list(before) if isinstance(before, list | tuple) else []
+        items = [own(v, b) for v, b in zip(values, before + [None] * len(values), strict=False)]
+        return items if isinstance(values, list) else values._make(items) if hasattr(values, "_make") else tuple(items)
+
+    def own_grads(grads, before):
+        """Return gradients of the replica's own: those it had, where shape and dtype fit."""
+        before = list(before) if isinstance(before, list | tuple) else []
+        for grad, b in zip(grads, before + [None] * len(grads), strict=False):
+            if id(grad) not in done:
+                fits = isinstance(b, np.ndarray) and (b.shape, b.dtype) == (grad.shape, grad.dtype)
+                b = reusable(b, fits)
+                done[id(grad)] = np.zeros_like(grad) if b is None else b
+        return [done[id(grad)] for grad in grads]
+
+    def reusable(before, fits):
+        """Return ``before`` if it fits and stands in no other place already, else None."""
+        if not fits or id(before) in used:
+            return None
+        used.add(id(before))
+        return before
+
+    def update(made, layer):
+        """Give the replica ``made`` the attributes of its original."""
+        mine, now = vars(made), vars(layer)
+        was = seen[id(layer)][1] if seen and id(layer) in seen else None
+        for name in (set(mine) if was is None else was.keys()) - now.keys():
+            mine.pop(name, None)
+        for name, value in now.items():
+            before = mine.get(name)
+            if name == "cache":
+                mine[name] = before
+            elif name in ("params", "_params"):
+                mine[name] = copy.copy(value)
+            elif name in ("grads", "_grads"):
+                mine[name] = value if value is None else own_grads(value, before)
+            else:
+                keep = was is not None and name in mine and name in was and was[name] is value
+                mine[name] = own(value, before, keep)
+
+    return own(layer, old)
+
+
+def twin(layer):
+    """Return ``replica(layer)``."""
+    return replica(layer)
+
+
+def _listed_params(layer):
+    """Return the parameters in a layer's own list; those of a Composite without one are in the layers in it."""
+    params = layer._params if isinstance(layer, Composite) else getattr(layer, "params", None)
+    return params or []
+
+
+def _needs_copy(value):
+    """Whether a replica may not share the value: it can be written to in a forward or backward call."""
+    return (
+        _is_layer(value)
+        or isinstance(value, Workspace | np.ndarray | host.random.Generator | host.random.RandomState)
+        or (isinstance(value, types.MethodType) and _is_layer(value.__self__))
+        or any(map(_needs_copy, _items(value)))
+    )
+
+
+def _holds_layers(value):
+    return _is_layer(value) or any(map(_holds_layers, _items(value)))
+
+
+def _new_stream(rng):
+    """Return a random generator of the same kind whose stream follows from the seed of ``rng`` but is another."""
+    if isinstance(rng, host.random.RandomState):
+        return host.random.RandomState(rng.randint(2**32, size=4, dtype=host.uint32))
+    try:
+        return rng.spawn(1)[0]
+    except TypeError:  # its bit generator was made without a SeedSequence
+        return host.random.default_rng(rng.integers(2**32, size=4))
+
+
+# --- training --------------------------------------------------------------------------------------------------
 
 
 class DataParallel:
     """A model that works on the parts of a batch side by side, for ``Trainer`` and whoever else trains.
 
-    Every part has a copy of the model with gradients of its own and the same parameters. forward returns the mean
-    loss over all rows, backward adds the gradients up in ``model.grads``: up to rounding, what the model itself would
-    give. Everything else is the model's.
+    Every part has a replica of the model (see ``replica``), the first the model itself. forward returns the mean loss
+    over the whole batch, backward adds the gradients up in ``model.grads``: up to rounding, what the model itself
+    would give.
 
-    Args: model, a BaseModel whose loss is a mean over the rows; min_rows, parts with fewer rows are not worth it.
+    A part counts as much as it has targets. A model says how many its last forward call averaged the loss over in
+    ``count``; without one, every row counts alike.
+
+    Everything else is the model's: attributes are read from it and set on it. What is set on the model or on one of its
+    layers reaches every part with the next forward call.
+
+    Args: model, whose loss is a mean; min_rows, parts with fewer rows are not worth it.
     """
 
+    _own = frozenset(("model", "min_rows", "_replicas", "_seen", "_last"))
+
     def __init__(self, model, min_rows=48):
-        self.model = model
-        self.min_rows = min_rows
-        self._parts = [model]
-        self._shares = None
+        if min_rows < 1:
+            raise ValueError(f"DataParallel: min_rows must be at least 1, got {min_rows}")
+        self.__setstate__({"model": model, "min_rows": min_rows})
+
+    def __getstate__(self):
+        return {"model": self.model, "min_rows": self.min_rows}  # a copy makes replicas of its own
+
+    def __setstate__(self, state):
+        vars(self).update(state, _replicas=[], _seen=None, _last=None)
 
     def __getattr__(self, name):
+        if name in self._own or name.startswith("__"):  # this object is not complete: it is being copied
+            raise AttributeError(name)
         return getattr(self.model, name)
 
-    def forward(self, *batch):
-        """Return the mean loss. Args: the arrays that the model's forward takes, of N rows each, or None for some."""
-        N = len(batch[0])
-        rows = split(N, min(workers(), max(N // self.min_rows, 1)))
-        while len(self._parts) < len(rows):
-            shared = {id(p): p for p in self.model.params}  # the parameters are not copied
-            self._parts.append(copy.deepcopy(self.model, shared))
-        self._shares = [(r.stop - r.start) / N for r in rows]
-        calls = [
-            functools.partial(part.forward, *(None if array is None else array[r] for array in batch))
-            for part, r in zip(self._parts, rows, strict=False)
-        ]
-        return sum(share * loss for share, loss in zip(self._shares, run(calls), strict=True))
+    def __setattr__(self, name, value):
+        if name in self._own:
+            super().__setattr__(name, value)
+        else:
+            setattr(self.model, name, value)
+
+    @property
+    def count(self):
+        """The number of targets of the last forward call."""
+        return self.model.count if self._last is None else sum(self._last[1])
+
+    def forward(self, *arrays, **named):
+        """Return the mean loss.
+
+        Args: what the model's forward takes, by position or by name. Arrays have N rows each and are split; None,
+        numbers and strings go to every part. Raises: ValueError if there are no rows or not equally many.
+        """
+        N = _number_of_rows(arrays, named)
+        with exclusive(self.model):
+            self._last = None
+            slices = split(N, min(workers(), max(N // self.min_rows, 1)))
+            parts = self._parts(len(slices))
+            calls = [
+                functools.partial(
+                    part.forward,
+                    *(_rows_of(value, rows) for value in arrays),
+                    **{name: _rows_of(value, rows) for name, value in named.items()},
+                )
+                for part, rows in zip(parts, slices, strict=True)
+            ]
+            losses = run(calls)
+            self._look()
+            counts = [_count(part, rows.stop - rows.start) for part, rows in zip(parts, slices, strict=True)]
+            self._last = (parts, counts, threading.get_ident())
+        if len(parts) == 1:
+            return losses[0]
+        return sum((n / sum(counts) * loss for n, loss in zip(counts, losses, strict=True) if n), 0.0)
 
     def backward(self, dout=1):
-        """Write the gradients of the last forward call's loss into the model's ``grads``."""
-        parts = self._parts[: len(self._shares)]
-        run([functools.partial(part.backward, dout * share) for part, share in zip(parts, self._shares, strict=True)])
-        for part in parts[1:]:
-            for grad, more in zip(self.model.grads, part.grads, strict=True):
-                grad += more
+        """Write the gradients of the last forward call's loss into the model's ``grads``.
+
+        Raises: RuntimeError if there was no forward call, or if the last one was made by another thread.
+        """
+        with exclusive(self.model):
+            if self._last is None:
+                raise RuntimeError("DataParallel.backward: there is no forward call to go back from; call forward first")
+            parts, counts, thread = self._last
+            if thread != threading.get_ident():
+                raise RuntimeError(
+                    "DataParallel.backward: the last forward call was made by another thread, so its gradients are not "
+                    "those you want; train one model from one thread, or each thread a copy of its own"
+                )
+            if len(parts) == 1:
+                self.model.backward(dout)
+            else:
+                self._backward_in_parts(parts, counts, dout)
+            self._look()
+
+    def _backward_in_parts(self, parts, counts, dout):
+        whole, total = parts[0].grads, sum(counts)
+        counted = [(part, n / total) for part, n in zip(parts, counts, strict=True) if n]
+        run([functools.partial(part.backward, dout * share) for part, share in counted])
+        if not counts[0]:  # nothing in the first part counts, so its backward was not called
+            for grad in whole:
+                grad[...] = 0
+        for part, _ in counted:
+            if part is not parts[0]:
+                pairs = {id(grad): (grad, more) for grad, more in zip(whole, part.grads, strict=True)}
+                for grad, more in pairs.values():  # an array that is listed twice gets its sum once
+                    grad += more
+
+    def _parts(self, n):
+        """Return the model and n - 1 replicas that are up to date."""
+        self._replicas += [None] * (n - 1 - len(self._replicas))
+        for k in range(n - 1):
+            self._replicas[k] = replica(self.model, self._replicas[k], self._seen)
+        return [self.model, *self._replicas[: n - 1]]
+
+    def _look(self):
+        """Remember what the model's own calls have written, so that what is set from outside stands out."""
+        if self._replicas:
+            self._seen = snapshot(self.model)
+
+
+def _number_of_rows(arrays, named):
+    """Return N of the arrays of a batch, or raise a ValueError."""
+    named = {f"argument {k}": value for k, value in enumerate(arrays)} | named
+    rows = {}
+    for name, value in named.items():
+        if _is_split(value):
+            if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
+                raise ValueError(
+                    f"DataParallel.forward: {name} is a {type(value).__name__} without rows; "
+                    "arrays with N rows can be split into parts, None, numbers and strings are handed on"
+                )
+            rows[name] = len(value)
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"DataParallel.forward: all arrays must have the same number of rows, got {rows}")
+    if not any(rows.values()):
+        raise ValueError("DataParallel.forward: the batch has no rows" if rows else "DataParallel.forward: no array")
+    return next(iter(rows.values()))
+
+
+def _is_split(value):
+    """Whether an argument is split into parts, rather than handed to every part as it is."""
+    return not (value is None or isinstance(value, bool | int | float | str))
+
+
+def _rows_of(value, rows):
+    return value[rows] if _is_split(value) else value
+
+
+def _count(part, rows):
+    """Return how many targets the last forward call of a part averaged over."""
+    count = getattr(part, "count", None)
+    return rows if count is None or callable(count) else int(count)

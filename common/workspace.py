@@ -13,6 +13,10 @@ class Workspace:
     def __init__(self):
         self._blocks = {}
 
+    def __reduce__(self):
+        """A copy, in memory or in a pickle, begins empty: the contents are worth nothing to it."""
+        return type(self), ()
+
     def array(self, name, shape, dtype):
         """Return an uninitialized array of this shape and dtype; the block behind ``name`` is used again."""
         size = 1

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ch07.seq2seq import Encoder, Seq2seq
 from ch08.attention_layer import Attention, TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common import parallel
-from common.parallel import DataParallel, run, split, twin, workers
+from common.parallel import DataParallel, replica, run, split, workers
 from common.time_layers import TimeGRU
 
 
@@ -22,7 +23,7 @@ def cores(request, monkeypatch):
         lib_controllers = (type("Blas", (), {"num_threads": request.param})(),)
 
         def limit(self, limits):
-            return threading.Lock()  # any context manager will do
+            return SimpleNamespace(restore_original_limits=lambda: None)
 
     monkeypatch.setattr(parallel, "_controller", lambda: Controller())
     return request.param
@@ -244,11 +245,11 @@ def test_an_encoder_of_ones_own_is_read_by_its_own_forward():
     np.testing.assert_array_equal(model.encoder.read(xs), model.encoder.forward(xs))
 
 
-def test_a_twin_shares_parameters_and_nothing_else():
+def test_a_replica_shares_parameters_and_nothing_else():
     model, xs, ts = problem(AttentionSeq2seq, 4)
     model.forward(xs, ts)
     weights = model.decoder.attention.weights.copy()
-    other = twin(model)
+    other = replica(model)
     assert all(a is b for a, b in zip(other.params, model.params, strict=True))
     other.forward(xs[::-1], ts[::-1])
     np.testing.assert_array_equal(model.decoder.attention.weights, weights)
