@@ -6,8 +6,10 @@ numbers) does.
 """
 
 import argparse
+import sys
 
 from dataset import sequence
+from dataset.generator import seed
 
 
 def seen_shares(file_name, split="grouped", seed=1984):
@@ -34,19 +36,24 @@ def _rows(x, t, vocab):
 
 
 def main(argv=None):
-    """Print the shares; see `--help`."""
+    """Print the shares; see `--help`. Returns the exit code: 1 where a file cannot be read or split."""
     parser = argparse.ArgumentParser(description="How much of the test side was seen in training.")
     parser.add_argument("files", nargs="*", default=list(sequence.SHIPPED), metavar="FILE")
-    parser.add_argument("--seed", type=int, default=1984, help="seed of the split (default: 1984)")
+    parser.add_argument("--seed", type=seed, default=1984, help="seed of the split (default: 1984)")
     args = parser.parse_args(argv)
     for file_name in args.files:
         for split in reversed(sequence.SPLITS):
-            questions, groups = seen_shares(file_name, split, args.seed)
+            try:
+                questions, groups = seen_shares(file_name, split, args.seed)
+            except (OSError, ValueError) as error:
+                print(f"{parser.prog}: {error}", file=sys.stderr)
+                return 1
             print(
                 f"{file_name}, {split} split: {questions:.1%} of the test questions were seen in training, "
                 f"{groups:.1%} of the test dates or number pairs"
             )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

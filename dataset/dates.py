@@ -74,7 +74,7 @@ def parse(question):
         `(date, form, spans)`: a `datetime.date`, one of `FORMS`, and the spans of `gold_spans`.
 
     Raises:
-        ValueError: the text is no known form, or there is no such day.
+        ValueError: the text is in no known form, or there is no such day.
     """
     text = question.rstrip(" ")
     match = _SLASHES.fullmatch(text) or _WORDS.fullmatch(text)
@@ -97,7 +97,7 @@ def to_iso(question):
     """The right answer to a question: `to_iso("2/10/93") == "1993-02-10"`.
 
     Raises:
-        ValueError: the text is no known form, or there is no such day.
+        ValueError: the text is in no known form, or there is no such day.
     """
     date, _, _ = parse(question)
     return date.isoformat()
@@ -115,7 +115,7 @@ def gold_spans(question):
         `{"year": (start, end), "month": (start, end), "day": (start, end)}`: offsets from 0, end exclusive.
 
     Raises:
-        ValueError: the text is no known form, or there is no such day.
+        ValueError: the text is in no known form, or there is no such day.
     """
     _, _, spans = parse(question)
     return spans
@@ -133,7 +133,7 @@ def gold_mask(question, width=QUESTION_WIDTH):
         bool array (10, width). Row k belongs to character k of "YYYY-MM-DD"; the rows of "-" are all False.
 
     Raises:
-        ValueError: the text is no known form, or is longer than `width`.
+        ValueError: the text is in no known form, or is longer than `width`.
     """
     length = len(question.rstrip(" "))
     if length > width:
@@ -151,12 +151,12 @@ def _named_month(question, match):
         raise _unknown(question, "words are all lower, all Title or all UPPER case")
     name = match["month"].lower()
     if match["weekday"] is not None and match["weekday"].lower() not in WEEKDAYS:
-        raise _unknown(question, f"{match['weekday']!r} is no weekday")
+        raise _unknown(question, f"{match['weekday']!r} is not a weekday")
     if name in MONTHS:
         return "long" if match["weekday"] is None else "weekday", MONTHS.index(name) + 1
     if name in SHORT_MONTHS and match["weekday"] is None:
         return "short", SHORT_MONTHS.index(name) + 1
-    raise _unknown(question, f"{match['month']!r} is no month name that fits here")
+    raise _unknown(question, f"{match['month']!r} is not a month name that fits here")
 
 
 def _century(question, two_digits):

@@ -1,4 +1,4 @@
-"""What the two data generators share: lines without repeats, and the command line."""
+"""What the programs of the data share: lines without repeats, and the command line."""
 
 import argparse
 from pathlib import Path
@@ -32,6 +32,17 @@ class Draw:
         raise ValueError(f"the shares {percent} do not add up to 100")
 
 
+def seed(text):
+    """The value of `--seed`, for argparse: a whole number that both Python and NumPy take for a seed."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, got {text!r}")
+    return number
+
+
 def run(make_lines, description, default_out, max_lines, argv=None):
     """Command line of a generator: `--out PATH --seed N --lines N`.
 
@@ -41,15 +52,20 @@ def run(make_lines, description, default_out, max_lines, argv=None):
         default_out: the file to write when `--out` is not given.
         max_lines: the most lines that can be drawn without a repeat.
         argv: the arguments, by default those of the process.
+
+    Arguments that are wrong, or a file that cannot be written, end the program with a sentence and exit code 2.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=default_out, help="file to write (default: the shipped file)")
-    parser.add_argument("--seed", type=int, default=1984, help="the same seed gives the same bytes (default: 1984)")
+    parser.add_argument("--seed", type=seed, default=1984, help="the same seed gives the same bytes (default: 1984)")
     parser.add_argument("--lines", type=int, default=50_000, help=f"1 to {max_lines} (default: 50000)")
     args = parser.parse_args(argv)
     if not 1 <= args.lines <= max_lines:
         parser.error(f"--lines must be 1 to {max_lines}, so that no line comes twice; got {args.lines}")
 
     lines = make_lines(args.lines, args.seed)
-    args.out.write_bytes("".join(line + "\n" for line in lines).encode("ascii"))
+    try:
+        args.out.write_bytes("".join(line + "\n" for line in lines).encode("ascii"))
+    except OSError as error:
+        parser.error(f"--out: cannot write {str(args.out)!r}: {error.strerror}; name a file that you may write")
     print(f"{len(lines)} lines written to {args.out}")

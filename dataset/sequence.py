@@ -29,7 +29,7 @@ SPLITS = ("grouped", "random")
 SHIPPED = {"date.txt": "python -m dataset.make_dates", "addition.txt": "python -m dataset.make_additions"}
 
 _FOLDER = Path(__file__).resolve().parent
-_ADDITION = re.compile(r" *0*([0-9]+) *\+ *0*([0-9]+) *")  # the zeros in front are no part of the number
+_ADDITION = re.compile(r" *0*([0-9]+) *\+ *0*([0-9]+) *")  # leading zeros are not part of the number
 
 _vocab = None  # of the file that load_data read last
 
@@ -156,8 +156,10 @@ def load_data(file_name="addition.txt", seed=1984, split="grouped"):
 
     Raises:
         FileNotFoundError: there is no such file; the message has the command that makes it.
-        ValueError: a fault in the file, as `file:line: what is wrong`, or a file that cannot be split in two.
-            The vocabulary of an earlier load stays.
+        IsADirectoryError: the name is that of a folder.
+        OSError: the file cannot be read.
+        ValueError: the name is that of a pipe or a device; a fault in the file, as `file:line: what is wrong`; or a
+            file that cannot be split in two. The vocabulary of an earlier load stays.
     """
     global _vocab
     data = load(file_name, seed, split)
@@ -215,19 +217,31 @@ def current_vocab():
 
 
 def find(file_name):
-    """The `Path` of a shipped file (by its name) or of any other; FileNotFoundError if nothing is there."""
+    """The `Path` of a shipped file (by its name) or of any other.
+
+    Raises:
+        FileNotFoundError: nothing is there, or the name is empty.
+        IsADirectoryError: there is a folder.
+        ValueError: there is a pipe or a device.
+    """
     name = os.fspath(file_name)
     path = _FOLDER / name if name in SHIPPED else Path(name)
-    if path.exists():
+    if name and os.path.isfile(path):
         return path
-    if name in SHIPPED:
+    if name and os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder: name a data file, in it or elsewhere")
+    if name and os.path.exists(path):
+        raise ValueError(f"{path} is not a regular file: save the data in a file and name that")
+    if not name:
+        advice = f"its name is empty. The shipped files are {' and '.join(SHIPPED)}"
+    elif name in SHIPPED:
         advice = f"make it with `{SHIPPED[name]}`, run in {_FOLDER.parent}"
     else:
         advice = (
             f"looked in {Path.cwd()}. The shipped files are {' and '.join(SHIPPED)}; "
-            f"`{SHIPPED['date.txt']} --out {name}` makes a file of dates there"
+            f"`{SHIPPED['date.txt']} --out {_cut(name)}` makes a file of dates there"
         )
-    raise FileNotFoundError(f"no data file {path}: {advice}")
+    raise FileNotFoundError(f"no data file {_cut(str(path))}: {advice}")
 
 
 def group_key(question, answer):
@@ -238,7 +252,10 @@ def group_key(question, answer):
 
 def _read_lines(path):
     """The lines of a UTF-8 file, with or without a byte order mark, ending in LF, CRLF or CR."""
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise type(error)(f"{path} cannot be read: {error.strerror}") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -345,4 +362,9 @@ def _name(char):
 
 def _show(text):
     """A text in quotes, cut to a length that a message can bear."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+    return repr(_cut(text, 80))
+
+
+def _cut(text, width=300):
+    """The beginning of a text that is longer than `width`."""
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -12,6 +12,7 @@ import re
 
 import pytest
 
+OUTPUT_TIMEOUT = 120  # seconds until the outputs of a finished cell are there; nbval's own 5 are few on a busy machine
 PICTURE_IN_HTML = r"data:image/[\w+.-]+;base64,[A-Za-z0-9+/=\s]+"
 
 
@@ -25,6 +26,12 @@ def pytest_collect_file(file_path):
             if file_path.parent.name in ("solutions", "exercises"):
                 collector.compare_outputs = False
     return collectors
+
+
+def pytest_itemcollected(item):
+    """Wait long enough for the outputs of a cell."""
+    if hasattr(item, "output_timeout"):
+        item.output_timeout = OUTPUT_TIMEOUT
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -1,4 +1,7 @@
-"""What holds for every test: repeatable randomness, figures without a window, and no silent skip in CI.
+"""What holds for every test: all cores, repeatable randomness, figures without a window, and no silent skip in CI.
+
+The whole suite runs on all cores, a file at a time on each, in threads of one: several libraries that each want all
+cores only wait for one another. `-n 0` on the command line, a debugger, or the name of a file or test turns that off.
 
 Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's
 machine the parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing
@@ -28,6 +31,33 @@ PROMISED = ("parity", "browser", "grading")  # folders of tests/ and, by the sam
 # examples every time, so that a red run is always the fault of the change.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=IN_CI)
 hypothesis.settings.load_profile("course")
+
+
+# What takes longest begins first, so that no core waits for another at the end. The adversaries wait more than they
+# compute, so they leave the core that they share to others.
+LONGEST_FIRST = ("tests/grading/test_adversarial.py", "notebooks/", "tests/grading/", "tests/notebooks/test_colab.py")
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads how many processes are wanted
+def pytest_cmdline_main(config):
+    """Use all cores for a run of everything; whatever the number of processes is, keep files together."""
+    option = config.option
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    plain = not (option.usepdb or option.trace or option.collectonly or option.capture == "no")
+    if getattr(option, "numprocesses", 0) is None and whole and plain:
+        option.numprocesses = "logical"
+    if getattr(option, "numprocesses", None):
+        for name in THREADS:
+            os.environ.setdefault(name, "1")  # read when NumPy and PyTorch are loaded, in the processes to come
+        if option.dist == "no":
+            option.dist, option.loadscopereorder = "loadfile", False
+
+
+def _place_in_line(item):
+    """The number of the first of LONGEST_FIRST that the test belongs to."""
+    named = (k for k, beginning in enumerate(LONGEST_FIRST) if item.nodeid.startswith(beginning))
+    return next(named, len(LONGEST_FIRST))
 
 
 @pytest.fixture(autouse=True)
@@ -87,10 +117,12 @@ def pytest_pycollect_makemodule(module_path, parent):
 # First, because pytest's own choice by marker (-m) comes in the same hook and must see the markers set here.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests in tests/parity/ and tests/browser/ carry the marker of that name."""
+    """Tests in tests/parity/ and so on carry the marker of that name; in parallel, the longest begin first."""
     for item in items:
         if _folder(item.path) in PROMISED:
             item.add_marker(_folder(item.path))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_place_in_line)
 
 
 def pytest_runtest_setup(item):

@@ -3,7 +3,8 @@
 python -m tests.notebooks run [NOTEBOOK ...]      execute and store with outputs (all chapters, if none is named)
 python -m tests.notebooks check [NOTEBOOK ...]    hold against the rules, with advice
 python -m tests.notebooks new NAME "TITLE"        begin notebooks/NAME.ipynb
-python -m tests.notebooks badges [ADDRESS]        put the repository's address everywhere (the git remote's)
+python -m tests.notebooks badges [ADDRESS]        write the repository's address (by default the git remote's)
+                                                  everywhere, and the setup cell into every notebook
 """
 
 import argparse
@@ -35,7 +36,7 @@ def run(names):
     failed = []
     for path in find(names):
         name = path.relative_to(address.ROOT) if path.is_relative_to(address.ROOT) else path
-        put_first_cells_right(path)
+        update_setup_cell(path)
         try:
             seconds = execute.execute_file(path)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
@@ -47,13 +48,15 @@ def run(names):
         raise SystemExit(f"{len(failed)} failed: {', '.join(map(str, failed))}")
 
 
-def put_first_cells_right(path):
-    """Replace a setup cell that is out of date."""
+def update_setup_cell(path):
+    """Replace a setup cell that is out of date and keep its output; return whether it was."""
     notebook = execute.read(path)
     cell = notebook.cells[1] if len(notebook.cells) > 1 else None
-    if cell and cell.source.startswith("# Setup") and cell.source != address.setup_source():
-        cell.source = address.setup_source()
-        execute.write(path, execute.normalise(notebook))
+    if not cell or not cell.source.startswith("# Setup") or cell.source == address.setup_source():
+        return False
+    cell.source = address.setup_source()
+    execute.write(path, execute.normalise(notebook))
+    return True
 
 
 def check(names):
@@ -66,7 +69,7 @@ def check(names):
                 advice = rule in rules.ADVICE
                 broken += not advice
                 print(f"{path.name}: {'advice' if advice else rule.__name__}: {sentence}")
-    print(f"{broken} to mend" if broken else "All rules kept.")
+    print(f"{broken} to fix" if broken else "All rules kept.")
     return 1 if broken else 0
 
 
@@ -87,9 +90,10 @@ def new(name, title):
 
 
 def badges(repository):
-    """Write the address into pyproject.toml, pages and notebooks."""
+    """Write the address into pyproject.toml, pages and notebooks, and bring their setup cells up to date."""
     new_address = address.GITHUB + address.slug(repository) if repository else address.remote_address()
     changed = address.write_address(new_address)
+    changed += [path for path in address.all_notebooks() if update_setup_cell(path) and path not in changed]
     for path in changed:
         print(f"wrote {path.relative_to(address.ROOT)}")
     print(f"The address is {new_address}" if changed else f"The address was {new_address} already.")

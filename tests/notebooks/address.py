@@ -17,29 +17,44 @@ COLAB = "https://colab.research.google.com/github/"
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 READY = "Ready: the course is found.\n"  # all that the setup cell prints
 
-# Leaves ROOT, the folder of the course, for cells that need a file of it.
+# Leaves ROOT, the folder of the course, for cells that need a file of it. Git writes files in the order of their names,
+# so the last file of dataset/ is there only where everything that a notebook imports is. The book has a file of that
+# name, too, but no make_dates.py. A fetch that is cut short leaves a folder that the next run moves out of the way.
 SETUP = """\
-# Setup, the same in every notebook: finds the course, on Colab fetches it first. A second run does no harm.
+# Setup, the same in every notebook: finds the course, on Colab fetches it first. Running it again does no harm.
+import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import mkdtemp
 
 REPOSITORY = "@ADDRESS@"
-here = Path.cwd()
-places = [here, *here.parents, here / Path(REPOSITORY).name]
-ROOT = next((place for place in places if (place / "ch08" / "attention_layer.py").is_file()), None)
+ZIP = f"{REPOSITORY}/archive/refs/heads/main.zip"
+here, title = Path.cwd(), Path(REPOSITORY).name
+places = [here, *here.parents, *sorted(here.glob(f"{title}*"))]  # an unpacked ZIP is called TITLE-main
+files = "make_dates.py", "sequence.py"
+ROOT = next((place for place in places if all((place / "dataset" / file).is_file() for file in files)), None)
 if ROOT is None and find_spec("google") and find_spec("google.colab"):
     if "YOUR_ACCOUNT" in REPOSITORY:
         raise RuntimeError("Not published yet. Put the address of your copy on GitHub into REPOSITORY above.")
-    ROOT = places[-1]
-    done = subprocess.run(["git", "clone", "--depth=1", REPOSITORY, str(ROOT)], capture_output=True, text=True)
+    if not shutil.which("git"):
+        raise RuntimeError(f"There is no git here. Unpack {ZIP} in {here} and run this cell again.")
+    ROOT, fetched = here / title, Path(mkdtemp(), title)
+    done = subprocess.run(["git", "clone", "--depth=1", REPOSITORY, str(fetched)], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"git could not fetch the course from {REPOSITORY}:\\n{done.stderr}")
+    if ROOT.exists():  # the rest of a fetch that was cut short
+        shutil.move(ROOT, mkdtemp())
+    shutil.move(fetched, ROOT)
 if ROOT is None:
-    raise FileNotFoundError(f"No course in {here} or above. Get it and open the notebook in it: git clone {REPOSITORY}")
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+    raise FileNotFoundError(f"No course in {here} or above. Unpack {ZIP} there, or: git clone {REPOSITORY}")
+sys.path[:] = [str(ROOT), *(folder for folder in sys.path if folder != str(ROOT))]
+for package in ("ch07", "ch08", "common", "dataset"):
+    file = getattr(import_module(package), "__file__", None)
+    if not file or not Path(file).resolve().is_relative_to(ROOT.resolve()):
+        raise ImportError(f"Another `{package}` is loaded: {file}. Restart the kernel, then run this cell first.")
 print("Ready: the course is found.")"""
 
 

@@ -19,7 +19,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-CELL_TIMEOUT = 120  # seconds
+CELL_TIMEOUT = 600  # seconds; no cell of the course takes a tenth of it, but some machines are busy
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -41,7 +41,7 @@ def run_cells(notebook, folder, *, env=None, timeout=CELL_TIMEOUT):
             notebook,
             km=manager,
             timeout=timeout,
-            startup_timeout=180,  # a busy machine needs more than the usual minute
+            startup_timeout=300,  # a busy machine needs more than the usual minute
             store_widget_state=False,
             record_timing=False,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import nbformat
@@ -86,12 +87,25 @@ def test_make_badges_writes_the_address_everywhere_and_once(tmp_path):
 # --- the setup cell -------------------------------------------------------------------------------
 
 
-def setup(folder, *, repository=None, colab=None, more=""):
+COURSE = {"ch08": "attention_layer", "ch07": "seq2seq", "common": "np", "dataset": "make_dates sequence"}
+
+
+def setup(folder, *, repository=None, colab=None, before="", more="", path="/usr/local/bin:/usr/bin:/bin"):
     """Run the setup cell in a Python of its own that knows nothing of the course."""
-    code = address.setup_source(repository) + "\n" + textwrap.dedent(more)
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(colab or "")}
+    code = "\n".join([textwrap.dedent(before), address.setup_source(repository), textwrap.dedent(more)])
+    environment = {"PATH": path, "PYTHONPATH": str(colab or ""), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["TMPDIR"] = str(tempfile.gettempdir())
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def course(folder):
+    """A folder of files that looks like the course."""
+    for package, modules in COURSE.items():
+        (folder / package).mkdir(parents=True)
+        for module in ("__init__", *modules.split()):
+            (folder / package / f"{module}.py").write_text("HERE = __file__\n")
+    return folder
 
 
 @pytest.fixture
@@ -106,9 +120,7 @@ def colab(tmp_path):
 @pytest.fixture
 def published(tmp_path):
     """The address of a small repository that looks like the course."""
-    folder = tmp_path / "published" / "my-course"
-    (folder / "ch08").mkdir(parents=True)
-    (folder / "ch08" / "attention_layer.py").write_text("HERE = __file__\n")
+    folder = course(tmp_path / "published" / "my-course")
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", ".")
     git(folder, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "-qm", "x")
@@ -124,12 +136,31 @@ def test_setup_finds_the_course_from_any_folder_of_it(folder):
 def test_setup_elsewhere_says_what_to_do(tmp_path):
     done = setup(tmp_path)
     assert done.stderr.strip().endswith(f"git clone {address.address()}")
+    assert f"Unpack {address.address()}/archive/refs/heads/main.zip there" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_setup_finds_a_course_below(tmp_path, published):
-    git(tmp_path, "clone", "-q", published, "my-course")
-    assert setup(tmp_path, repository=published).stdout == address.READY
+@pytest.mark.parametrize("name", ["my-course", "my-course-main", "my-course-main (1)"])
+def test_setup_finds_a_clone_or_an_unpacked_download_beside_the_notebook(name, tmp_path):
+    course(tmp_path / name)
+    done = setup(tmp_path, repository=NEW, more="print(ROOT)")
+    assert done.stdout == f"{address.READY}{tmp_path / name}\n", done.stderr
+
+
+def test_the_repository_of_the_book_is_not_the_course(tmp_path):
+    """It has chapters, `common` and `dataset/sequence.py`, too."""
+    (course(tmp_path) / "dataset" / "make_dates.py").unlink()
+    done = setup(tmp_path / "ch08", repository=NEW)
+    assert "FileNotFoundError: No course in" in done.stderr
+
+
+def test_the_setup_cell_looks_for_the_last_file_that_a_notebook_imports():
+    """A fetch writes files in the order of their names: where the last one is, all are."""
+    command = ["git", "ls-files", "ch07/*.py", "ch08/*.py", "common/*.py", "dataset"]
+    done = subprocess.run(command, cwd=address.ROOT, capture_output=True, text=True)
+    files = done.stdout.split() or ["dataset/sequence.py"]  # an unpacked archive has no git
+    assert max(files) == "dataset/sequence.py"
+    assert "sequence.py" in address.SETUP
 
 
 def test_setup_on_colab_fetches_the_course_once(tmp_path, colab, published):
@@ -142,6 +173,87 @@ def test_setup_on_colab_fetches_the_course_once(tmp_path, colab, published):
     assert [path.name for path in content.iterdir()] == ["my-course"]
     history = subprocess.run(["git", "log", "--oneline"], cwd=here.parent, capture_output=True, text=True).stdout
     assert len(history.splitlines()) == 1
+
+
+def cut_short(folder, *missing):
+    """A fetch of the course that ended before these files were written."""
+    course(folder)
+    git(folder, "init", "-q")
+    for name in missing:
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "missing", [["dataset/sequence.py"], ["dataset/make_dates.py", "dataset/sequence.py", "common/np.py"]]
+)
+def test_setup_on_colab_replaces_what_a_fetch_that_was_cut_short_left(missing, tmp_path, colab, published):
+    content = tmp_path / "content"
+    cut_short(content / "my-course", *missing)
+    (content / "my-course" / "answers.txt").write_text("mine")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    before = f"import tempfile\n\ntempfile.tempdir = {str(kept)!r}"
+    for _ in range(2):
+        done = setup(content, repository=published, colab=colab, before=before, more="import dataset.sequence")
+        assert done.stdout == address.READY, done.stderr
+    assert [path.name for path in content.iterdir()] == ["my-course"]
+    assert not (content / "my-course" / "answers.txt").exists()
+    assert [path.read_text() for path in kept.rglob("answers.txt")] == ["mine"]  # moved away, not deleted
+
+
+def test_a_fetch_that_is_cut_short_leaves_nothing_where_the_course_belongs(tmp_path, colab):
+    content, programs = tmp_path / "content", tmp_path / "programs"
+    content.mkdir()
+    programs.mkdir()
+    killed = f"#!{sys.executable}\nimport os, sys\nos.makedirs(sys.argv[-1] + '/ch08')\nos.kill(os.getppid(), 9)\n"
+    (programs / "git").write_text(killed)
+    (programs / "git").chmod(0o755)
+    done = setup(content, repository=NEW, colab=colab, path=str(programs))
+    assert done.returncode == -9
+    assert list(content.iterdir()) == []
+
+
+def test_setup_on_colab_without_git_says_what_to_do(tmp_path, colab):
+    content = tmp_path / "content"
+    content.mkdir()
+    done = setup(content, repository=NEW, colab=colab, path=str(content))
+    sentence = f"RuntimeError: There is no git here. Unpack {NEW}/archive/refs/heads/main.zip in {content} and run"
+    assert sentence in done.stderr
+    assert list(content.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", COURSE)
+def test_setup_says_so_where_another_package_of_that_name_was_imported_first(package, tmp_path):
+    other = tmp_path / "elsewhere" / package
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    before = f"import sys\n\nsys.path.insert(0, {str(other.parent)!r})\nimport {package}"
+    done = setup(course(tmp_path / "course"), before=before)
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"ImportError: Another `{package}` is loaded: {other / '__init__.py'}. "
+        "Restart the kernel, then run this cell first."
+    )
+    assert done.stdout == ""
+    (other / "__init__.py").unlink()  # a namespace package has no file
+    done = setup(tmp_path / "course" / "ch08", before=before)
+    assert f"ImportError: Another `{package}` is loaded: None." in done.stderr
+
+
+def test_the_course_comes_before_other_packages_of_its_names(tmp_path):
+    """Wherever on the path the course stands already."""
+    (tmp_path / "elsewhere" / "common").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "common" / "__init__.py").write_text("")
+    root = course(tmp_path / "course")
+    before = f"import sys\n\nsys.path[:0] = [{str(tmp_path / 'elsewhere')!r}, {str(root)!r}]"
+    done = setup(root, before=before, more="import common; print(common.__file__)")
+    assert done.stdout == f"{address.READY}{root / 'common' / '__init__.py'}\n", done.stderr
+
+
+def test_setup_finds_the_course_through_a_link(tmp_path):
+    root = course(tmp_path / "course")
+    (tmp_path / "link").symlink_to(root, target_is_directory=True)
+    before = f"import sys\n\nsys.path.insert(0, {str(tmp_path / 'link')!r})\nimport common"
+    assert setup(root, before=before).stdout == address.READY
 
 
 def test_setup_twice_puts_the_course_on_the_path_once(tmp_path):

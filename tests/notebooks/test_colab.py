@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -173,8 +174,15 @@ def example(published, *sources):
 
 def test_a_notebook_of_the_course_runs_with_nothing_but_what_colab_has(tmp_path, published):
     course = "from common.widgets import AttentionExplorer\nfrom ch08.attention_layer import Attention"
-    check = "import sys\n\nassert str(ROOT) == str(here / 'attention-from-scratch'), ROOT\n"
-    check += f"assert not any(p.startswith({str(address.ROOT)!r}) for p in sys.path), sys.path"
+    check = f"""
+        checkout, environment = Path({str(address.ROOT)!r}), Path(sys.prefix)  # a reader's .venv lies in the checkout
+        assert ROOT == here / "attention-from-scratch", ROOT
+        stray = [place for place in map(Path, sys.path) if place.is_relative_to(checkout)]
+        assert all(place.is_relative_to(environment) for place in stray), stray
+        ours = [module for name, module in sys.modules.items() if name.split(".")[0] in ("common", "dataset", "ch08")]
+        assert all(Path(module.__file__).is_relative_to(ROOT) for module in ours), ours
+    """
+    check = textwrap.dedent(check)
     run(example(published, course, check), tmp_path)
 
 

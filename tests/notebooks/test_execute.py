@@ -134,9 +134,13 @@ def test_a_new_notebook_and_its_check(tmp_path, monkeypatch, capsys):
         command_line.main(["run", "ch99_2"])
 
 
-def test_an_old_setup_cell_is_put_right(tmp_path):
+def test_an_old_setup_cell_is_replaced_and_keeps_its_output(tmp_path):
     path = tmp_path / "x.ipynb"
-    cells = [v4.new_markdown_cell("# X"), v4.new_code_cell(address.setup_source("https://github.com/ada/x"))]
-    execute.write(path, execute.normalise(v4.new_notebook(cells=cells)))
-    command_line.put_first_cells_right(path)
-    assert execute.read(path).cells[1].source == address.setup_source()
+    ready = [v4.new_output("stream", text=address.READY)]
+    old = v4.new_code_cell(address.setup_source("https://github.com/ada/x"), outputs=ready, execution_count=1)
+    execute.write(path, execute.normalise(v4.new_notebook(cells=[v4.new_markdown_cell("# X"), old])))
+    assert command_line.update_setup_cell(path)
+    cell = execute.read(path).cells[1]
+    assert cell.source == address.setup_source()
+    assert [output.text for output in cell.outputs] == [address.READY]
+    assert not command_line.update_setup_cell(path)

@@ -3,6 +3,7 @@
 import ast
 import calendar
 import datetime
+import os
 import random
 import re
 import sys
@@ -80,6 +81,34 @@ def test_a_number_of_lines_that_cannot_be_made_is_refused(module, lines, tmp_pat
         module.main(["--lines", lines, "--out", str(tmp_path / "made.txt")])
     assert "--lines must be 1 to" in capsys.readouterr().err
     assert not (tmp_path / "made.txt").exists()
+
+
+SEED = r"argument --seed: expected a whole number from 0 to 4294967295, got '{}'"
+
+
+@pytest.mark.parametrize("module", GENERATORS.values())
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--out", "."], r"--out: cannot write '\.': Is a directory; name a file that you may write"),
+        (["--out", "missing/made.txt"], "--out: cannot write 'missing/made.txt': No such file or directory"),
+        (["--out", "a.txt/made.txt"], "--out: cannot write 'a.txt/made.txt': Not a directory"),
+        (["--out", ""], "--out: cannot write"),
+        (["--out", "x" * 5000], "--out: cannot write .*File name too long"),
+        (["--lines", "x"], "argument --lines: invalid int value: 'x'"),
+        (["--seed", "x"], SEED.format("x")),
+        (["--seed=-1"], SEED.format("-1")),
+        (["--seed", "4294967296"], SEED.format("4294967296")),
+    ],
+)
+def test_a_bad_argument_of_a_generator_is_a_sentence(module, arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, ADDITIONS, "a.txt")
+    with pytest.raises(SystemExit) as end:
+        module.main(["--out", "made.txt", *arguments])
+    assert end.value.code == 2
+    assert re.search(sentence, capsys.readouterr().err.splitlines()[-1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_the_most_lines_of_dates_can_be_made():
@@ -265,6 +294,31 @@ def test_the_shares_in_the_docstring_are_the_measured_ones(shipped, capsys):
             assert measured == [0, 0]
 
 
+def test_what_check_split_cannot_do_is_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, ADDITIONS + "1+1", "bad.txt")
+    write(tmp_path, ADDITIONS, "good.txt")
+    sentences = {
+        "missing.txt": "no data file missing.txt: looked in",
+        ".": ". is a folder",
+        "": "no data file .: its name is empty",
+        "bad.txt": "bad.txt:121: no '_' between question and answer",
+        "x" * 5000: "no data file xxx",
+    }
+    for name, sentence in sentences.items():
+        assert check_split.main(["good.txt", name]) == 1
+        printed = capsys.readouterr()
+        assert len(printed.out.splitlines()) == 2
+        (line,) = printed.err.splitlines()
+        assert line.split(": ", 1)[1].startswith(sentence)
+    for seed in ("-1", "x"):
+        with pytest.raises(SystemExit) as end:
+            check_split.main([f"--seed={seed}"])
+        assert end.value.code == 2
+        assert re.search(SEED.format(seed), capsys.readouterr().err)
+    assert check_split.main(["good.txt", "--seed", "3"]) == 0
+
+
 def test_a_small_addition_file_keeps_both_orders_together(tmp_path):
     lines = [f"{f'{a}+{b}':7}_{a + b:<4}\n" for a in range(10) for b in range(10)]
     lines[7] = "00+07  _7   \n"  # the same pair as 0+7 and 7+0
@@ -369,6 +423,39 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path, monkey
     assert str(tmp_path / "date.txt") in str(error.value)
     with pytest.raises(FileNotFoundError, match=r"`python -m dataset\.make_additions`"):
         sequence.load_data()
+
+
+def test_a_name_that_is_not_that_of_a_file_is_an_error(tmp_path):
+    for load in (sequence.find, sequence.load, sequence.load_data):
+        with pytest.raises(FileNotFoundError, match=r"no data file \.: its name is empty\. The shipped files"):
+            load("")
+        with pytest.raises(IsADirectoryError, match="is a folder: name a data file"):
+            load(tmp_path)
+        with pytest.raises(FileNotFoundError, match=r"no data file x*[.]{3}: looked in") as error:
+            load("x" * 5000)
+        assert len(str(error.value)) < 1500
+        with pytest.raises(FileNotFoundError, match="no data file"):
+            load("a\0b")
+        with pytest.raises(ValueError, match="is not a regular file: save the data in a file"):
+            load(os.devnull)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_before_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is not a regular file"):
+        sequence.load(tmp_path / "pipe")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path, ADDITIONS)
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(PermissionError, match=rf"{re.escape(str(path))} cannot be read: Permission denied"):
+        sequence.load(path)
 
 
 # --- bad files ---
