@@ -2,7 +2,7 @@
 
 import base64
 
-from common.widgets.svg import INK, escape
+from common.svg import INK, escape
 
 
 def controls():

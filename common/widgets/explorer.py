@@ -3,8 +3,8 @@
 import unicodedata
 
 from common.np import host, to_cpu
+from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, ink_on, percent, shade, visible
 from common.widgets.base import Picture, Widget, controls, say
-from common.widgets.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, ink_on, percent, shade, visible
 
 CELL, ROW = 22, 22  # width of a column, height of a row
 LEFT = 176  # where the columns begin

@@ -2,8 +2,8 @@
 
 from common.functions import softmax
 from common.np import host, to_cpu
+from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 
 HS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.5))
 H = (1.0, 0.5)

@@ -3,8 +3,8 @@
 import time
 
 from common.np import host, to_cpu
+from common.svg import BLUE, LINE, MUTED, ORANGE, Drawing, ink_on, number, percent, shade, visible
 from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, LINE, MUTED, ORANGE, Drawing, ink_on, number, percent, shade, visible
 
 POINTS = 200  # of the loss curve, at most
 STATES = {

@@ -2,8 +2,8 @@
 
 from common.functions import softmax
 from common.np import host, to_cpu
+from common.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
 
 VECTORS = ((0.3, 1.0), (1.0, 0.4), (0.7, -0.8), (-0.6, -0.7), (-1.0, 0.4))
 SCORES = (2.0, -0.1, -1.3, -0.8, -1.7)  # their softmax is 0.80, 0.10, 0.03, 0.05, 0.02
