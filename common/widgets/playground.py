@@ -136,7 +136,7 @@ def _turn(o, p, q):
 
 
 class WeightedSumPlayground(Widget):
-    """Sliders for scores and temperature; the weights, the vectors and the context answer.
+    """Sliders for scores and temperature; the weights, the vectors and the context follow.
 
     Args: hs (T, 2), the vectors, by default five; scores (T,) and temperature at the start.
     Controls: ``scores``, a list of sliders; ``temperature``; ``picture``. After every change ``weights`` (T,) and
