@@ -9,11 +9,20 @@ from pathlib import Path
 from ch08.recipes.dates import SYSTEMS
 from common.np import np, to_cpu
 from common.npz import load_arrays
-from common.widgets import AttentionExplorer
+from common.widgets import AttentionExplorer, Captions
 from dataset import dates, sequence
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention"}  # as the explorer's menu shows them
+EXAMPLE = "september 27, 1994"
+CAPTIONS = Captions(
+    label="date",
+    example=EXAMPLE,
+    about="type a date and see what the model answers and where it looks",
+    nothing_to_read=f"There is nothing to read yet. Type a date, such as {EXAMPLE}.",
+    no_truth="is not a date in a form that the data contains",
+    no_source="this place of the answer is always a hyphen, whatever the question",
+)
 
 
 @functools.cache
@@ -107,12 +116,14 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
         if "model" in options:
             options["model"] = NAMES.get(options["model"], options["model"])
     vocab = _dates().vocab
+    decode = reader(vocab, trim, reverse)
     return AttentionExplorer(
         models,
-        reader(vocab, trim, reverse),
-        alphabet=vocab.char_to_id.keys() - {sequence.START},
+        lambda model, tokens: decode(model, "".join(tokens)),
+        vocabulary=vocab.char_to_id.keys() - {sequence.START},
         max_length=dates.QUESTION_WIDTH,
-        gold_mask=dates.gold_mask,
-        truth=dates.to_iso,
-        **options,
+        captions=CAPTIONS,
+        gold_mask=lambda tokens: dates.gold_mask("".join(tokens), len(tokens)),
+        truth=lambda tokens: dates.to_iso("".join(tokens)),
+        **{"text": EXAMPLE} | options,
     )

@@ -1,4 +1,4 @@
-"""The figure of a computational graph: operations, values on the way forward, gradients on the way back."""
+"""The figure of a computational graph: operations, values of the forward pass, gradients of the backward pass."""
 
 import itertools
 import math
@@ -16,16 +16,17 @@ def computational_graph(nodes, edges, title=None):
 
     Args:
         nodes: a dict name -> (column, row), or (column, row, text) to show another text than the name. Columns run to
-            the right, rows down; both may be fractions. The columns find their places on the page by themselves.
-            A node that no edge leads to, or none leaves, is a variable: a white box with corners. Every other one is
-            an operation: a gray box with round corners. The text "" makes a dot, where one value goes two ways.
+            the right, rows down; both may be fractions. The positions of the columns on the page are computed.
+            A node without edges into it, or without edges out of it, is a variable: a white box with square corners.
+            Every other one is an operation: a gray box with round corners. The text "" makes a dot, where one value
+            goes two ways.
         edges: a list of (start, end, value, gradient), four strings; without a gradient (start, end, value). An edge
             between two rows runs level, then up or down into its end; from a dot first up or down, then level.
         title: a line above.
 
     A text may have several lines. A forward arrow is solid, its value upright. A backward arrow is dashed, its gradient
     in italics. Returns: a matplotlib Figure, which a notebook shows as a cell's last line after ``%matplotlib inline``.
-    Raises: ValueError for an edge to or from a node that is not there.
+    Raises: ValueError for an edge to or from an unknown node.
 
     The weighted sum of one sequence:
 
@@ -56,7 +57,7 @@ def computational_graph(nodes, edges, title=None):
 
 
 class _Node:
-    """A box with a text, or a dot. Its middle is (x, y), in inches."""
+    """A box with a text, or a dot. Its center is (x, y), in inches."""
 
     def __init__(self, name, place, edges):
         self.column, row, self.text = (*place, name)[:3]
@@ -92,14 +93,14 @@ class _Edge:
         self.label_width = max(_text_width(value), _text_width(gradient or ""))
 
     def room(self):
-        """Inches that the label needs between the columns of the two ends."""
+        """The inches that the label needs between the columns of the two ends."""
         ends = 2 * MARGIN + self.label_width
         if self.start.y == self.end.y:
             return self.start.half_width + self.end.half_width + ends
         return (self.end if self.start.is_dot else self.start).half_width + ends
 
     def points(self):
-        """The line, from the rim of the start to the rim of the end."""
+        """The line, from the border of the start to the border of the end."""
         a, b = self.start, self.end
         corner = (a.x, b.y) if a.is_dot else (b.x, a.y)
         line = [(a.x, a.y), corner, (b.x, b.y)]
@@ -121,7 +122,7 @@ class _Edge:
         if pieces:
             places = dict(ha="center", va="bottom"), dict(ha="center", va="top")
             shift = (0, away)
-        else:  # straight up or down: the labels stand to the sides
+        else:  # straight up or down: the labels go to the sides
             side = 1 if y2 < y1 else -1
             places = [dict(ha="left" if s > 0 else "right", va="center") for s in (side, -side)]
             shift = (side * away, 0)
@@ -130,7 +131,7 @@ class _Edge:
 
 
 def _text_width(text):
-    """Inches."""
+    """Return the width of the longest line in inches."""
     from matplotlib.textpath import TextPath
 
     widths = [TextPath((0, 0), line, size=SIZE).get_extents().width for line in text.split("\n") if line.strip()]
@@ -179,19 +180,19 @@ def _paper(nodes, edges, title):
 
 
 def _towards(point, other, node):
-    """Where the line from the middle of a node to another point crosses the node's rim."""
+    """Return where the line from the center of a node to another point crosses the node's border."""
     (x, y), (dx, dy) = point, _direction(point, other)
     return x + dx * (node.half_width + 0.02), y + dy * (node.half_height + 0.02)
 
 
 def _direction(p, q):
-    """A step of length 1 along a level or upright line."""
+    """Return a step of length 1 along a horizontal or vertical line."""
     dx, dy = q[0] - p[0], q[1] - p[1]
     return dx / (abs(dx) + abs(dy)), dy / (abs(dx) + abs(dy))
 
 
 def _beside(line, distance):
-    """Shift a line to its left, as seen by one who walks along it."""
+    """Return the line shifted to its left, seen in its direction."""
     steps = [_direction(p, q) for p, q in itertools.pairwise(line)]
     shifted = []
     for k, (x, y) in enumerate(line):

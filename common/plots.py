@@ -1,4 +1,4 @@
-"""Figures of the course. Every function draws on a matplotlib Axes or returns a Figure; none of them shows anything.
+"""Figures of the course. Every function draws on a matplotlib Axes or returns a Figure; none of them displays it.
 
 matplotlib is imported only when something is drawn, so that training without figures starts quickly.
 """
@@ -17,7 +17,7 @@ def new_figure(width, height):
 
 
 def attention_heatmap(weights, question, answer, title=None):
-    """Draw attention weights: a row for every character of the answer, a column for every one of the question.
+    """Draw attention weights: a row for each character of the answer, a column for each one of the question.
 
     Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
     Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (black).
@@ -48,7 +48,7 @@ def attention_heatmap(weights, question, answer, title=None):
 
 
 STYLES = ("-", "--", "-.", ":")
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by color-blind eyes (Okabe and Ito 2008)
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # distinguishable by color-blind readers (Okabe and Ito 2008)
 MARKERS = ("o", "s", "^", "D")
 
 
@@ -71,7 +71,7 @@ def learning_curve(loss, accuracy):
     ax.set_ylim(bottom=0)
     right.set_ylabel("questions right in every character (%)")
     right.set_ylim(-2, 102)
-    figure.legend(handles=lines, loc="outside upper center", ncols=2)  # nothing to lie over
+    figure.legend(handles=lines, loc="outside upper center", ncols=2)  # so that it covers nothing
     return figure
 
 
@@ -79,7 +79,7 @@ def accuracy_curves(curves, title=None):
     """Draw the accuracy over the epochs of several runs.
 
     Args: curves, a dict label -> list of runs, each a list of accuracies in 0 to 1, epoch by epoch. With more than
-    one run a label's line is the median, and a band shows the lowest and the highest. Returns: a matplotlib Figure.
+    one run, the line is the median and a band runs from the lowest to the highest. Returns: a matplotlib Figure.
     """
     figure, ax = new_figure(7, 4)
     for k, (label, runs) in enumerate(curves.items()):
@@ -107,14 +107,14 @@ def save_figure(figure, path):
     return path
 
 
-def unrolled_model(question, answer, peeky=False, title=None):
-    """Draw an encoder that reads ``question`` and a decoder that writes ``answer``, a column for every step.
+def unrolled_model(question, answer, peeky=False, title=None, start="_"):
+    """Draw an encoder that reads ``question`` and a decoder that writes ``answer``, a column for each step.
 
     Args: question and answer, strings as the model reads and writes them (a space is drawn as an open box); peeky, let
-    every step of the decoder see h. Returns: a matplotlib Figure.
+    every step of the decoder see h; start, what the decoder reads first. Returns: a matplotlib Figure.
     """
     written = list(answer)
-    read = list(question) + ["_"] + written[:-1]
+    read = list(question) + [start] + written[:-1]
     T = len(question)
     figure, ax = new_figure(1 + 0.85 * len(read), 3.4)
 

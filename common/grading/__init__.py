@@ -6,13 +6,14 @@ For a teacher, on the command line: ``python -m common.grading grade SUBMISSIONS
 | module         | what it does                                                                             |
 |----------------|------------------------------------------------------------------------------------------|
 | ``exercise``   | what an exercise is: cases, the right answer, common mistakes, hints; finds one by number |
-| ``observe``    | calls an answer and notes what it gives back; all that runs beside a learner's code      |
+| ``observe``    | calls an answer and records what it returns; all that runs beside a learner's code       |
 | ``judge``      | compares that with what is right, and names the mistake                                  |
-| ``picture``    | draws got beside expected                                                                |
+| ``picture``    | draws the value an answer gave beside the expected one                                   |
 | ``check``      | ``check`` and ``hint``                                                                   |
-| ``cells``      | answer cells: from solutions to released notebooks, and out of submitted ones            |
+| ``cells``      | answer cells: from solutions to released notebooks, and in submitted ones                |
+| ``teacher/``   | grades a folder of submissions; only ``__main__`` imports it                             |
 
-The exercises themselves stand in ``ch07/exercises`` and ``ch08/exercises``.
+The exercises themselves are in ``ch07/exercises`` and ``ch08/exercises``.
 """
 
 from common.grading.check import WrongAnswer, check, hint

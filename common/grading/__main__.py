@@ -15,9 +15,11 @@ from pathlib import Path
 
 import nbformat
 
-from common.grading import cells, report, submissions
-from common.grading.grade import grade
-from common.grading.sandbox import COURSE, Sandboxes
+from common.grading import cells
+from common.grading.teacher import report, submissions
+from common.grading.teacher.grade import grade
+from common.grading.teacher.launch import COURSE
+from common.grading.teacher.sandbox import Sandboxes
 
 SOLUTIONS = COURSE / "notebooks" / "solutions"
 EXERCISES = COURSE / "notebooks" / "exercises"
@@ -102,7 +104,7 @@ def main(arguments=None):
     commands.add_parser("list", parents=[common], help="the exercises with their points")
     releasing = commands.add_parser("release", parents=[common], help="write the notebooks for learners")
     releasing.add_argument("--exercises", type=Path, default=EXERCISES, help="folder of released notebooks")
-    releasing.add_argument("--check", action="store_true", help="write nothing, say whether they are up to date")
+    releasing.add_argument("--check", action="store_true", help="write nothing, only say whether they are up to date")
     grading = commands.add_parser(
         "grade",
         parents=[common],
@@ -113,9 +115,9 @@ def main(arguments=None):
     grading.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder, see below")
     grading.add_argument("--out", type=Path, required=True, metavar="REPORT", help="folder to write the report to")
     grading.add_argument("-n", "--workers", type=_workers, default=1, help="how many to grade at once (1)")
-    grading.add_argument("--seed", type=_seed, help="any text; inputs follow from it (by default a new secret one)")
+    grading.add_argument("--seed", type=_seed, help="any text; inputs depend on it (by default a new secret one)")
     grading.add_argument(
-        "--notebook", action="append", default=[], help="grade every student for this one; may be given again"
+        "--notebook", action="append", default=[], help="grade every student for this one; may be repeated"
     )
     grading.add_argument("--no-isolation", action="store_true", help="run students' code with your own rights")
     options = parser.parse_args(arguments)
@@ -149,7 +151,7 @@ def _workers(text):
 
 def _seed(text):
     if not text or not text.isprintable() or len(text) > 100:
-        raise argparse.ArgumentTypeError("up to 100 letters that can be printed")
+        raise argparse.ArgumentTypeError("up to 100 printable characters")
     return text
 
 

@@ -1,8 +1,8 @@
-"""Cells of exercises: released notebooks out of solutions, and answers out of submitted notebooks.
+"""Cells of exercises: making released notebooks from solutions, and finding answers in submitted notebooks.
 
-In a solution notebook every exercise has an answer cell, ``id`` answer-8-2-1, that holds the solution between
-``### BEGIN SOLUTION`` and ``### END SOLUTION``, and after it a check cell, ``id`` check-8-2-1. The first line of an
-answer cell reads ``# Exercise 8.2.1``, so that the cell can be found even where ids were lost.
+In a solution notebook every exercise has an answer cell, with the ``id`` answer-8-2-1, that holds the solution between
+``### BEGIN SOLUTION`` and ``### END SOLUTION``, and after it a check cell, with the ``id`` check-8-2-1. The first line
+of an answer cell is ``# Exercise 8.2.1``, so that the cell can be found even if the ids are lost.
 """
 
 import re
@@ -12,7 +12,7 @@ import nbformat
 from common.grading.exercise import find
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-SHORT = 12  # letters; a shorter line of a solution may stand elsewhere by chance
+SHORT = 12  # characters; a shorter line of a solution may appear elsewhere by chance
 
 
 class NotebookError(ValueError):
@@ -41,23 +41,23 @@ def numbers(notebook):
 
 
 def release(solution):
-    """Return the notebook for learners that a solution notebook makes: no solutions, no outputs.
+    """Return the notebook for learners made from a solution notebook: no solutions, no outputs.
 
-    Args: solution, a NotebookNode; it stays as it is.
-    Raises: NotebookError for markers that are nested, unclosed or missing, ids that occur twice, an exercise with no
-    check, and a line of a solution that would be left.
+    Args: solution, a NotebookNode; it is not changed.
+    Raises: NotebookError for markers that are nested, unclosed or missing, ids that occur twice, an exercise without
+    a check, and a line of a solution that would remain.
     """
     notebook = nbformat.from_dict(solution)
-    _unique_ids(notebook)
-    secret = []
+    _check_unique_ids(notebook)
+    solution_lines = []
     for index, cell in enumerate(notebook.cells):
         number = number_of(cell)
         if number is None:
             if BEGIN in cell.source or END in cell.source:
-                raise NotebookError(f"cell {index} ({cell.get('id')}) has a solution marker, but is no answer cell")
+                raise NotebookError(f"cell {index} ({cell.get('id')}) has a solution marker but is not an answer cell")
             continue
         if not cell.source.startswith(headline(number) + "\n"):
-            raise NotebookError(f"cell {index}: the first line must read {headline(number)!r}")
+            raise NotebookError(f"cell {index}: the first line must be {headline(number)!r}")
         _check_follows(notebook, index, number)
         kept, solved = _split(cell.source, index)
         exercise = find(number)
@@ -67,15 +67,15 @@ def release(solution):
             solved = [line for line in solved if line.strip() not in public]
         else:
             cell.source = kept.replace("@STUB@", f'raise NotImplementedError("Exercise {number}")')
-        secret += [(number, line.strip()) for line in solved]
+        solution_lines += [(number, line.strip()) for line in solved]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    _nothing_left(notebook, secret)
+    _check_nothing_left(notebook, solution_lines)
     return notebook
 
 
-def _unique_ids(notebook):
+def _check_unique_ids(notebook):
     seen = set()
     for index, cell in enumerate(notebook.cells):
         name = cell.get("id")
@@ -87,7 +87,7 @@ def _unique_ids(notebook):
 
 
 def _check_follows(notebook, index, number):
-    """The next code cell calls check with this number."""
+    """Check that the next code cell calls check with this number."""
     code = next((cell for cell in notebook.cells[index + 1 :] if cell.cell_type == "code"), None)
     if code is None or code.get("id") != cell_id("check", number) or f'check("{number}", ' not in code.source:
         raise NotebookError(
@@ -97,7 +97,7 @@ def _check_follows(notebook, index, number):
 
 
 def _split(source, index):
-    """Return (source with a stub for every region, lines within the regions)."""
+    """Return (source with a stub in place of each solution, the lines of the solutions)."""
     kept, solved, inside = [], [], False
     for k, line in enumerate(source.splitlines(), 1):
         where = f"cell {index}, line {k}"
@@ -112,7 +112,7 @@ def _split(source, index):
                 raise NotebookError(f"{where}: {END} without {BEGIN}")
             inside = False
         elif BEGIN in line or END in line:
-            raise NotebookError(f"{where}: a marker must stand on a line of its own")
+            raise NotebookError(f"{where}: a marker must be on a line of its own")
         elif inside:
             solved.append(line)
         else:
@@ -126,10 +126,10 @@ def _split(source, index):
     return "\n".join(kept), solved
 
 
-def _nothing_left(notebook, secret):
-    """No line of a solution stands anywhere in the release."""
+def _check_nothing_left(notebook, solution_lines):
+    """Check that no line of a solution remains in the release."""
     for index, cell in enumerate(notebook.cells):
         lines = {line.strip() for line in cell.source.splitlines()}
-        for number, line in secret:
+        for number, line in solution_lines:
             if len(line) >= SHORT and not line.startswith("#") and line in lines:
-                raise NotebookError(f"cell {index}: a line of the solution of Exercise {number} is left: {line!r}")
+                raise NotebookError(f"cell {index}: a line of the solution of Exercise {number} remains: {line!r}")

@@ -9,7 +9,7 @@ from common.grading.judge import judge
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
 
-UNTOUCHED = "this is the code as it came, and the bug is in it. Run the symptom below, find the line, mend it."
+UNTOUCHED = "this is the code as released, with the bug still in it. Run the symptom below, find the line, and fix it."
 _hints_given = {}
 
 
@@ -24,8 +24,8 @@ def check(number, answer):
     """Print ``Exercise 8.2.1 ok``, or raise a WrongAnswer that names the mistake.
 
     Args: number, a string; answer, the function or class that the exercise asks for.
-    In a notebook a picture of what came out, beside what was expected, stands above the message.
-    Raises: WrongAnswer; LookupError for a number that is not there; TypeError for an answer that cannot be called.
+    In a notebook a picture of the value beside the expected one is shown above the message.
+    Raises: WrongAnswer; LookupError for an unknown number; TypeError for an answer that cannot be called.
     """
     exercise = find(number)
     if not callable(answer):
@@ -47,7 +47,10 @@ def check(number, answer):
 
 
 def hint(number, which=None):
-    """Print a hint; the next call prints the second one, and the one after that names the section to read again."""
+    """Print a hint: the first call prints the first, the next the second, and then the section to read again.
+
+    Args: number, of the exercise; which, 1 to 3, prints that one.
+    """
     exercise = find(number)
     texts = [*exercise.hints, f"Read again: {exercise.section}."]
     if which is None:
@@ -57,7 +60,7 @@ def hint(number, which=None):
 
 
 def source_of(answer):
-    """Return the code of a function, or of a class's methods; None where Python does not know it."""
+    """Return the code of a function, or of a class's methods; None if Python cannot find it."""
     parts = vars(answer).values() if inspect.isclass(answer) else [answer]
     try:
         return "\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts if inspect.isfunction(part))
@@ -66,7 +69,7 @@ def source_of(answer):
 
 
 def _untouched(exercise, source):
-    """Whether a bug hunt's code is still as released: then the message must not give the bug away."""
+    """Whether a bug hunt's code is still as released: then the message must not give away the bug."""
     if not exercise.bug or source is None:
         return False
     tree = ast.parse(exercise.bug.source)
@@ -76,7 +79,7 @@ def _untouched(exercise, source):
 
 
 def _display(svg):
-    """Show a picture, where there is a notebook to show it in."""
+    """Show a picture if this is a notebook."""
     try:
         from IPython import get_ipython
         from IPython.display import HTML, display

@@ -14,10 +14,10 @@ NUMBER = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 class Case:
     """One kind of input.
 
-    label: what is special about it; it follows "Wrong for" in messages, as in "several sequences, T and H differ".
+    label: what is special about it; it follows "Wrong for" in messages, such as "several sequences, T and H differ".
     draw: given a NumPy Generator, returns the inputs by name: arrays, numbers, strings, lists of them. Draw small
-    sizes; another call must give other numbers, and where sizes are free, other sizes.
-    call, outputs: where they differ from the exercise's own.
+    sizes; another call must give other numbers, and other sizes where sizes are free.
+    call, outputs: if they differ from those of the exercise.
     """
 
     label: str
@@ -30,9 +30,9 @@ class Case:
 class Mistake:
     """A wrong answer that people give.
 
-    says: the sentence the learner reads; it names the mistake, not the mended line.
-    source: the wrong answer, as it would stand in the answer cell. Who gives the same wrong results as this code has
-    most likely made this mistake. The tests plant it and want ``says`` in the message.
+    says: the sentence the learner reads; it names the mistake, not the corrected line.
+    source: the wrong answer, as it would be written in the answer cell. An answer with the same wrong results as this
+    code most likely makes this mistake. The tests plant it and expect ``says`` in the message.
     """
 
     says: str
@@ -40,7 +40,7 @@ class Mistake:
 
 
 def changed(source, *pairs):
-    """Return code with mistakes put into it: every old piece replaced by its new one, pairs (old, new) in order.
+    """Return code with mistakes put into it: every old piece is replaced by its new one, pairs (old, new) in order.
 
     Raises: ValueError if an old piece is not there.
     """
@@ -57,11 +57,11 @@ class Exercise:
 
     call: code that runs with an input case's names, ``np`` and ``answer``, the learner's object. It sets ``outputs``,
     which are compared in this order with what ``reference`` gives for the same call.
-    reference: the right function or class, not the code of the solution notebook: the one proves the other.
+    reference: the right function or class, written independently of the solution notebook: each proves the other.
     mistakes: at least three. hints: two, from a nudge to nearly the answer. section: what to read again.
-    bug: for a bug hunt, what the released cell holds: the wrong answer to mend. It counts as the first mistake.
-    given: what the notebook provides to the answer beside ``np``, by name (the mistakes' code runs with it).
-    no_loops: for, while, comprehensions and NumPy's disguised loops count as wrong.
+    bug: for a bug hunt, what the released cell holds: the wrong answer to fix. It counts as the first mistake.
+    given: what the notebook provides to the answer besides ``np``, by name (the mistakes' code runs with it).
+    no_loops: for, while, comprehensions and NumPy's hidden loops cost half of the points.
     """
 
     number: str
@@ -83,7 +83,7 @@ class Exercise:
 
     def __post_init__(self):
         if not NUMBER.fullmatch(self.number):
-            raise ValueError(f"an exercise's number reads like 8.2.1, not {self.number!r}")
+            raise ValueError(f"an exercise's number looks like 8.2.1, not {self.number!r}")
         if not self.cases or len(self.hints) != 2:
             raise ValueError(f"Exercise {self.number} needs at least one case and two hints")
 
@@ -120,13 +120,13 @@ def exercises(chapter):
 def find(number):
     """Return the exercise of this number, a string such as '8.2.1'.
 
-    Raises: TypeError for something that is no string, LookupError with the nearest numbers for one that is not there.
+    Raises: TypeError for something that is not a string, LookupError with the nearest numbers for an unknown one.
     """
     if not isinstance(number, str):
         raise TypeError(f"the number of an exercise is a string such as '8.2.1', not {number!r}")
     match = NUMBER.fullmatch(number)
     if not match:
-        raise LookupError(f"There is no exercise {number!r}; numbers read like 8.2.1.")
+        raise LookupError(f"There is no exercise {number!r}; numbers look like 8.2.1.")
     chapter = exercises(match[1])
     if number not in chapter:
         near = [n for n in chapter if n.startswith(f"{match[1]}.{match[2]}.")] or list(chapter)

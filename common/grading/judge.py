@@ -1,21 +1,23 @@
 """Compare what an answer gives with what is right, and name the mistake.
 
-An answer is judged case by case. For each case the right values come from the exercise's ``reference``. Where they
-differ, the words for it are looked for in this order: an error the answer raised; a mistake of the exercise's list
-that gives the very same values; what can be seen in the values themselves (shape, kind, nan, sign, factor, axis); at
-last the first wrong element.
+An answer is judged case by case. For each case the right values come from the exercise's ``reference``. If they differ,
+the message is the first of these that applies: a mistake from the exercise's list that gives exactly the same values or
+error; the error the answer raised; what can be seen in the values themselves (shape, kind, nan, sign, factor, axis),
+with the first wrong element.
 """
 
 import ast
 import re
 from dataclasses import dataclass, field
 
-from common.grading.observe import Odd, observe
+from common.grading.observe import Unsupported, observe
 from common.np import host as np
 
-LONGEST_VALUE = 300  # letters of an array written out
-# NumPy's and Python's loops in disguise.
-DISGUISED = set("vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map".split())
+MAX_VALUE = 300  # characters of a value that is written out
+# Functions of NumPy and Python that hide a loop.
+HIDDEN_LOOPS = set(
+    "vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map".split()
+)
 
 
 @dataclass
@@ -42,16 +44,16 @@ class Result:
 
     exercise: object
     verdicts: list
-    loop: str | None = None  # where the answer loops though it may not
+    loop: str | None = None  # a loop in an answer that must not have one, in words
 
     @property
     def right(self):
-        """How many cases are right."""
+        """The number of cases that are right."""
         return sum(verdict.right for verdict in self.verdicts)
 
     @property
     def points(self):
-        """Points by case. A bug hunt is all or nothing: the bug itself passes some cases. A loop costs half."""
+        """Points by case. A bug hunt is all or nothing, because the bug itself passes some cases. A loop costs half."""
         share = self.right / len(self.verdicts)
         if self.exercise.bug and share < 1:
             share = 0.0
@@ -66,14 +68,14 @@ class Result:
 
     @property
     def first_wrong(self):
-        """The first case that is wrong, or None. Cases run from small to large, so it is the smallest."""
+        """The first case that is wrong, or None. Cases run from small to large, so it is the smallest wrong one."""
         return next((verdict for verdict in self.verdicts if not verdict.right), None)
 
     @property
     def message(self):
         """One paragraph: the mistake, and which cases are right and wrong. Empty if all is right."""
         wrong = self.first_wrong
-        loops = f"It loops ({self.loop}), and is to use whole arrays at once." if self.loop else ""
+        loops = f"It loops ({self.loop}); it should use whole arrays at once." if self.loop else ""
         if wrong is None:
             return f"The values are right. {loops}" if loops else ""
         if wrong.unsolved:
@@ -86,7 +88,7 @@ class Result:
 def judge(exercise, inputs, outcomes, source=None):
     """Return the Result for one Outcome per case. source: the answer's code, where it is known (for ``no_loops``)."""
     pairs = zip(exercise.cases, inputs, outcomes, strict=True)
-    with np.errstate(all="ignore"):  # what an answer gives back may be of any size
+    with np.errstate(all="ignore"):  # what an answer returns may be of any size
         verdicts = [judge_case(exercise, case, given, outcome) for case, given, outcome in pairs]
     return Result(exercise, verdicts, loop_in(source) if exercise.no_loops and source else None)
 
@@ -95,7 +97,7 @@ def judge_case(exercise, case, inputs, outcome):
     """Return the Verdict on one Outcome."""
     call, outputs = exercise.call_of(case)
     expected = observe(call, outputs, exercise.reference, inputs)
-    if expected.error or any(isinstance(value, Odd) for value in expected.values.values()):
+    if expected.error or any(isinstance(value, Unsupported) for value in expected.values.values()):
         raise RuntimeError(f"Exercise {exercise.number}, case {case.label!r}: the reference fails: {expected}")
     verdict = Verdict(case.label, inputs=inputs)
     if unsolved(outcome, exercise) and not outcome.values:
@@ -114,8 +116,8 @@ def judge_case(exercise, case, inputs, outcome):
             changed = [name for name in outcome.changed if name not in expected.changed]
             if changed:
                 verdict.message = (
-                    f"{exercise.name} changes its input {changed[0]}. Whoever called it still needs that array: "
-                    "work on a copy, or write the result into a new array."
+                    f"{exercise.name} changes its input {changed[0]}. The caller still needs that array: "
+                    "work on a copy, or write the result to a new array."
                 )
             return verdict
     known = _known_mistake(exercise, case, inputs, outcome)
@@ -132,7 +134,7 @@ def unsolved(outcome, exercise):
 def _raised(exercise, outcome, outputs):
     error = outcome.error
     if not error:
-        return f"{exercise.name} gives no {', '.join(outputs)}."
+        return f"{exercise.name} does not give {', '.join(outputs)}."
     if unsolved(outcome, exercise):
         done = [name for name in outputs if name in outcome.values]
         rest = [name for name in outputs if name not in outcome.values]
@@ -142,7 +144,7 @@ def _raised(exercise, outcome, outputs):
 
 
 def _known_mistake(exercise, case, inputs, outcome):
-    """Return what the first mistake says that gives the same outcome, or None."""
+    """Return the sentence of the first mistake that gives the same outcome, or None."""
     call, outputs = exercise.call_of(case)
     for mistake, answer in zip(exercise.all_mistakes(), _wrong_answers(exercise), strict=True):
         wrong = observe(call, outputs, answer, inputs)
@@ -154,7 +156,7 @@ def _known_mistake(exercise, case, inputs, outcome):
         ):
             continue
         if wrong.values or wrong.error:
-            if all(same(outcome.values[name], wrong.values[name], 1e-9, nan=True) for name in wrong.values):
+            if all(same(outcome.values[name], wrong.values[name], 1e-9) for name in wrong.values):
                 return mistake.says
     return None
 
@@ -163,24 +165,24 @@ def _wrong_answers(exercise):
     return [exercise.run(mistake.source) for mistake in exercise.all_mistakes()]
 
 
-def same(got, expected, tolerance, nan=False):
+def same(got, expected, tolerance):
     """Whether two values are equal: same kind, same shape, numbers within tolerance of the largest expected one."""
     if kind(got) != kind(expected):
         return False
     if isinstance(expected, list):
-        return len(got) == len(expected) and all(same(g, e, tolerance, nan) for g, e in zip(got, expected))
+        return len(got) == len(expected) and all(same(g, e, tolerance) for g, e in zip(got, expected))
     if isinstance(expected, np.ndarray):
         if got.shape != expected.shape:
             return False
-        return _close(got, expected, tolerance, nan)
+        return _close(got, expected, tolerance)
     if isinstance(expected, (int, float)) and not isinstance(expected, bool):
-        return _close(np.asarray(got), np.asarray(expected), tolerance, nan)
+        return _close(np.asarray(got), np.asarray(expected), tolerance)
     return type(got) is type(expected) and got == expected
 
 
 def kind(value):
-    """The kind of a value in words; values of different kinds are never equal. A 0-d array is a number."""
-    if isinstance(value, Odd):
+    """Return the kind of a value in words; values of different kinds are never equal. A 0-d array is a number."""
+    if isinstance(value, Unsupported):
         return str(value)
     if value is None:
         return "None"
@@ -193,8 +195,8 @@ def kind(value):
     return "a string" if isinstance(value, str) else "a list or tuple"
 
 
-def _close(got, expected, tolerance, nan=False):
-    """Whether all numbers are within tolerance; NaN is right nowhere (unless it is expected)."""
+def _close(got, expected, tolerance):
+    """Whether all numbers are within tolerance; NaN is wrong unless it is expected."""
     got, expected = np.asarray(got, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     finite = np.isfinite(expected)
     if not np.array_equal(np.isfinite(got), finite):
@@ -210,39 +212,38 @@ def _close(got, expected, tolerance, nan=False):
 def difference(verdict, inputs):
     """Return in words how ``got`` differs from ``expected``, with the input where it is small."""
     name, got, expected = verdict.what, verdict.got, verdict.expected
-    said = _difference(name, got, expected)
-    return said + with_input(inputs)
+    return _difference(name, got, expected) + with_input(inputs)
 
 
 def _difference(name, got, expected):
-    if isinstance(got, Odd):
+    if isinstance(got, Unsupported):
         return f"{name} is {got}, expected {kind(expected)}: {show(expected)}."
     if kind(got) != kind(expected):
         return f"{name} is {kind(got)}: {show(got)}; expected {kind(expected)}: {show(expected)}."
     if not isinstance(expected, np.ndarray):
         return f"{name} is {show(got)}, expected {show(expected)}."
     if got.shape != expected.shape:
-        turned = ""
+        reason = ""
         if got.ndim >= 2 and got.swapaxes(-1, -2).shape == expected.shape:
-            turned = " The last two axes look exchanged."
+            reason = " The last two axes look swapped."
         elif got.size == expected.size:
-            turned = " The numbers are as many, so a reshape or an axis of size 1 is in the way."
-        return f"{name} has the shape {got.shape}, expected {expected.shape}.{turned}"
+            reason = " The number of elements is right, so a reshape or an axis of size 1 is the cause."
+        return f"{name} has the shape {got.shape}, expected {expected.shape}.{reason}"
     return f"{name} {_values(got, expected)} {_element(name, got, expected)}"
 
 
 def _values(got, expected):
-    """What can be seen in arrays of equal shape."""
+    """Return in words what can be seen in arrays of equal shape."""
     g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if not np.isfinite(g).all():
         found = "nan" if np.isnan(g).any() else "inf"
-        return f"holds {found}: a number ran over (exp of a large number?), or 0 was divided by 0."
+        return f"contains {found}: a number overflowed (exp of a large number?), or 0 was divided by 0."
     if not g.any() and e.any():
         return "is all zeros."
     if _close(g, -e, 1e-6):
         return "has the wrong sign."
     if g.ndim >= 2 and g.shape[-1] == g.shape[-2] and _close(g.swapaxes(-1, -2), e, 1e-6):
-        return "is right but for its last two axes, which are exchanged."
+        return "is right except that its last two axes are swapped."
     for axis in range(g.ndim):
         if g.shape[axis] > 1 and _close(np.flip(g, axis), e, 1e-6):
             return f"is right but reversed along axis {axis}."
@@ -256,7 +257,7 @@ def _values(got, expected):
 
 
 def _element(name, got, expected):
-    """The first wrong element by its index, and how many there are."""
+    """Return the first wrong element with its index, and the number of wrong ones, in words."""
     g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     size = max(float(np.abs(e[np.isfinite(e)]).max(initial=0.0)), 1e-3)
     with np.errstate(invalid="ignore"):
@@ -268,13 +269,13 @@ def _element(name, got, expected):
 
 
 def with_input(inputs):
-    """Return the inputs in words: written out where they are short, else by their shapes."""
+    """Return the inputs in words: written out if short, else as shapes."""
     if not inputs:
         return ""
     return " Input: " + ", ".join(f"{name} = {show(value)}" for name, value in inputs.items()) + "."
 
 
-def show(value, longest=LONGEST_VALUE):
+def show(value, longest=MAX_VALUE):
     """Return a value in one line; a long array becomes its shape."""
     if isinstance(value, np.ndarray):
         if value.size <= 24:
@@ -293,7 +294,7 @@ def show(value, longest=LONGEST_VALUE):
 
 
 def loop_in(source):
-    """Return the first loop in the source, as words with its line, or None."""
+    """Return the first loop in the source in words, with its line, or None."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -304,6 +305,6 @@ def loop_in(source):
         if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
             return f"a comprehension, line {node.lineno}"
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
-        if name in DISGUISED:
+        if name in HIDDEN_LOOPS:
             return f"{name}, line {node.lineno}"
     return None

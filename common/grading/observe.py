@@ -1,7 +1,7 @@
-"""Call an answer and note what it gives back. This is all of the grading that runs beside a learner's code.
+"""Call an answer and record what it returns. Of all the grading code, only this runs beside a learner's code.
 
 It knows neither what is right nor what is compared: it returns values. ``pack`` turns them into JSON (arrays as raw
-bytes in base64), ``unpack`` checks everything and makes plain values of it again; nothing is ever unpickled.
+bytes in base64), ``unpack`` checks everything and turns it back into plain values; nothing is ever unpickled.
 """
 
 import base64
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from common.np import host as np
 
 DTYPES = set("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
-MOST_BYTES = 2**24  # of one array
-MOST_LETTERS = 10_000  # of one string
-DEEPEST = 8  # lists in lists
+MAX_BYTES = 2**24  # of one array
+MAX_CHARACTERS = 10_000  # of one string
+MAX_DEPTH = 8  # of lists in lists
 
 
 @dataclass
@@ -23,12 +23,12 @@ class Outcome:
 
     values: dict = field(default_factory=dict)
     changed: list = field(default_factory=list)
-    error: dict | None = None  # type, message, line, before (the outputs set before it)
+    error: dict | None = None  # type, message, line
     seconds: float = 0.0
 
 
 def observe(call, outputs, answer, inputs):
-    """Run ``call`` with copies of ``inputs``; return an Outcome. An error of the answer is noted, not raised."""
+    """Run ``call`` with copies of ``inputs``; return an Outcome. An error of the answer is recorded, not raised."""
     given = {name: copied(value) for name, value in inputs.items()}
     names = {"np": np, "answer": answer, **given}
     outcome = Outcome()
@@ -44,15 +44,15 @@ def observe(call, outputs, answer, inputs):
             try:
                 outcome.values[name] = plain(names[name])
             except TypeError as error:
-                outcome.values[name] = Odd(str(error))
+                outcome.values[name] = Unsupported(str(error))
     for name, value in inputs.items():
         if isinstance(value, np.ndarray) and not np.array_equal(value, given[name], equal_nan=value.dtype.kind == "f"):
             outcome.changed.append(name)
     return outcome
 
 
-class Odd(str):
-    """Stands for a value that cannot be an answer; the text says what it is."""
+class Unsupported(str):
+    """Stands for a value that cannot be an answer, such as an object; the text says what it is."""
 
 
 def copied(value):
@@ -66,8 +66,8 @@ def copied(value):
 
 def plain(value, depth=0):
     """Return value as None, bool, int, float, str, a list of such, or a plain array. Raises: TypeError."""
-    if depth > DEEPEST:
-        raise TypeError("lists nested too deep")
+    if depth > MAX_DEPTH:
+        raise TypeError("lists nested too deeply")
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, np.bool_):
@@ -87,18 +87,18 @@ def plain(value, depth=0):
 
 
 def described(error):
-    """Return type, message and line of an error: the last line that stands in an answer's cell."""
+    """Return type, message and line of an error; the line is the last one in an answer's cell."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is ours
     cells = [frame for frame in frames if frame.filename.startswith("<") or "ipykernel" in frame.filename]
     try:
-        message = str(error)[:MOST_LETTERS]
+        message = str(error)[:MAX_CHARACTERS]
     except Exception:
         message = "(an error whose text cannot be read)"
     return {"type": type(error).__name__, "message": message, "line": (cells[-1].line or "") if cells else ""}
 
 
 def pack(outcome):
-    """Return an Outcome as what JSON can hold."""
+    """Return an Outcome as values that JSON can hold."""
     return {
         "values": {name: _pack(value) for name, value in outcome.values.items()},
         "changed": outcome.changed,
@@ -108,8 +108,8 @@ def pack(outcome):
 
 
 def _pack(value):
-    if isinstance(value, Odd):
-        return {"odd": str(value)}
+    if isinstance(value, Unsupported):
+        return {"unsupported": str(value)}
     if isinstance(value, np.ndarray):
         data = base64.b64encode(value.tobytes()).decode("ascii")
         return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
@@ -121,12 +121,12 @@ def _pack(value):
 
 
 def pack_inputs(inputs):
-    """Return a case's inputs as what JSON can hold."""
+    """Return a case's inputs as values that JSON can hold."""
     return {name: _pack(plain(value)) for name, value in inputs.items()}
 
 
 def unpack(data):
-    """Return the Outcome that ``pack`` made ``data`` of. Raises: ValueError for anything that is not of that form."""
+    """Return the Outcome from which ``pack`` made ``data``. Raises: ValueError for anything not of that form."""
     if not isinstance(data, dict) or not isinstance(data.get("values"), dict):
         raise ValueError("no values")
     values = {_text(name): _unpack(value) for name, value in data["values"].items()}
@@ -135,20 +135,20 @@ def unpack(data):
     error = data.get("error")
     if error is not None:
         if not isinstance(error, dict):
-            raise ValueError("an error that is no error")
+            raise ValueError("an error that is not an object")
         error = {key: _text(error.get(key, "")) for key in ("type", "message", "line")}
     seconds = data.get("seconds")
     return Outcome(values, changed, error, float(seconds) if isinstance(seconds, (int, float)) else 0.0)
 
 
 def unpack_inputs(data):
-    """Return the inputs that ``pack_inputs`` made ``data`` of."""
+    """Return the inputs from which ``pack_inputs`` made ``data``."""
     return {name: _unpack(value) for name, value in data.items()}
 
 
 def _unpack(value, depth=0):
-    if depth > DEEPEST:
-        raise ValueError("lists nested too deep")
+    if depth > MAX_DEPTH:
+        raise ValueError("lists nested too deeply")
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, str):
@@ -157,20 +157,20 @@ def _unpack(value, depth=0):
         return [_unpack(v, depth + 1) for v in value]
     if not isinstance(value, dict):
         raise ValueError(f"a value of type {type(value).__name__}")
-    if "odd" in value:
-        return Odd(_text(value["odd"]))
+    if "unsupported" in value:
+        return Unsupported(_text(value["unsupported"]))
     if "float" in value:
         return float.fromhex(_text(value["float"]))
     dtype, shape, data = value.get("dtype"), value.get("shape"), value.get("data")
     if not isinstance(dtype, str) or dtype not in DTYPES or not isinstance(data, str) or not isinstance(shape, list):
         raise ValueError("an array without a plain dtype, shape or data")
-    if len(shape) > DEEPEST or not all(type(n) is int and 0 <= n <= MOST_BYTES for n in shape):
-        raise ValueError("an array with an odd shape")
+    if len(shape) > MAX_DEPTH or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
+        raise ValueError("an array with an invalid shape")
     size = np.dtype(dtype).itemsize
     for n in shape:
         size *= n
-    if size > MOST_BYTES or len(data) > 2 * MOST_BYTES:
-        raise ValueError(f"an array of more than {MOST_BYTES:,} bytes")
+    if size > MAX_BYTES or len(data) > 2 * MAX_BYTES:
+        raise ValueError(f"an array of more than {MAX_BYTES:,} bytes")
     raw = base64.b64decode(data, validate=True)
     if len(raw) != size:
         raise ValueError("an array whose bytes do not fit its shape")
@@ -179,5 +179,5 @@ def _unpack(value, depth=0):
 
 def _text(value):
     if not isinstance(value, str):
-        raise ValueError(f"text expected, not {type(value).__name__}")
-    return value[:MOST_LETTERS]
+        raise ValueError(f"expected text, not {type(value).__name__}")
+    return value[:MAX_CHARACTERS]

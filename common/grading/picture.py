@@ -1,17 +1,17 @@
 """A small picture of two arrays: what an answer gave, and what was expected."""
 
 from common.np import host as np
-from common.widgets.svg import BLUE, LINE, MUTED, ORANGE, PALE, Drawing, number
+from common.svg import BLUE, LINE, MUTED, ORANGE, PALE, Drawing, number
 
-MOST = 12  # rows or columns that are drawn
+MAX_SHOWN = 12  # rows or columns that are drawn
 WIDTH, HEIGHT = 58, 26  # of a cell
 
 
 def as_tables(got, expected):
-    """Return both values as matrices that can be drawn, or None where one is no number or array, or is empty.
+    """Return both values as matrices that can be drawn, or None if one is empty or is not a number or array.
 
-    Of arrays with more than two axes it is one matrix: the first that holds a wrong element, where the shapes are
-    equal; else the first.
+    Of arrays with more than two axes it is one matrix: the first with a wrong element if the shapes are equal, else the
+    first.
     """
     if any(isinstance(value, (list, str)) or value is None for value in (got, expected)):
         return None
@@ -24,21 +24,21 @@ def as_tables(got, expected):
 
 
 def _wrong(got, expected):
-    """Where two arrays of equal shape differ."""
+    """Return where two arrays of equal shape differ."""
     size = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)), 1e-3)
     with np.errstate(invalid="ignore"):
         return ~(np.abs(got - expected) <= 1e-6 * size) & ~(got == expected)
 
 
 def got_beside_expected(what, got, expected):
-    """Return an SVG of both arrays side by side, wrong elements marked; None where there is nothing to draw.
+    """Return an SVG of both arrays side by side, wrong elements marked; None if there is nothing to draw.
 
-    Of arrays with three and more axes one matrix is drawn, of long ones the first rows and columns.
+    Of arrays with three or more axes one matrix is drawn, of large ones the first rows and columns.
     """
     tables = as_tables(got, expected)
     if tables is None:
         return None
-    shown = [table[:MOST, :MOST] for table in tables]
+    shown = [table[:MAX_SHOWN, :MAX_SHOWN] for table in tables]
     columns = [max(table.shape[1], 2) for table in shown]
     rows = max(len(table) for table in shown)
     left, gap = 10, 50
@@ -46,7 +46,7 @@ def got_beside_expected(what, got, expected):
     height = 52 + HEIGHT * rows + 20
     same_shape = np.shape(got) == np.shape(expected)
     drawing = Drawing(max(width, 260), height, f"{what}: what the answer gave, beside what was expected")
-    wrong = _wrong(*tables)[:MOST, :MOST] if same_shape else None
+    wrong = _wrong(*tables)[:MAX_SHOWN, :MAX_SHOWN] if same_shape else None
     whole = all(np.asarray(value).dtype.kind in "iub" for value in (got, expected))
     x = left
     for title, value, table, cells, color in zip(

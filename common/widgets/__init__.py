@@ -1,4 +1,4 @@
-"""Widgets of the course: pictures that answer to sliders and typed text.
+"""Widgets of the course: pictures that respond to sliders and typed text.
 
 | widget                  | what it shows                                                       |
 |-------------------------|---------------------------------------------------------------------|
@@ -7,21 +7,25 @@
 | `GradientViewer`        | a tiny attention layer with all its values and gradients            |
 | `TrainingMonitor`       | loss, accuracy and a sample heatmap while ``Trainer.fit`` runs      |
 
-Only core controls of ipywidgets are used, so they work in JupyterLab, Colab and VS Code. Every picture is an SVG made
-by a pure function ``render_...``; a widget puts it into its ``picture``. ipywidgets is imported when a widget is made,
-not before, so the pictures can be had without it.
+They know no data set: what models read and write comes in as lists of tokens, and the words for it as ``Captions``.
+
+Only core controls of ipywidgets are used, so the widgets work in JupyterLab, Colab and VS Code. Every picture is an SVG
+made by a pure function ``render_...``; a widget puts it into its ``picture``. ipywidgets is imported when a widget is
+made, not before, so that the pictures do not need it.
 
 Put the widget in the last line of a cell, and ``widget.static()`` in the next cell for readers without a kernel.
 """
 
-from common.widgets.base import Picture
-from common.widgets.explorer import AttentionExplorer, render_attention
+from common.widgets.attention import render_attention
+from common.widgets.base import Captions, Picture
+from common.widgets.explorer import AttentionExplorer
 from common.widgets.gradients import GradientViewer, attention_graph, render_graph
 from common.widgets.monitor import TrainingMonitor, render_training
 from common.widgets.playground import WeightedSumPlayground, render_weighted_sum
 
 __all__ = [
     "AttentionExplorer",
+    "Captions",
     "GradientViewer",
     "Picture",
     "TrainingMonitor",

@@ -1,8 +1,9 @@
-"""What the widgets share: ipywidgets when it is needed, display in a notebook, and still pictures."""
+"""What the widgets share: ipywidgets when it is needed, display in a notebook, still pictures, captions."""
 
 import base64
+from dataclasses import dataclass
 
-from common.widgets.svg import INK, escape
+from common.svg import INK, escape
 
 
 def controls():
@@ -10,7 +11,7 @@ def controls():
     try:
         import ipywidgets
     except ModuleNotFoundError as error:
-        if error.name != "ipywidgets":  # it is there, but something that it needs is not
+        if error.name != "ipywidgets":  # it is installed, but something that it needs is not
             raise
         raise ModuleNotFoundError(
             "the live widgets need ipywidgets: python -m pip install ipywidgets, then restart the notebook's kernel"
@@ -19,7 +20,7 @@ def controls():
 
 
 class Picture:
-    """A still picture that a notebook shows and stores, on the screen of readers without a kernel as well.
+    """A still picture that a notebook shows and stores, also for readers without a kernel.
 
     It is shown as an HTML image with alternative text: JupyterLab displays that in a notebook that is not trusted yet,
     where it hides a bare SVG. Attributes: ``svg``, the drawing; ``text``, what it shows, in words.
@@ -36,10 +37,37 @@ class Picture:
         return self.text
 
 
-def say(text, kind="status"):
+@dataclass(frozen=True)
+class Captions:
+    """The words a widget uses for what its models read and write.
+
+    token: what one token is called. separator: what stands between two tokens in running text, such as a space between
+    words. label, example: of the text box. about: what the widget is for. nothing_to_read: said when the box is empty.
+    no_truth: follows a text that has no right answer. no_source: follows "Gold alignment: " for a token of the answer
+    that comes from no part of the question.
+    """
+
+    token: str = "character"
+    separator: str = ""
+    label: str = "text"
+    example: str = ""
+    about: str = "type a text and see what the model answers and where it looks"
+    nothing_to_read: str = "There is nothing to read yet. Type a text."
+    no_truth: str = "has no known right answer"
+    no_source: str = "this part of the answer comes from no part of the question"
+
+    def join(self, tokens):
+        """Return tokens as running text."""
+        return self.separator.join(tokens)
+
+
+CHARACTERS = Captions()
+
+
+def message(text, kind="status"):
     """Return a sentence as HTML, readable in light and dark themes, announced by screen readers.
 
-    kind: "status" for news, "alert" for something to mend; an alert is marked in words and by a thick left border.
+    kind: "status" for news, "alert" for something to fix; an alert is marked in words and by a thick left border.
     """
     border = "6px solid #D55E00" if kind == "alert" else "2px solid #0072B2"
     word = "<b>Please check:</b> " if kind == "alert" else ""
@@ -50,8 +78,8 @@ def say(text, kind="status"):
 class Widget:
     """A widget: ``box`` holds its controls and its ``picture``.
 
-    A notebook shows it as the last line of a cell, or by ``show()``. What is stored with the cell is the same at every
-    run, but for the widget's own number, which nbval does not compare.
+    A notebook shows it as the last line of a cell, or by ``show()``. What is stored with the cell is the same in every
+    run, except for the widget's own number, which nbval does not compare.
     """
 
     box = None

@@ -2,8 +2,8 @@
 
 from common.functions import softmax
 from common.np import host, to_cpu
+from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 
 HS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.5))
 H = (1.0, 0.5)
@@ -16,7 +16,7 @@ def attention_graph(hs, h, y=Y):
     Forward: s = hs h, a = softmax(s), c = sum over t of a_t hs_t, L = 1/2 |c - y|^2.
     Args: hs (T, H), h (H,), and y (H,), what the context should be.
     Returns: a dict of float64 arrays: the values hs, h, y, s, a, c, L, and the gradients dhs, dh, ds, da, dc, dL.
-    hs is used twice, so dhs = dhs_c (by way of the sum c) + dhs_s (by way of the scores s).
+    hs is used twice, so dhs = dhs_c (through the sum c) + dhs_s (through the scores s).
     Raises: ValueError for shapes that do not fit.
     """
     hs, h, y = (host.array(to_cpu(v), float) for v in (hs, h, y))
@@ -29,10 +29,10 @@ def attention_graph(hs, h, y=Y):
     c = a @ hs  # (H,)
     L = 0.5 * ((c - y) ** 2).sum()
     dc = c - y
-    da = hs @ dc  # the sum's rule: each weight gets its vector's share
+    da = hs @ dc  # sum rule: each weight gets the share of its vector
     dhs_c = host.outer(a, dc)
-    ds = a * (da - (a * da).sum())  # the softmax's rule
-    dhs_s = host.outer(ds, h)  # the product's rule
+    ds = a * (da - (a * da).sum())  # softmax rule
+    dhs_s = host.outer(ds, h)  # product rule
     dh = ds @ hs
     values = dict(hs=hs, h=h, y=y, s=s, a=a, c=c, L=host.array(L))
     return values | dict(dL=host.array(1.0), dc=dc, da=da, ds=ds, dh=dh, dhs_c=dhs_c, dhs_s=dhs_s, dhs=dhs_c + dhs_s)
@@ -56,10 +56,10 @@ def describe_graph(hs, h, y=Y, focus=("h", 0)):
 
 
 def render_graph(hs, h, y=Y, focus=("h", 0)):
-    """Return the graph as SVG: values on the way forward, gradients on the way back.
+    """Return the graph as SVG: the values of the forward pass, the gradients of the backward pass.
 
-    Values stand upright in solid frames and travel along solid arrows; gradients stand in italics in dashed frames,
-    their names begin with d, and they travel along dashed arrows.
+    Values are upright in solid frames and travel along solid arrows; gradients are in italics in dashed frames, their
+    names begin with d, and they travel along dashed arrows.
     Args: hs (T, 2), h (2,), y (2,); focus, the input whose gradient is put into words, such as ("hs", 0, 1).
     """
     g = attention_graph(hs, h, y)
@@ -70,7 +70,7 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
     drawing = Drawing(990, mid + 190, "The computational graph of a small attention layer. " + " ".join(words))
     _legend(drawing)
     x_h, x_s, x_a, x_c, x_L = 14, 268, 472, 676, 880  # where the columns of numbers begin
-    x_dot, x_soft, x_sum, x_loss = 210, 414, 618, 822  # the middles of the operations
+    x_dot, x_soft, x_sum, x_loss = 210, 414, 618, 822  # the centers of the operations
     y_hs = 66 + tall  # the height of the edges that leave hs
     _edges(drawing, [(152, y_hs), (x_dot, y_hs), (x_dot, mid - 20)])
     _edges(drawing, [(x_dot, y_hs), (x_sum, y_hs), (x_sum, mid - 20)], start=False)
@@ -115,11 +115,11 @@ def _legend(drawing):
 
 
 def _edges(drawing, points, start=True):
-    """Draw an edge both ways: forward along points, and backward beside it."""
+    """Draw an edge in both directions: forward along points, and backward beside it."""
     shifted = []
     for k, (x, y) in enumerate(points):
         before, after = points[max(k - 1, 0)], points[min(k + 1, len(points) - 1)]
-        across = any(p[1] == y and p[0] != x for p in (before, after))  # touches a piece that runs to the right
+        across = any(p[1] == y and p[0] != x for p in (before, after))  # touches a horizontal piece
         down = any(p[0] == x and p[1] != y for p in (before, after))
         shifted.append((x - 4 if down else x, y + 4 if across else y))
     forward = [(2 * x - sx, 2 * y - sy) for (x, y), (sx, sy) in zip(points, shifted, strict=True)]
@@ -173,7 +173,7 @@ def _column(drawing, x, mid, w, name, values, gradients):
 
 
 class GradientViewer(Widget):
-    """Sliders for the inputs of a tiny attention layer; all its values and gradients answer.
+    """Sliders for the inputs of a tiny attention layer; all its values and gradients follow.
 
     Args: hs (3, 2), h (2,), y (2,), the context that would make the loss 0; defaults that show something.
     Controls: ``hs``, sliders as ``hs[t][j]``; ``h``, sliders as ``h[j]``; ``picture``. After every change ``graph``

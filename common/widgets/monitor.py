@@ -3,8 +3,8 @@
 import time
 
 from common.np import host, to_cpu
-from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, LINE, MUTED, ORANGE, Drawing, ink_on, number, percent, shade, visible
+from common.svg import BLUE, LINE, MUTED, ORANGE, Drawing, ink_on, number, percent, shade, visible
+from common.widgets.base import CHARACTERS, Picture, Widget, controls
 
 POINTS = 200  # of the loss curve, at most
 STATES = {
@@ -16,28 +16,32 @@ STATES = {
 }
 
 
-def render_training(losses, accuracies=(), sample=None, state="training", step=0, epoch=0, total_steps=None):
+def render_training(
+    losses, accuracies=(), sample=None, state="training", step=0, epoch=0, total_steps=None, captions=CHARACTERS
+):
     """Return the monitor's picture as SVG.
 
     Args:
         losses: pairs (step, loss). accuracies: pairs (step, share right in 0 to 1).
-        sample: (question, answer, weights (len(answer), len(question)) or None), or None for no sample.
+        sample: (question, answer, weights (len(answer), len(question)) or None), or None for no sample; question and
+            answer are lists of tokens, or strings.
         state: one of ``STATES``. step, epoch: where training is. total_steps: how far it goes, if known.
+        captions: the words for tokens.
     """
     if state not in STATES:
         raise ValueError(f"render_training: state must be one of {', '.join(STATES)}, not {state!r}")
-    words = describe_training(losses, accuracies, sample, state, step, epoch, total_steps)
+    words = describe_training(losses, accuracies, sample, state, step, epoch, total_steps, captions)
     drawing = Drawing(860, 350, words)
     drawing.text(14, 26, _headline(state, step, epoch, total_steps), size=15, bold=True)
     reach = max([total_steps or 0, step, *(s for s, _ in losses[-1:]), *(s for s, _ in accuracies[-1:]), 1])
     top = max([1e-9, *(loss for _, loss in losses)])
-    _curve(drawing, 48, "loss per character", losses, reach, _nice(top), BLUE, None, number)
+    _curve(drawing, 48, f"loss per {captions.token}", losses, reach, _nice(top), BLUE, None, number)
     _curve(drawing, 198, "right answers", accuracies, reach, 1.0, ORANGE, "6 3", lambda x, digits=0: percent(x))
-    _sample(drawing, sample)
+    _sample(drawing, sample, captions)
     return str(drawing)
 
 
-def describe_training(losses, accuracies, sample, state, step, epoch, total_steps=None):
+def describe_training(losses, accuracies, sample, state, step, epoch, total_steps=None, captions=CHARACTERS):
     """Return in words what the picture shows. Args: as for ``render_training``."""
     words = [_headline(state, step, epoch, total_steps) + "."]
     if losses:
@@ -45,7 +49,7 @@ def describe_training(losses, accuracies, sample, state, step, epoch, total_step
     if accuracies:
         words.append(f"{percent(accuracies[-1][1])} of the answers are right.")
     if sample:
-        words.append(f"“{sample[0]}” becomes “{sample[1]}”.")
+        words.append(f"“{captions.join(sample[0])}” becomes “{captions.join(sample[1])}”.")
     return " ".join(words)
 
 
@@ -82,7 +86,7 @@ def _curve(drawing, y, name, pairs, reach, top, color, dash, show):
         drawing.circle(*points[-1], 4, fill=color)
 
 
-def _sample(drawing, sample):
+def _sample(drawing, sample, captions):
     left, y = 410, 60
     if sample is None:
         return
@@ -91,8 +95,8 @@ def _sample(drawing, sample):
     left += 24
     if weights is None:
         drawing.text(left - 24, y, "a sample", bold=True)
-        drawing.text(left, y + 40, question.replace(" ", "␣"), mono=True)
-        drawing.text(left, y + 64, answer.replace(" ", "␣"), mono=True, bold=True)
+        drawing.text(left, y + 40, captions.join(map(visible, question)), mono=True)
+        drawing.text(left, y + 64, captions.join(map(visible, answer)), mono=True, bold=True)
         drawing.text(left, y + 88, "No attention: nothing to show.", color=MUTED)
         return
     drawing.text(left - 24, y, "a sample: where each character of the answer looks", bold=True)
@@ -115,10 +119,11 @@ class TrainingMonitor(Widget):
 
     Args:
         accuracy: called as accuracy(model), returns the share of right answers; a few hundred questions are enough.
-        sample: called as sample(model), returns (question, answer, weights or None), weights in reading order.
-        interval: seconds between two pictures, at least. max_overhead: the share of the time that measuring and
-            drawing may take; where they are slow, pictures come less often.
-        total_steps: how many steps training will take, for the axis; may be None.
+        sample: called as sample(model), returns (question, answer, weights or None), in reading order.
+        interval: the fewest seconds between two pictures. max_overhead: the share of the time that measuring and
+            drawing may take; if they are slow, pictures come less often.
+        total_steps: the number of steps training will take, for the axis; may be None.
+        captions: the words for tokens.
 
     Attributes: ``picture``, ``state`` (waiting, training, finished, stopped or failed), ``losses`` (one for every
     step), ``accuracies`` (pairs of step and share), ``seconds`` spent on watching.
@@ -132,7 +137,9 @@ class TrainingMonitor(Widget):
 
     about = "loss, accuracy and a sample while training runs"
 
-    def __init__(self, accuracy=None, sample=None, interval=1.0, max_overhead=0.05, total_steps=None):
+    def __init__(
+        self, accuracy=None, sample=None, interval=1.0, max_overhead=0.05, total_steps=None, captions=CHARACTERS
+    ):
         if interval < 0 or not 0 < max_overhead <= 1:
             raise ValueError(
                 f"TrainingMonitor: interval must not be negative and max_overhead must be above 0 and at most 1, "
@@ -140,19 +147,20 @@ class TrainingMonitor(Widget):
             )
         self.accuracy, self.sample = accuracy, sample
         self.interval, self.max_overhead, self.total_steps = interval, max_overhead, total_steps
+        self.captions = captions
         self.state, self.losses, self.accuracies, self.seconds = "waiting", [], [], 0.0
         self._last_sample = None
         self._step = self._epoch = 0
         self._next = None  # when the next picture is due
         self._trainer = None
-        self._whole = False  # the last epoch ran to its end
+        self._whole = False  # whether the last epoch is complete
         w = controls()
         self.picture = w.HTML()
         self.box = w.VBox([self.picture])
         self._draw()
 
     def on_step(self, trainer, loss):
-        """For ``Trainer.fit(on_step=...)``: note the loss; draw if it is time to."""
+        """For ``Trainer.fit(on_step=...)``: keep the loss; draw if it is time."""
         self.losses.append(float(loss))
         self._step, self._epoch, self._whole = trainer.step, trainer.current_epoch, False
         if self.state != "training":
@@ -161,7 +169,7 @@ class TrainingMonitor(Widget):
             self._look(trainer)
 
     def on_epoch(self, trainer):
-        """For ``Trainer.fit(on_epoch=...)``: note that an epoch is whole; measure and draw if it is time to."""
+        """For ``Trainer.fit(on_epoch=...)``: the epoch is complete; measure and draw if it is time."""
         self._step, self._epoch, self._whole = trainer.step, trainer.current_epoch, True
         if self.state != "training":
             self._begin(trainer)
@@ -210,7 +218,8 @@ class TrainingMonitor(Widget):
 
     def _state(self):
         sample = self._last_sample
-        return self._curve(), self.accuracies, sample, self.state, self._step, self._epoch, self.total_steps
+        progress = self.state, self._step, self._epoch, self.total_steps
+        return self._curve(), self.accuracies, sample, *progress, self.captions
 
     def _curve(self):
         """Return the losses as at most ``POINTS`` pairs (step, mean of the steps before it)."""

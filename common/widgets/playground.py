@@ -2,8 +2,8 @@
 
 from common.functions import softmax
 from common.np import host, to_cpu
+from common.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, controls
-from common.widgets.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
 
 VECTORS = ((0.3, 1.0), (1.0, 0.4), (0.7, -0.8), (-0.6, -0.7), (-1.0, 0.4))
 SCORES = (2.0, -0.1, -1.3, -0.8, -1.7)  # their softmax is 0.80, 0.10, 0.03, 0.05, 0.02
@@ -136,7 +136,7 @@ def _turn(o, p, q):
 
 
 class WeightedSumPlayground(Widget):
-    """Sliders for scores and temperature; the weights, the vectors and the context answer.
+    """Sliders for scores and temperature; the weights, the vectors and the context follow.
 
     Args: hs (T, 2), the vectors, by default five; scores (T,) and temperature at the start.
     Controls: ``scores``, a list of sliders; ``temperature``; ``picture``. After every change ``weights`` (T,) and

@@ -16,7 +16,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from common.grading import cells, grade, sandbox, submissions
+from common.grading import cells
+from common.grading.teacher import grade, sandbox, submissions
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
 NOTEBOOK = "ch08_02_weight_sum"

@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from common.grading import __main__ as command
-from common.grading import graded as graded_steps
-from common.grading import sandbox
 from common.grading.exercise import find
 from common.grading.judge import judge
 from common.grading.observe import Outcome, observe, pack, unpack
 from common.grading.picture import got_beside_expected
+from common.grading.teacher import launch, sandbox
+from common.grading.teacher.rows import MAX_MESSAGE, loop_in_answer, reproducible
 from tests.grading import adversaries as adv
 from tests.grading.adversaries import ADVERSARIES, BUG, NAME, NUMBERS, PASSES, POINTS, SUM, WIDTH
 
@@ -62,7 +62,7 @@ def read(out):
 
 def strangers():
     """Processes of users that this process makes up for its sandboxes, marked ones, and children of this process."""
-    users = {sandbox.FIRST_UID + (os.getpid() * 64 + slot) % 4000 for slot in range(64)}
+    users = {launch.FIRST_UID + (os.getpid() * 64 + slot) % 4000 for slot in range(64)}
     found = []
     for process in psutil.process_iter(["pid", "uids", "cmdline"]):
         uids, words = process.info["uids"], process.info["cmdline"] or []
@@ -84,7 +84,7 @@ def quick():
             module = importlib.import_module(f"{chapter}.exercises")
             patch.setattr(module, "EXERCISES", [dataclasses.replace(e, seconds=SECONDS) for e in module.EXERCISES])
         patch.setattr(sandbox, "GRACE", 4.0)
-        patch.setattr(sandbox, "MEMORY_OF_ALL", 500 * sandbox.MIB)  # some machines take long to hand out gigabytes
+        patch.setattr(sandbox, "MEMORY_OF_ALL", 500 * launch.MIB)  # some machines take long to hand out gigabytes
         yield
 
 
@@ -225,14 +225,14 @@ def test_values(name, number, source, row):
 )
 def test_reading_an_answer_takes_no_time(source):
     begin = time.process_time()
-    graded_steps.loop(source, find(SUM))
+    loop_in_answer(source, find(SUM))
     assert time.process_time() - begin < 10
 
 
 def test_a_message_of_a_student_takes_no_time():
     for text in ("(" * 10_000, "/a" * 5_000, "ipykernel_1" * 1_000, "\x1b[" * 5_000, "/" * 10_000, "0x" * 5_000):
         begin = time.process_time()
-        assert len(graded_steps.steady(text)) <= graded_steps.LONGEST_MESSAGE
+        assert len(reproducible(text)) <= MAX_MESSAGE
         assert time.process_time() - begin < 2
 
 
@@ -369,7 +369,7 @@ def test_trouble_that_passes_is_no_trouble(quick, solutions, tmp_path, monkeypat
     def sometimes(self, steps):
         tries.append(1)
         if len(tries) == 1:
-            raise sandbox.Failed("the kernel did not answer")
+            raise sandbox.SandboxError("the kernel did not answer")
         return run(self, steps)
 
     monkeypatch.setattr(sandbox.Sandboxes, "run", sometimes)

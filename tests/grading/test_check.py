@@ -12,7 +12,7 @@ from common.grading import WrongAnswer, check, hint
 from common.grading.cells import NotebookError, release
 from common.grading.exercise import Case, Exercise, Mistake, exercises, find
 from common.grading.judge import judge, loop_in, show
-from common.grading.observe import Odd, Outcome, observe, pack, plain, unpack
+from common.grading.observe import Outcome, Unsupported, observe, pack, plain, unpack
 from common.grading.picture import got_beside_expected
 
 NUMBER = next(number for number, exercise in exercises(8).items() if exercise.name == "weighted_sum")
@@ -35,14 +35,14 @@ def test_right(capsys):
     ("answer", "sentence"),
     [
         (lambda hs, a: RIGHT(hs, a)[:, :1], "c has the shape (1, 1), expected (1, 3)."),
-        (lambda hs, a: RIGHT(hs, a).T, "The last two axes look exchanged."),
-        (lambda hs, a: RIGHT(hs, a)[None], "so a reshape or an axis of size 1 is in the way."),
+        (lambda hs, a: RIGHT(hs, a).T, "The last two axes look swapped."),
+        (lambda hs, a: RIGHT(hs, a)[None], "so a reshape or an axis of size 1 is the cause."),
         (lambda hs, a: 2 * RIGHT(hs, a), "c is 2 times what it should be, everywhere."),
         (lambda hs, a: -RIGHT(hs, a), "c has the wrong sign."),
         (lambda hs, a: RIGHT(hs, a) + 0.5, "c is too large by 0.5, everywhere."),
         (lambda hs, a: RIGHT(hs, a)[:, ::-1], "c is right but reversed along axis 1."),
         (lambda hs, a: 0 * RIGHT(hs, a), "c is all zeros."),
-        (lambda hs, a: RIGHT(hs, a) * np.nan, "c holds nan: a number ran over"),
+        (lambda hs, a: RIGHT(hs, a) * np.nan, "c contains nan: a number overflowed"),
         (lambda hs, a: RIGHT(hs, a) + np.array([[0, 0, 1.0]]), "c[0, 2] is "),
         (lambda hs, a: RIGHT(hs, a).tolist(), "c is a list or tuple: "),
         (lambda hs, a: None, "c is None: None; expected an array: "),
@@ -126,7 +126,7 @@ def test_infinite_scores_and_nan_never_count_as_right():
 def test_wrong_numbers_of_exercises():
     with pytest.raises(LookupError, match=r"There is no exercise 8\.2\.99; there are 8\.2\.1"):
         check("8.2.99", RIGHT)
-    with pytest.raises(LookupError, match=r"numbers read like 8\.2\.1"):
+    with pytest.raises(LookupError, match=r"numbers look like 8\.2\.1"):
         check("weighted sum", RIGHT)
     with pytest.raises(TypeError, match="string such as"):
         check(8.2, RIGHT)
@@ -198,7 +198,7 @@ class Evil:
 
 def test_objects_become_words():
     outcome = observe("y = answer()", ("y",), Evil, {})
-    assert isinstance(outcome.values["y"], Odd)
+    assert isinstance(outcome.values["y"], Unsupported)
     assert unpack(pack(outcome)).values["y"] == "an object of type Evil"
     full = np.empty(1, dtype=object)
     full[0] = Evil()
@@ -212,7 +212,7 @@ def test_lists_that_hold_themselves_become_words():
         y.append(y)
         return y
 
-    assert observe("y = answer()", ("y",), answer, {}).values["y"] == "lists nested too deep"
+    assert observe("y = answer()", ("y",), answer, {}).values["y"] == "lists nested too deeply"
 
 
 ARRAY = {"dtype": "float64", "shape": [2], "data": "AAAAAAAAAAAAAAAAAAAAAA=="}
@@ -270,7 +270,7 @@ def test_picture_of_numbers(got, expected):
     assert "dhs got" in svg
 
 
-@pytest.mark.parametrize("got", ["text", [1, 2], None, np.zeros((0, 3)), Odd("an object")])
+@pytest.mark.parametrize("got", ["text", [1, 2], None, np.zeros((0, 3)), Unsupported("an object")])
 def test_no_picture_where_there_is_nothing_to_draw(got):
     assert got_beside_expected("y", got, np.ones(2)) is None
 
@@ -325,13 +325,13 @@ def test_release_leaves_signature_and_stub():
         (dict(answer="# Exercise 8.2.2\nx = 1"), "no ### BEGIN"),
         (dict(answer=SOLUTION.replace("BEGIN SOLUTION", "BEGIN SOLUTION now")), "on a line of its own"),
         (dict(answer=SOLUTION.replace('    return np.einsum("nt,nth->nh", a, hs)\n', "")), "is empty"),
-        (dict(answer=SOLUTION.replace("# Exercise 8.2.2\n", "")), "the first line must read"),
+        (dict(answer=SOLUTION.replace("# Exercise 8.2.2\n", "")), "the first line must be"),
         (dict(check=None), "has no check"),
         (dict(check=nbformat.v4.new_code_cell('check("8.2.1", weighted_sum)', id="check-8-2-2")), "has no check"),
         (dict(title=nbformat.v4.new_markdown_cell("# Title", id="check-8-2-2")), "occurs twice"),
-        (dict(title=nbformat.v4.new_code_cell("### BEGIN SOLUTION", id="x")), "is no answer cell"),
-        (dict(more=nbformat.v4.new_markdown_cell('return np.einsum("nt,nth->nh", a, hs)', id="y")), "is left"),
-        (dict(more=nbformat.v4.new_code_cell('    return np.einsum("nt,nth->nh", a, hs)', id="y")), "is left"),
+        (dict(title=nbformat.v4.new_code_cell("### BEGIN SOLUTION", id="x")), "is not an answer cell"),
+        (dict(more=nbformat.v4.new_markdown_cell('return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
+        (dict(more=nbformat.v4.new_code_cell('    return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
     ],
 )
 def test_release_refuses(changes, sentence):

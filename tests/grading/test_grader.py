@@ -18,9 +18,12 @@ import psutil
 import pytest
 
 from common.grading import __main__ as command
-from common.grading import cells, grade, graded, report, sandbox, submissions
+from common.grading import cells
 from common.grading.exercise import find
-from common.grading.graded import Row, Step
+from common.grading.judge import judge
+from common.grading.teacher import bwrap, grade, launch, report, sandbox, submissions
+from common.grading.teacher.rows import MAX_MESSAGE, Row, loop_in_answer, reproducible
+from common.grading.teacher.steps import SETUP, Step, steps_of
 
 RIGHT = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=1)\n"
 WRONG = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=2)\n"
@@ -110,7 +113,7 @@ def test_a_file_that_is_no_notebook(classroom, content, says):
 
 
 def test_a_file_that_is_too_large(classroom, monkeypatch):
-    monkeypatch.setattr(submissions, "MOST_BYTES", 1000)
+    monkeypatch.setattr(submissions, "MAX_BYTES", 1000)
     classroom.hand_in("ada")
     (submission,) = collected(classroom)
     assert "Clear its outputs" in submission.problem
@@ -130,7 +133,7 @@ def test_links_pipes_and_folders_are_not_read(classroom, tmp_path):
     assert sorted(problems) == ["folder", "gone", "link", "linked", "pipe"]
     for student in ("link", "linked", "gone"):
         assert "symbolic link" in problems[student]
-    assert "no regular file" in problems["pipe"]
+    assert "not a regular file" in problems["pipe"]
     assert "cannot be read" in problems["folder"]
 
 
@@ -210,7 +213,7 @@ def test_an_answer_in_a_markdown_cell_is_taken_for_code(classroom):
     cell_of(notebook, "answer-8-2-2").cell_type = "markdown"
     answer = answer_of(classroom, json.dumps(notebook))
     assert "axis=1" in answer.source
-    assert answer.repairs == ["the answer stood in a markdown cell"]
+    assert answer.repairs == ["the answer was in a markdown cell"]
 
 
 def test_the_heading_above_an_answer_is_no_answer(classroom):
@@ -228,17 +231,17 @@ def test_of_two_answers_the_last_one_that_was_worked_on_counts(classroom):
         notebook.cells.append(nbformat.v4.new_code_cell(source, id=f"copy-{k}"))
     answer = answer_of(classroom, notebook)
     assert "axis=1" in answer.source
-    assert answer.repairs[0] == "3 cells answer this exercise, the last one that was worked on counts"
+    assert answer.repairs[0] == "3 cells answer this exercise (the last one that was changed counts)"
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda cells, k: cells.pop(k), "the check cell was missing"),
-        (lambda cells, k: cells.insert(0, cells.pop(k)), "the check cell stood before the answer"),
-        (lambda cells, k: cells.append(cells[k]), "the check cell stood there 2 times"),
+        (lambda cells, k: cells.insert(0, cells.pop(k)), "the check cell was before the answer"),
+        (lambda cells, k: cells.append(cells[k]), "the check cell was there 2 times"),
         (lambda cells, k: cells[k].update(source="print('Exercise 8.2.2 ok')"), "the check cell had been changed"),
-        (lambda cells, k: cells[k].update(cell_type="raw"), "the check cell was no code cell"),
+        (lambda cells, k: cells[k].update(cell_type="raw"), "the check cell was not a code cell"),
         (lambda cells, k: cells[k].update(source=cells[k].source + "\n\n"), None),
     ],
 )
@@ -252,31 +255,31 @@ def test_half_of_a_surrogate_pair_and_a_long_answer(classroom):
     answer = answer_of(classroom, json.dumps(classroom.with_answers({"8.2.2": "x = '\ud800'"})))
     assert answer.source.endswith("x = '?'")
     answer = answer_of(classroom, classroom.with_answers({"8.2.2": "#" * 200_000}))
-    assert answer.source == "raise ValueError('the answer has more than 100,000 letters')"
+    assert answer.source == "raise ValueError('the answer has more than 100,000 characters')"
 
 
 # --- the notebook that is run -----------------------------------------------------------------------
 
 
-def steps_of(room, student="ada", seed="1"):
+def steps_of_student(room, student="ada", seed="1"):
     if not (room.folder / student).exists():
         room.hand_in(student)
     submission = next(s for s in collected(room) if s.student == student)
-    return graded.steps(submission, seed)
+    return steps_of(submission, seed)
 
 
 def test_probes_stand_behind_their_answer_in_place_of_check_cells(classroom):
-    listed = steps_of(classroom)
+    listed = steps_of_student(classroom)
     order = [(step.kind, step.exercise and step.exercise.number, step.case) for step in listed]
     first = order.index(("answer", "8.2.2", 0))
     cases = len(find("8.2.2").cases)
     assert order[first + 1 : first + 1 + cases] == [("probe", "8.2.2", k) for k in range(cases)]
     assert not any(re.search(r"^check\(", step.source, re.M) for step in listed)
-    assert listed[0].source == graded.SETUP
+    assert listed[0].source == SETUP
 
 
 def test_what_is_run_says_nothing_of_what_is_right(classroom):
-    listed = steps_of(classroom)
+    listed = steps_of_student(classroom)
     text = "\n".join(step.source for step in listed if step.kind != "answer")
     exercise = find("8.2.2")
     for mistake in exercise.mistakes:
@@ -287,7 +290,7 @@ def test_what_is_run_says_nothing_of_what_is_right(classroom):
 
 def test_inputs_follow_from_seed_and_student(classroom):
     def probes(*args):
-        return [step.source for step in steps_of(classroom, *args) if step.kind == "probe"]
+        return [step.source for step in steps_of_student(classroom, *args) if step.kind == "probe"]
 
     assert probes("ada", "1") == probes("ada", "1")
     assert not set(probes("ada", "1")) & set(probes("ada", "2"))
@@ -312,16 +315,16 @@ def test_inputs_follow_from_seed_and_student(classroom):
     ],
 )
 def test_loops_are_found_in_what_the_answer_uses(source, says):
-    assert graded.loop(source, find("8.2.2")) == says
+    assert loop_in_answer(source, find("8.2.2")) == says
 
 
 def test_messages_are_the_same_in_every_run():
     temporary = "/tmp"
     said = f"\x1b[31m<f at 0x7f12ab34cd56>\x1b[0m in {temporary}/ipykernel_12/345.py\n\x00"
     said += f"(3456.py, line 2) in {temporary}/a/b.txt"
-    assert graded.steady(said) == "<f at 0x...> in the cell \ufffd(line 2) in a temporary file"
-    assert graded.steady("1/2 and T = H, x[0, 0]/y is 3.5") == "1/2 and T = H, x[0, 0]/y is 3.5"
-    assert len(graded.steady("x" * 10_000)) == graded.LONGEST_MESSAGE
+    assert reproducible(said) == "<f at 0x...> in the cell \ufffd(line 2) in a temporary file"
+    assert reproducible("1/2 and T = H, x[0, 0]/y is 3.5") == "1/2 and T = H, x[0, 0]/y is 3.5"
+    assert len(reproducible("x" * 10_000)) == MAX_MESSAGE
 
 
 # --- the sandbox ------------------------------------------------------------------------------------
@@ -361,7 +364,7 @@ raise RuntimeError(json.dumps(found))
 
 def run(sandboxes, *sources, seconds=10.0):
     """Run sources as answers; return what came of them, the culprit, the last error as a text."""
-    listed = [Step("given", graded.SETUP, 60.0), *(Step("answer", source, seconds) for source in sources)]
+    listed = [Step("given", SETUP, 60.0), *(Step("answer", source, seconds) for source in sources)]
     ran, culprit = sandboxes.run(list(enumerate(listed)))
     last = ran[max(ran)]
     return ran, culprit, (last.error or {}).get("message", "")
@@ -370,7 +373,7 @@ def run(sandboxes, *sources, seconds=10.0):
 def test_what_can_be_seen_from_within(isolated, monkeypatch):
     monkeypatch.setenv("SECRET", "1")
     with _listening() as port:
-        names = f"OUTSIDE, PORT = {str(sandbox.COURSE / 'notebooks')!r}, {port}"
+        names = f"OUTSIDE, PORT = {str(launch.COURSE / 'notebooks')!r}, {port}"
         _, culprit, said = run(isolated, names, LOOK)
     found = json.loads(said)
     assert culprit is None
@@ -399,9 +402,10 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/gradient_check.py",
             "common/grading/__init__.py",
             "common/grading/observe.py",
-            "common/grading/probe.py",
-            "common/grading/runner.py",
-            "common/grading/worker.py",
+            "common/grading/teacher/__init__.py",
+            "common/grading/teacher/probe.py",
+            "common/grading/teacher/runner.py",
+            "common/grading/teacher/worker.py",
             "common/np.py",
             "common/plots.py",
         ],
@@ -474,8 +478,8 @@ def test_a_cell_that_does_not_end_and_listens_to_nobody(sandboxes):
 
 
 def test_without_isolation_all_that_is_missing_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    isolation = sandbox.detect(tmp_path)
+    monkeypatch.setattr(bwrap.shutil, "which", lambda name: None)
+    isolation = bwrap.detect(tmp_path)
     assert isolation.words.startswith("NOT ISOLATED. Bubblewrap")
     for word in ("solutions", "network", "your rights"):
         assert word in isolation.words
@@ -487,8 +491,8 @@ def test_bubblewrap_that_does_not_work_is_not_taken_for_isolation(monkeypatch, t
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permission to create a namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: str(broken))
-    isolation = sandbox.detect(tmp_path)
+    monkeypatch.setattr(bwrap.shutil, "which", lambda name: str(broken))
+    isolation = bwrap.detect(tmp_path)
     assert isolation.bwrap is None
     assert "does not work here: No permission to create a namespace." in isolation.words
 
@@ -531,13 +535,13 @@ def test_answers_are_judged_and_the_same_bytes_come_again(classroom):
     assert "hidden axis" in rows["wrong", "8.2.2"].message
     assert "Not solved yet" in rows["stub", "8.2.2"].message
     assert "exit code 3" in rows["dies", "8.2.2"].message
-    assert "defines no weighted_sum" in rows["other", "8.2.2"].message
+    assert "does not define weighted_sum" in rows["other", "8.2.2"].message
     assert "It loops (a comprehension, line 3)" in rows["loops", "8.2.2"].message
     assert "Right for: T = H." in rows["square", "8.2.2"].message
 
 
 def test_a_grader_that_cannot_start_takes_no_points(classroom, monkeypatch):
-    monkeypatch.setattr(sandbox, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit('no such kernel')"])
+    monkeypatch.setattr(launch, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit('no such kernel')"])
     classroom.hand_in("ada")
     rows = classroom.grade()
     assert [(row.status, row.points, row.shown_points) for row in rows.values()] == [("infra", None, "")] * 2
@@ -548,13 +552,13 @@ def test_a_grader_that_cannot_start_takes_no_points(classroom, monkeypatch):
 
 
 def test_a_grader_that_fails_once_tries_again(classroom, monkeypatch):
-    right, calls = sandbox.worker_command, []
+    right, calls = launch.worker_command, []
 
     def flaky():
         calls.append(1)
         return [sys.executable, "-c", "raise SystemExit(1)"] if len(calls) == 1 else right()
 
-    monkeypatch.setattr(sandbox, "worker_command", flaky)
+    monkeypatch.setattr(launch, "worker_command", flaky)
     classroom.hand_in("ada")
     assert [row.status for row in classroom.grade().values()] == ["pass", "pass"]
 
@@ -563,7 +567,7 @@ def test_a_fault_of_a_spec_is_the_graders(classroom, monkeypatch):
     def broken(*args):
         raise RuntimeError("the reference fails")
 
-    monkeypatch.setattr(graded, "judge", broken)
+    monkeypatch.setattr("common.grading.teacher.rows.judge", broken)
     classroom.hand_in("ada")
     assert {row.status for row in classroom.grade().values()} == {"infra"}
 
@@ -577,18 +581,16 @@ def test_a_given_cell_that_fails_is_the_graders_fault(classroom):
 
 
 def test_a_value_that_cannot_be_compared_is_the_students(classroom, monkeypatch):
-    right = graded.judge
-
-    def judge(exercise, inputs, outcomes):
+    def too_large(exercise, inputs, outcomes):
         if any(outcome.values for outcome in outcomes):
             raise OverflowError("too large")
-        return right(exercise, inputs, outcomes)
+        return judge(exercise, inputs, outcomes)
 
-    monkeypatch.setattr(graded, "judge", judge)
+    monkeypatch.setattr("common.grading.teacher.rows.judge", too_large)
     classroom.hand_in("ada")
     row = classroom.grade()["ada", "8.2.2"]
     assert (row.status, row.points) == ("fail", 0)
-    assert row.message == "What weighted_sum gives back cannot be compared (too large)."
+    assert row.message == "What weighted_sum returns cannot be compared (too large)."
 
 
 # --- the report -------------------------------------------------------------------------------------
@@ -632,7 +634,7 @@ def test_what_students_write_harms_no_reader():
     assert len({name.lower() for name in pages.values()}) == len(rows)
     assert all(re.fullmatch(r"[\w-]{1,80}\.html", name, re.ASCII) for name in pages.values())
     assert pages["Ada"] == "Ada.html"
-    isolation = sandbox.Isolation(missing=["<i>No</i> bubblewrap."])
+    isolation = bwrap.Isolation(missing=["<i>No</i> bubblewrap."])
     for page in (report.student_page(HARM, rows), report.index_page(rows, pages, "<s>", isolation)):
         assert "<script" not in page
         assert "<b>" not in page
@@ -643,7 +645,7 @@ def test_what_students_write_harms_no_reader():
 
 
 def test_a_report_takes_the_place_of_a_report_only(tmp_path):
-    rows, isolation = harmful_rows(), sandbox.Isolation("bwrap")
+    rows, isolation = harmful_rows(), bwrap.Isolation("bwrap")
     submitted = tmp_path / "submissions"
     submitted.mkdir()
     out = tmp_path / "report"
@@ -662,7 +664,7 @@ def test_a_report_takes_the_place_of_a_report_only(tmp_path):
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    rows, isolation = harmful_rows(), sandbox.Isolation("bwrap")
+    rows, isolation = harmful_rows(), bwrap.Isolation("bwrap")
     out = tmp_path / "report"
     report.write(out, rows, "first", isolation)
 
@@ -722,8 +724,8 @@ def test_a_solution_that_cannot_be_released_writes_nothing(capsys, solutions, tm
     ("arguments", "says"),
     [
         (["nowhere", "--out", "report"], "is not a folder"),
-        ([".", "--out", "report"], "lies within the submissions"),
-        (["submissions", "--out", "submissions/x"], "lies within the submissions"),
+        ([".", "--out", "report"], "is inside the submissions"),
+        (["submissions", "--out", "submissions/x"], "is inside the submissions"),
         (["submissions", "--out", "report"], "no notebook"),
         (["submissions", "--out", "report", "--notebook", "ch99"], "no notebook 'ch99'"),
     ],
@@ -762,7 +764,7 @@ def test_a_whole_run_and_its_exit_codes(classroom, solutions, tmp_path, capsys, 
     assert page.count("<svg") == 1
     assert call("grade", *options, "--seed", seed, "-n", "2") == 0
     assert (out / "scores.csv").read_bytes() == before
-    monkeypatch.setattr(sandbox, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(launch, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit(1)"])
     capsys.readouterr()
     assert call("grade", *options, "--no-isolation") == 3
     assert "NOT GRADED: 'ada'" in capsys.readouterr().err
@@ -788,7 +790,7 @@ def test_stopping_leaves_nothing_behind(classroom, solutions, tmp_path, how):
     scratch.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", LISTENING, "grade", *options],
-        cwd=sandbox.COURSE,
+        cwd=launch.COURSE,
         env={**os.environ, "TMPDIR": str(scratch)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -816,7 +818,7 @@ def test_the_specs_and_the_grader_import_without_nbformat():
     code = (
         "import sys, common.grading; print([m for m in ('nbformat', 'nbval', 'psutil', 'pytest') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(sandbox.COURSE), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(launch.COURSE), capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 
@@ -831,7 +833,7 @@ def test_threads_share_nothing(classroom):
 
 @pytest.mark.slow
 def test_every_solution_gets_all_points_and_every_release_none(tmp_path, sandboxes):
-    folder = sandbox.COURSE / "notebooks"
+    folder = launch.COURSE / "notebooks"
     for student in ("solutions", "exercises"):
         (tmp_path / student).mkdir()
         for path in (folder / student).glob("*.ipynb"):

@@ -332,6 +332,64 @@ def test_reading_sys_path_is_no_change_of_it():
     assert path_tricks("common/x.py", text) == []
 
 
+# --- within common: what grading may import -------------------------------------------------------
+
+
+def wrong_grading_imports(path, text):
+    """Imports of `grading.teacher` by anything but `grading/__main__.py` and itself, and of widgets by grading."""
+    wrong = []
+    for name, line in imported_modules(text, path):
+        inside = path.startswith("common/grading/")
+        may_teach = path.startswith("common/grading/teacher/") or path == "common/grading/__main__.py"
+        if f"{name}.".startswith("common.grading.teacher.") and not may_teach:
+            wrong.append(f"{path}:{line}: only common/grading/__main__.py may import {name}")
+        if f"{name}.".startswith("common.widgets.") and inside:
+            wrong.append(f"{path}:{line}: grading draws with common.svg and may not import {name}")
+    return wrong
+
+
+def imported_modules(text, path):
+    """Dotted name and line of all imports; of `from package import name` also `package.name`, as it may be a module."""
+    found = list(imports(text, path))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            base = [*path.split("/")[: -node.level], node.module] if node.level else [node.module]
+            found += [(".".join([*base, alias.name]), node.lineno) for alias in node.names]
+    return found
+
+
+def test_only_the_command_line_imports_what_a_teacher_needs_and_grading_imports_no_widget():
+    assert [wrong for source in sources() for wrong in wrong_grading_imports(*source)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("common/grading/check.py", "import common.grading.teacher.rows"),
+        ("common/grading/check.py", "def f():\n    from common.grading import teacher"),
+        ("common/grading/check.py", "from .teacher import rows"),
+        ("ch08/exercises/attention.py", "from common.grading.teacher import rows"),
+        ("common/grading/picture.py", "from common import widgets"),
+        ("common/grading/teacher/report.py", "import common.widgets.base"),
+        ("common/grading/teacher/report.py", "from ...widgets import Picture"),
+    ],
+)
+def test_a_wrong_import_in_grading_is_found(path, text):
+    assert wrong_grading_imports(path, text) != []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("common/grading/__main__.py", "from common.grading.teacher import report"),
+        ("common/grading/teacher/report.py", "from common.grading.teacher.rows import Row\nfrom common.svg import INK"),
+        ("common/widgets/base.py", "from common import svg"),
+    ],
+)
+def test_a_right_import_in_grading_is_left_alone(path, text):
+    assert wrong_grading_imports(path, text) == []
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

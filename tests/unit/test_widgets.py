@@ -36,7 +36,7 @@ from common.widgets import (
 )
 from common.widgets.base import say
 from common.widgets.explorer import complaint
-from common.widgets.svg import Drawing, escape, number, shade
+from common.svg import Drawing, escape, number, shade
 from dataset import dates, sequence
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,7 +1,7 @@
 """The process that runs one submission, within the sandbox: limits itself, drops its rights, then runs the cells.
 
-It reads its task, JSON, from standard input and writes one line of JSON to standard output for all that happens. The
-kernel it starts inherits neither.
+It reads its task, JSON, from standard input and writes a line of JSON to standard output for each event. The kernel it
+starts inherits neither.
 """
 
 import ctypes
@@ -21,60 +21,60 @@ def main():
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    limit(task["limits"])
+    set_limits(task["limits"])
     if task["uid"] is not None:
         os.setgroups([])
         os.setgid(task["uid"])
         os.setuid(task["uid"])
-    hide()
-    refuse()
-    folders(task.get("fonts"))
+    protect_memory()
+    forbid_uncounted_memory()
+    make_folders(task.get("fonts"))
     os.chdir(os.environ["GRADING_FOLDER"])
     # nbformat imports jsonschema, which parses a grammar of web addresses for three seconds; nothing here needs it.
     sys.modules.setdefault("rfc3987_syntax", None)
-    from common.grading import runner
+    from common.grading.teacher import runner
 
-    if task["steps"] is not None:  # None: the grader tries whether the sandbox works
+    if task["steps"] is not None:  # None: the grader only tests whether the sandbox works
         runner.run(task, out)
 
 
-def limit(limits):
+def set_limits(limits):
     """Set the limits of this process and of all its children. Args: limits, a dict such as {'AS': 2**31}."""
     try:
         import resource
-    except ImportError:  # Windows has none
+    except ImportError:  # Windows does not have it
         return
-    for name, most in limits.items():
+    for name, largest in limits.items():
         which = getattr(resource, f"RLIMIT_{name}", None)
         if which is None:
             continue
         _, hard = resource.getrlimit(which)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        largest = largest if hard == resource.RLIM_INFINITY else min(largest, hard)
         try:
-            resource.setrlimit(which, (most, most))
-        except (OSError, ValueError):  # macOS refuses some; the grader watches from outside as well
+            resource.setrlimit(which, (largest, largest))
+        except (OSError, ValueError):  # macOS refuses some; the grader also watches from outside
             continue
 
 
-def hide():
-    """On Linux: keep processes of the same user out of this one's memory and files."""
+def protect_memory():
+    """On Linux: keep processes of the same user away from this one's memory and files."""
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         library.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-        library.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG: end with the grader, if nothing else ends it
+        library.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG: end when the grader ends, whatever else happens
 
 
-# Linux's numbers of memfd_create, memfd_secret and shmget, behind the number of the architecture.
-REFUSED = {"x86_64": (0xC000003E, 319, 447, 29), "aarch64": (0xC00000B7, 279, 447, 194)}
+# Linux's number for the architecture, then its numbers of memfd_create, memfd_secret and shmget.
+FORBIDDEN = {"x86_64": (0xC000003E, 319, 447, 29), "aarch64": (0xC00000B7, 279, 447, 194)}
 
 
-def refuse():
-    """On Linux: refuse calls that take memory which belongs to no process, because then no limit counts it."""
-    if sys.platform != "linux" or platform.machine() not in REFUSED:
+def forbid_uncounted_memory():
+    """On Linux: refuse system calls for memory that belongs to no process, because no limit would count it."""
+    if sys.platform != "linux" or platform.machine() not in FORBIDDEN:
         return
-    architecture, *numbers = REFUSED[platform.machine()]
-    program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x50001)]  # another architecture: refused
-    program += [(0x20, 0, 0, 0), (0x35, len(numbers) + 1, 0, 0x40000000)]  # as are numbers of x32
+    architecture, *numbers = FORBIDDEN[platform.machine()]
+    program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x50001)]  # refused: another architecture,
+    program += [(0x20, 0, 0, 0), (0x35, len(numbers) + 1, 0, 0x40000000)]  # and the numbers of x32
     program += [(0x15, len(numbers) - k, 0, number) for k, number in enumerate(numbers)]
     program += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x50001)]  # allowed; refused with EPERM
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
@@ -83,8 +83,8 @@ def refuse():
     library.prctl(22, 2, ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code))), 0, 0)
 
 
-def folders(fonts):
-    """Make the folders that the environment names. Args: fonts, matplotlib's list of fonts, slow to make."""
+def make_folders(fonts):
+    """Make the folders that the environment names. Args: fonts, matplotlib's list of fonts, which is slow to make."""
     for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "JUPYTER_RUNTIME_DIR", "GRADING_FOLDER"):
         Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
     if fonts and Path(fonts).is_file():

@@ -1,7 +1,7 @@
 """Drawing by hand: SVG as a string. Fast, crisp at any size, and the same bytes for the same numbers.
 
-No element has an id, so that several pictures can stand on one page. Every picture has a white background of its own,
-so that it can be read in a dark theme, and a label that says in words what it shows.
+No element has an id, so that several pictures can share a page. Every picture has its own white background, so that it
+can be read in a dark theme, and a label that says in words what it shows.
 """
 
 import html
@@ -20,7 +20,7 @@ def escape(text):
 
 
 def number(x, digits=2):
-    """Return x with so many decimals, a real minus sign, and no minus before a zero."""
+    """Return x with this number of decimals, a real minus sign, and no minus before a zero."""
     text = f"{float(x):.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")
@@ -43,9 +43,9 @@ def ink_on(weight):
     return "#ffffff" if weight > 0.6 else INK
 
 
-def visible(char):
-    """Return a character as it can be seen: the space becomes an open box."""
-    return "␣" if char == " " else char
+def visible(token):
+    """Return a token as it can be seen: the space becomes an open box."""
+    return "␣" if token == " " else token
 
 
 def _n(x):
@@ -57,7 +57,7 @@ class Drawing:
     """A picture of ``width`` times ``height`` pixels (it shrinks on narrower screens).
 
     Coordinates run to the right and down, text stands on its y. ``str(drawing)`` is the SVG.
-    Args: label, what the picture shows, in words, for those who do not see it.
+    Args: label, what the picture shows, in words, for those who cannot see it.
     """
 
     def __init__(self, width, height, label):
@@ -75,7 +75,7 @@ class Drawing:
         return head + paper + "".join(self.parts) + "</svg>"
 
     def rect(self, x, y, w, h, fill="none", stroke=None, width=1, dash=None, radius=0, title=None):
-        """Draw a box. title: a text that shows when the mouse rests on it."""
+        """Draw a box. title: a text that is shown when the mouse rests on it."""
         extra = f' rx="{_n(radius)}"' if radius else ""
         head = f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(w)}" height="{_n(h)}" fill="{fill}"'
         head += extra + _stroke(stroke, width, dash)
@@ -95,7 +95,7 @@ class Drawing:
         self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" xml:space="preserve">{spans}</text>')
 
     def lines(self, x, y, text, columns, leading=18, **style):
-        """Write a text, broken into lines of at most so many characters; return the y below it."""
+        """Write a text, broken into lines of at most ``columns`` characters; return the y below it."""
         for line in textwrap.wrap(text, columns, break_on_hyphens=False):
             self.text(x, y, line, **style)
             y += leading

@@ -3,11 +3,12 @@
 import concurrent.futures
 import time
 
-from common.grading import graded
-from common.grading.sandbox import Failed, Interrupted
+from common.grading.teacher.rows import infra_rows, rows_of
+from common.grading.teacher.sandbox import Interrupted, SandboxError
+from common.grading.teacher.steps import steps_of
 
-TRIES = 2  # before the grader calls its own failure one
-SPARE = 180.0  # seconds for a submission beyond what its cells may take, for starting again
+TRIES = 2  # before the grader gives up on a submission
+EXTRA_SECONDS = 180.0  # for a submission, on top of what its cells may take: for starting again
 
 
 def grade(submissions, seed, sandboxes, workers=1, each_done=lambda submission: None):
@@ -33,45 +34,45 @@ def grade(submissions, seed, sandboxes, workers=1, each_done=lambda submission: 
 
 def grade_one(submission, seed, sandboxes):
     """Return the rows of one submission."""
-    listed = graded.steps(submission, seed)
+    steps = steps_of(submission, seed)
     why = ""
     for _ in range(TRIES):
         try:
-            ran = _run(listed, sandboxes) if submission.answers else {}
-            return graded.rows(submission, listed, ran, seed)
+            results = _run(steps, sandboxes) if submission.answers else {}
+            return rows_of(submission, steps, results, seed)
         except Interrupted:
             raise
-        except Failed as failure:
+        except SandboxError as failure:
             why = str(failure)
-        except Exception as error:  # a fault of ours, in a spec or in the grader, is never a student's
+        except Exception as error:  # a mistake in an exercise or in the grader is never the student's fault
             why = f"{type(error).__name__}: {error}"
-    return graded.infra_rows(submission, why)
+    return infra_rows(submission, why)
 
 
-def _run(listed, sandboxes):
-    """Run all steps, starting again after each culprit; return what came of them, by index."""
-    ran, dropped, suspects = {}, set(), set()
-    end = time.monotonic() + SPARE + 2 * sum(step.seconds for step in listed if step.kind != "given")
+def _run(steps, sandboxes):
+    """Run all steps, starting again after each culprit; return their results by index."""
+    results, dropped, suspects = {}, set(), set()
+    end = time.monotonic() + EXTRA_SECONDS + 2 * sum(step.seconds for step in steps if step.kind != "given")
     while time.monotonic() < end:
-        left = [k for k, step in enumerate(listed) if k not in dropped and not (step.kind == "probe" and k in ran)]
-        open_ = [k for k in left if listed[k].kind != "given" and k not in ran]
+        left = [k for k, step in enumerate(steps) if k not in dropped and not (step.kind == "probe" and k in results)]
+        open_ = [k for k in left if steps[k].kind != "given" and k not in results]
         if not open_:
             break
         # Answers that ran before run again, so that what they define is there. What comes after the last open step
         # is not needed.
-        new, culprit = sandboxes.run([(k, listed[k]) for k in left if k <= open_[-1]])
+        new, culprit = sandboxes.run([(k, steps[k]) for k in left if k <= open_[-1]])
         ended = new.pop(culprit, None)
-        for k, what in new.items():
-            ran.setdefault(k, what)
+        for k, result in new.items():
+            results.setdefault(k, result)
         if culprit is None:
             break
-        exercise = listed[culprit].exercise
-        called = {id(listed[k].exercise) for k in new if listed[k].kind == "probe"}
+        exercise = steps[culprit].exercise
+        called = {id(steps[k].exercise) for k in new if steps[k].kind == "probe"}
         if ended.how == "crashed" and called - {id(exercise)} and culprit not in suspects:
-            suspects.add(culprit)  # a call of another answer may have done it, and will not be made again
+            suspects.add(culprit)  # the call of another answer may be to blame; it is not made again
             continue
-        ran[culprit] = ended
+        results[culprit] = ended
         dropped.add(culprit)
         if exercise:
-            dropped |= {k for k, step in enumerate(listed) if step.exercise is exercise}
-    return ran
+            dropped |= {k for k, step in enumerate(steps) if step.exercise is exercise}
+    return results

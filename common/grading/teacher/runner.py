@@ -4,8 +4,8 @@ nbval trusts the notebook and its kernel. These subclasses of its collectors do 
 
 - a cell has no markers and no tags: nothing in its source or metadata can skip it or excuse an error;
 - each cell has its own time limit, and a kernel that died is noticed at once;
-- after a timeout or a crash no cell runs on: the grader starts again without the culprit;
-- of a cell's output only the message of a probe is kept, and what is odd about a message is ignored.
+- after a timeout or a crash no further cell runs: the grader starts again without the culprit;
+- of a cell's output only a probe's message is kept, and malformed messages are ignored.
 """
 
 import json
@@ -21,12 +21,12 @@ import pytest
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
-from common.grading.probe import MIME
+from common.grading.teacher.probe import MIME
 
-MOST_LETTERS = 2**22  # of what a probe publishes
-LONGEST_TEXT = 4000
+MAX_DATA = 2**22  # characters that a probe may publish
+MAX_TEXT = 4000
 STARTUP = 60  # seconds
-AFTERWARDS = 5  # seconds, to read what a cell has printed after it has ended
+READ_OUTPUT = 5  # seconds, to read what a cell printed after it has ended
 NOTEBOOK = "graded.ipynb"
 
 
@@ -39,10 +39,10 @@ class Stopped(Exception):
 
 
 class Kernel(nbval.kernel.RunningKernel):
-    """nbval's kernel, that notices its death and a deadline, talks through files in place of ports where it can."""
+    """nbval's kernel that notices its death and a deadline, and uses files instead of ports where it can."""
 
     deadline = None
-    failed = None  # the error that the reply to a cell names
+    failed = None  # the error in the reply to a cell
 
     def __init__(self, folder, startup):
         sockets = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "k")
@@ -67,60 +67,60 @@ class Kernel(nbval.kernel.RunningKernel):
         self._ensure_iopub_up()
 
     def execute_cell_input(self, cell_input, allow_stdin=None):
-        """Send a cell, and note the message's id."""
+        """Send a cell and keep the message's id."""
         self.msg_id = super().execute_cell_input(cell_input, allow_stdin)
         return self.msg_id
 
     def get_message(self, stream, timeout=None):
         """Return a message. Raises: Empty after ``timeout``, Stopped at the deadline or if the kernel is dead."""
         get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
-        patient_until = time.monotonic() + (timeout or 0)
+        give_up_at = time.monotonic() + (timeout or 0)
         while True:
             try:
                 message = get(timeout=0.2)
                 if isinstance(message.get("parent_header"), dict) and isinstance(message.get("content"), dict):
                     if stream == "shell" and message["content"].get("status") == "error":
-                        self.failed = described(message["content"])
+                        self.failed = error_in(message["content"])
                     return message
             except Empty:
                 if not self.km.is_alive():
                     code = getattr(self.km.provisioner, "process", None)
-                    raise Stopped("crashed", _words(code.poll() if code else None)) from None
+                    raise Stopped("crashed", _exit_in_words(code.poll() if code else None)) from None
             except Exception:
-                continue  # a message that cannot be read is none
+                continue  # ignore a message that cannot be read
             finally:
                 now = time.monotonic()
                 if self.deadline and now > self.deadline:
                     raise Stopped("timeout")
-            if now > patient_until:
+            if now > give_up_at:
                 raise Empty
 
 
-def described(content):
-    """Return type and message of an error, out of a message's content."""
-    return {"type": str(content.get("ename", ""))[:200], "message": str(content.get("evalue", ""))[:LONGEST_TEXT]}
+def error_in(content):
+    """Return type and message of the error in a message's content."""
+    return {"type": str(content.get("ename", ""))[:200], "message": str(content.get("evalue", ""))[:MAX_TEXT]}
 
 
-def _words(code):
+def _exit_in_words(code):
     if code is None:
         return "it is gone"
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
 class GradedFile(IPyNbFile):
-    """nbval's notebook, whose cells come from the grader's task."""
+    """nbval's notebook with the cells of the grader's task."""
 
     def setup(self):
         """Start a kernel."""
         try:
             self.kernel = Kernel(os.getcwd(), STARTUP)
         except Exception as error:
-            self.plan.report("failed", why=f"no kernel: {type(error).__name__}: {error}"[:LONGEST_TEXT])
+            self.plan.report("failed", why=f"no kernel: {type(error).__name__}: {error}"[:MAX_TEXT])
             os._exit(1)
         self.plan.report("ready")
 
     def collect(self):
-        """Yield the steps as cells, without any option that nbval would find in them."""
+        """Yield the steps as cells, without any options that nbval would read from them."""
         for number, step in enumerate(self.plan.steps):
             cell = NotebookNode(cell_type="code", source=step["source"], metadata={}, outputs=[], execution_count=None)
             yield GradedCell.from_parent(
@@ -128,12 +128,12 @@ class GradedFile(IPyNbFile):
             )
 
     def get_kernel_message(self, timeout=None, stream="iopub"):
-        """Return the next message that says something about how the cell ended; note what a probe publishes."""
+        """Return the next message about how the cell ended; keep what a probe publishes."""
         kernel = self.kernel
         while True:
             try:
                 message = kernel.get_message(stream, timeout)
-            except Empty:  # a message was lost in a flood of output: the cell has ended all the same
+            except Empty:  # a message was lost in a flood of output; the cell has ended nevertheless
                 return {
                     "msg_type": "status",
                     "content": {"execution_state": "idle"},
@@ -145,7 +145,7 @@ class GradedFile(IPyNbFile):
             if kind == "status" and "execution_state" in content:
                 return message
             if kind == "error":
-                self.error = described(content)
+                self.error = error_in(content)
                 message["content"] = {"ename": "", "evalue": "", "traceback": []}
                 return message
             if kind == "display_data" and isinstance(content.get("data"), dict) and MIME in content["data"]:
@@ -153,10 +153,10 @@ class GradedFile(IPyNbFile):
 
 
 class GradedCell(IPyNbCell):
-    """nbval's cell, run with a deadline of its own; what came of it goes to the grader."""
+    """nbval's cell with its own deadline, reported to the grader."""
 
     def setup(self):
-        """Nothing: nbval would expect the cells after a timeout to fail."""
+        """Do nothing: nbval would expect the cells after a timeout to fail."""
 
     def runtest(self):
         """Run the cell as nbval does, and report."""
@@ -166,18 +166,18 @@ class GradedCell(IPyNbCell):
         plan.report("begin", i=step["i"])
         file.kernel.deadline = time.monotonic() + step["seconds"]
         self.config.option.nbval_cell_timeout = step["seconds"]
-        self.output_timeout = AFTERWARDS
+        self.output_timeout = READ_OUTPUT
         try:
-            if not file.kernel.km.is_alive():  # it died after it had said that the last cell was done
-                raise Stopped("crashed", "it was gone when its turn came")
+            if not file.kernel.km.is_alive():  # it died after reporting that the previous cell was done
+                raise Stopped("crashed", "it was gone before the cell began")
             super().runtest()
         except NbCellError:
             pass  # file.error has it
         except Stopped as stopped:
             plan.report(stopped.how, i=step["i"], why=stopped.why)
-            os._exit(0)  # the kernel, and all that it started, ends with the sandbox
+            os._exit(0)  # the kernel and everything it started end with the sandbox
         except Exception as error:
-            file.error = file.error or {"type": type(error).__name__, "message": str(error)[:LONGEST_TEXT]}
+            file.error = file.error or {"type": type(error).__name__, "message": str(error)[:MAX_TEXT]}
         finally:
             file.kernel.deadline = None
         file.error = file.error or file.kernel.failed  # the message with the error can be lost
@@ -186,20 +186,20 @@ class GradedCell(IPyNbCell):
             try:
                 data = json.dumps(file.data)
             except (ValueError, TypeError, RecursionError):
-                data = '"no JSON"'
-            if len(data) > MOST_LETTERS:
-                data, file.error = None, {"type": "an error", "message": "what the answer gives back is too large"}
+                data = '"not JSON"'
+            if len(data) > MAX_DATA:
+                data, file.error = None, {"type": "an error", "message": "what the answer returns is too large"}
         plan.report("end", i=step["i"], error=file.error, data=data)
 
 
 class Plan:
-    """A plugin of pytest that collects the one notebook; also where everything is reported."""
+    """A pytest plugin that collects the one notebook, and reports to the grader."""
 
     def __init__(self, steps, out):
         self.steps, self.out = steps, out
 
     def report(self, event, **more):
-        """Write one line to the grader."""
+        """Write one event to the grader."""
         self.out.write(json.dumps({"event": event, **more}) + "\n")
         self.out.flush()
 

@@ -1,7 +1,7 @@
 """What the grader's notebook runs in place of a check cell: one call of an answer, its values published as a message.
 
-It runs in the student's kernel, so nothing here can be relied upon: a student's code may change all of it. What it
-publishes are values, no judgments; the grader compares them in a process of its own.
+It runs in the student's kernel, so nothing here can be trusted: a student's code may change all of it. It publishes
+values, not judgments; the grader compares them in its own process.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from common.np import host as np
 MIME = "application/vnd.attention-from-scratch.outcome+json"
 
 
-class _Nowhere(io.TextIOBase):
-    """Takes what an answer prints while it is graded, and forgets it."""
+class _Discard(io.TextIOBase):
+    """Takes what an answer prints while it is graded, and drops it."""
 
     def write(self, text):
         return len(text)
@@ -24,7 +24,7 @@ class _Nowhere(io.TextIOBase):
 def probe(name, call, outputs, inputs, seed):
     """Call the answer called ``name`` with packed ``inputs``; publish the packed Outcome as display data.
 
-    Args: seed, an integer: random numbers drawn from the global generators are the same whenever it is graded again.
+    Args: seed, an integer; random numbers drawn from the global generators are the same each time it is graded.
     """
     from IPython import get_ipython
     from IPython.display import publish_display_data
@@ -34,6 +34,6 @@ def probe(name, call, outputs, inputs, seed):
     if name in names:
         random.seed(seed)
         np.random.seed(seed)
-        with contextlib.redirect_stdout(_Nowhere()), contextlib.redirect_stderr(_Nowhere()):
+        with contextlib.redirect_stdout(_Discard()), contextlib.redirect_stderr(_Discard()):
             data = pack(observe(call, tuple(outputs), names[name], unpack_inputs(inputs)))
     publish_display_data({MIME: data}, metadata={})

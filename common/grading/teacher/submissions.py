@@ -1,13 +1,13 @@
-"""Submitted notebooks: which student, which notebook, and the answer cells in them. Nothing of them is run here.
+"""Submitted notebooks: which student, which notebook, and the answer cells in them. Nothing in them is run here.
 
 A folder of submissions holds either notebooks, or one folder per student with notebooks in it:
 
-    submissions/ada.ipynb                            student ada; the notebook is told by its exercises
+    submissions/ada.ipynb                            student ada; its exercises say which notebook it is
     submissions/ada__ch08_02_weight_sum.ipynb       student ada (also with one _, - or space)
     submissions/ada/ch08_02_weight_sum.ipynb         student ada
-    submissions/ada/homework.ipynb                   student ada; the notebook is told by its exercises
+    submissions/ada/homework.ipynb                   student ada; its exercises say which notebook it is
 
-Of a submitted notebook only the answer cells are taken. Whatever else a student changed in it has no effect.
+Only the answer cells are taken from a submitted notebook. Whatever else a student changed in it has no effect.
 """
 
 import json
@@ -23,9 +23,9 @@ import nbformat
 from common.grading import cells
 from common.grading.exercise import find
 
-MOST_BYTES = 20_000_000  # of a notebook
-MOST_LETTERS = 100_000  # of an answer
-MOST_CELLS = 10_000  # of a notebook
+MAX_BYTES = 20_000_000  # of a notebook
+MAX_CHARACTERS = 100_000  # of an answer
+MAX_CELLS = 10_000  # of a notebook
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
 COPY = r"(?:[ _-]*\(\d+\)|[ _-]*[Cc]opy\d*)?"  # what browsers and JupyterLab add to the name of a copy
 
@@ -68,7 +68,7 @@ class Submission:
     assignment: Assignment
     answers: dict = field(default_factory=dict)  # number -> Answer
     problem: str = ""
-    note: str = ""  # said in every row
+    note: str = ""  # added to the message of every row
 
 
 @dataclass
@@ -81,7 +81,7 @@ class _Cell:
 def assignments(solutions):
     """Return the released notebooks that a folder of solution notebooks makes, by name.
 
-    Raises: SubmissionsError if there are none; NotebookError for one that cannot be released.
+    Raises: SubmissionsError if the folder has none; NotebookError for one that cannot be released.
     """
     found = {}
     for path in sorted(Path(solutions).glob("*.ipynb")):
@@ -99,9 +99,9 @@ def assignments(solutions):
 def collect(folder, known, only=()):
     """Return the submissions in a folder, sorted by student and notebook.
 
-    Args: known, the assignments by name; only, the names of those that every student is to be graded for. Without it
+    Args: known, the assignments by name; only, the names of those that every student is graded for. Without it
     students are graded for the notebooks that they handed in.
-    Raises: SubmissionsError for a folder that is not there or holds no notebook, and for an unknown name.
+    Raises: SubmissionsError for a folder that does not exist or holds no notebook, and for an unknown name.
     """
     folder = Path(folder)
     for name in only:
@@ -130,12 +130,12 @@ def _files(folder, known):
     """Return (student, path) for every notebook, and for every student's folder without one."""
     files = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "__MACOSX":  # what systems leave behind in an archive
+        if path.name.startswith(".") or path.name == "__MACOSX":  # what operating systems leave in an archive
             continue
         if path.suffix == ".ipynb":
             files.append((_student(path.stem, known), path))
         elif path.is_symlink() and path.is_dir():
-            files.append((readable(path.name), path))  # it may lead anywhere; reading it says so
+            files.append((readable(path.name), path))  # it may lead anywhere; reading it will report that
         elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix == ".ipynb" and not p.name.startswith("."))
             files += [(readable(path.name), notebook) for notebook in inside] or [(readable(path.name), None)]
@@ -153,17 +153,17 @@ def _student(stem, known):
 
 
 def _spelled(name):
-    """Return a pattern for a notebook's name; ch08_2_weight_sum, as it once was called, is ch08_02_weight_sum."""
+    """Return a pattern for a notebook's name, or the one it once had: ch08_2_weight_sum for ch08_02_weight_sum."""
     return re.sub(r"_0(?=\d_)", "_0?", re.escape(name))
 
 
 def readable(name):
-    """Return a file name as text that can be written: bytes that are no UTF-8 are spelled out, as \\xf6."""
+    """Return a file name as text that can be written: bytes that are not UTF-8 are spelled out, as \\xf6."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _named(path, known, content):
-    """Return the assignment a file belongs to, told by its name, else by its answer cells; None if neither says."""
+    """Return the assignment a file belongs to, by its name or else by its answer cells; None if neither tells."""
     if path is None:
         return None
     for name in sorted(known, key=len, reverse=True):
@@ -183,7 +183,7 @@ def _most_common(named, known, only):
 
 
 def _submission(student, assignment, files, handed_in):
-    """Read one student's answers out of the best of his files for this notebook."""
+    """Read one student's answers from the best of their files for this notebook."""
     submission = Submission(student, assignment)
     files = [one for one in files if one[0] is not None]
     if not files:
@@ -225,14 +225,14 @@ def read_cells(path):
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise Unreadable("The file is no notebook: its JSON is broken.") from None
+        raise Unreadable("The file is not a notebook: its JSON is broken.") from None
     found = data.get("cells") if isinstance(data, dict) else None
     if found is None and isinstance(data, dict) and isinstance(data.get("worksheets"), list):  # before nbformat 4
         found = [c for sheet in data["worksheets"] if isinstance(sheet, dict) for c in sheet.get("cells") or []]
     if not isinstance(found, list):
-        raise Unreadable("The file is no notebook: it has no cells.")
-    if len(found) > MOST_CELLS:
-        raise Unreadable(f"The file has {len(found):,} cells, more than {MOST_CELLS:,}.")
+        raise Unreadable("The file is not a notebook: it has no cells.")
+    if len(found) > MAX_CELLS:
+        raise Unreadable(f"The file has {len(found):,} cells, more than {MAX_CELLS:,}.")
     return [cell for cell in map(_cell, found) if cell]
 
 
@@ -244,21 +244,21 @@ def _text(path):
         with open(handle, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise Unreadable("This is no regular file.")
-            if status.st_size > MOST_BYTES:
-                size, most = status.st_size / 1e6, MOST_BYTES / 1e6
+                raise Unreadable("This is not a regular file.")
+            if status.st_size > MAX_BYTES:
+                size, most = status.st_size / 1e6, MAX_BYTES / 1e6
                 raise Unreadable(f"The file has {size:.0f} MB, more than {most:.0f} MB. Clear its outputs.")
-            raw = file.read(MOST_BYTES + 1)
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Unreadable(f"The file cannot be read: {error.strerror}.") from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unreadable("The file is no notebook: its text is not UTF-8.") from None
+        raise Unreadable("The file is not a notebook: its text is not UTF-8.") from None
 
 
 def _cell(data):
-    """Return a _Cell with its source as one text, None for anything odd."""
+    """Return a _Cell with its source as one text, None for anything malformed."""
     if not isinstance(data, dict):
         return None
     source = data.get("source", data.get("input", ""))
@@ -268,18 +268,18 @@ def _cell(data):
         return None
     source = source.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair cannot be written
     metadata = data.get("metadata")
-    names = [data.get("id"), metadata.get("id") if isinstance(metadata, dict) else None]  # Colab's stands there
+    names = [data.get("id"), metadata.get("id") if isinstance(metadata, dict) else None]  # Colab keeps it there
     kind = data.get("cell_type")
     return _Cell(kind if isinstance(kind, str) else "", source, {name for name in names if isinstance(name, str)})
 
 
 def _numbers(cell):
-    """Return the number of the exercise that a cell answers, as a set of one or none: by its id, or its first line."""
+    """Return the number of the exercise that a cell answers, by its id or its first line, as a set (empty for none)."""
     by_id = {number for name in cell.names if (number := cells.number_of({"id": name}))}
     if by_id:
         return by_id
     match = HEADLINE.match(cell.source)
-    if match and (cell.kind == "code" or cell.source[match.end() :].startswith("\n")):  # no heading with a title
+    if match and (cell.kind == "code" or cell.source[match.end() :].startswith("\n")):  # not a heading with a title
         return {match[1]}
     return set()
 
@@ -293,26 +293,26 @@ def answers(content, assignment):
         places = [k for k, cell in enumerate(content) if number in _numbers(cell)]
         if not places:
             continue
-        # A copy of the released cell beside the answer is no answer. Of the others the last one counts, as in a kernel.
-        worked_on = [k for k in places if content[k].source.strip() != released[number].strip()] or places
-        place = worked_on[-1]
+        # An unchanged copy of the released cell is not an answer. Of the others the last one counts, as in a kernel.
+        changed = [k for k in places if content[k].source.strip() != released[number].strip()] or places
+        place = changed[-1]
         cell, repairs = content[place], []
         if len(places) > 1:
-            repairs.append(f"{len(places)} cells answer this exercise, the last one that was worked on counts")
+            repairs.append(f"{len(places)} cells answer this exercise (the last one that was changed counts)")
         if cell.kind != "code":
-            repairs.append(f"the answer stood in a {cell.kind or 'nameless'} cell")
+            repairs.append(f"the answer was in a {cell.kind or 'nameless'} cell")
         if cells.cell_id("answer", number) not in cell.names:
             repairs.append("the answer cell was found by its first line")
         source = cell.source
-        if len(source) > MOST_LETTERS:
-            source = f"raise ValueError('the answer has more than {MOST_LETTERS:,} letters')"
+        if len(source) > MAX_CHARACTERS:
+            source = f"raise ValueError('the answer has more than {MAX_CHARACTERS:,} characters')"
         repairs += _check_repairs(content, number, checks[number], place)
         found[number] = Answer(source, repairs)
     return found
 
 
 def _check_repairs(content, number, released, answer_place):
-    """Say what happened to a check cell. It has no effect: the grader puts its own in its place."""
+    """Return in words what happened to a check cell. It has no effect: the grader replaces it with its own."""
     wanted = cells.cell_id("check", number)
     places = [k for k, cell in enumerate(content) if wanted in cell.names]
     if not places:
@@ -323,11 +323,11 @@ def _check_repairs(content, number, released, answer_place):
     first = content[places[0]]
     repairs = []
     if len(places) > 1:
-        repairs.append(f"the check cell stood there {len(places)} times")
+        repairs.append(f"the check cell was there {len(places)} times")
     if first.kind != "code":
-        repairs.append("the check cell was no code cell")
+        repairs.append("the check cell was not a code cell")
     elif first.source.strip() != released.strip():
         repairs.append("the check cell had been changed")
     if places[-1] < answer_place:
-        repairs.append("the check cell stood before the answer")
+        repairs.append("the check cell was before the answer")
     return repairs

@@ -1,6 +1,6 @@
 """The report on a graded folder: scores.csv, junit.xml, a page for each student, a summary page.
 
-Names and messages come from students, so whatever is written is escaped for where it stands. Nothing in the report
+Names and messages come from students, so everything is escaped for the format it goes into. Nothing in the report
 depends on when or where it was made: the same seed and submissions give the same bytes.
 """
 
@@ -19,10 +19,10 @@ from pathlib import Path
 
 from common.grading.picture import got_beside_expected
 from common.np import host as np
-from common.widgets.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing
+from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing
 
 HEADER = ["student", "notebook", "exercise", "status", "points", "max_points", "message"]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one of these
 COLORS = {
     "pass": GREEN,
     "partial": "#7fcfb4",
@@ -33,7 +33,7 @@ COLORS = {
     "missing": LINE,
     "infra": "#f0e442",
 }
-MARK = '<meta name="generator" content="common.grading">'  # a folder with this in index.html may be replaced
+MARKER = '<meta name="generator" content="common.grading">'  # a folder with this in index.html may be replaced
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, Verdana, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
@@ -60,34 +60,34 @@ code { background: #f3f3f3; padding: 0 .25em; border-radius: .2em; }
 
 
 class ReportError(ValueError):
-    """A place where no report can be written; the text says what to do."""
+    """A place where a report cannot be written; the text says what to do."""
 
 
 def check_place(out, submissions):
-    """Raise a ReportError if a report cannot go to ``out``; said before the work, not after it."""
+    """Raise a ReportError if a report cannot go to ``out``: before the work, not after it."""
     out, submissions = Path(out), Path(submissions).resolve()
     if out.resolve() == submissions or submissions in out.resolve().parents:
-        raise ReportError(f"{out} lies within the submissions; choose another folder for the report")
+        raise ReportError(f"{out} is inside the submissions; choose another folder for the report")
     if out.resolve() in submissions.parents:
-        raise ReportError(f"{out} holds the submissions; choose another folder for the report")
+        raise ReportError(f"{out} contains the submissions; choose another folder for the report")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ReportError(f"{out} is there and is no folder")
+        raise ReportError(f"{out} exists and is not a folder")
     if out.is_dir() and any(out.iterdir()) and not _is_report(out):
-        raise ReportError(f"{out} is there and holds something else than a report; choose another folder")
+        raise ReportError(f"{out} exists and contains something other than a report; choose another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out.parent).close()
     except OSError as error:
-        raise ReportError(f"no report can be written to {out}: {error.strerror}") from None
+        raise ReportError(f"a report cannot be written to {out}: {error.strerror}") from None
 
 
 def _is_report(folder):
     index = folder / "index.html"
-    return index.is_file() and MARK in index.read_text(encoding="utf-8", errors="replace")[:500]
+    return index.is_file() and MARKER in index.read_text(encoding="utf-8", errors="replace")[:500]
 
 
 def write(out, rows, seed, isolation):
-    """Write the whole report to the folder ``out``, or nothing; a report that was there is replaced."""
+    """Write the whole report to the folder ``out``, or nothing; an older report there is replaced."""
     out = Path(out)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -128,18 +128,18 @@ def scores(rows):
 
 
 def _cell(value):
-    """Return a value that no spreadsheet takes for a formula, in one line."""
+    """Return a value as one line that no spreadsheet mistakes for a formula."""
     guard = "'" if value.startswith(FORMULA) else ""
     return guard + _printable(value)
 
 
 def _printable(text):
-    """Return text without control characters and other letters that do not show."""
+    """Return text without control characters and other invisible characters."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def _for_xml(text):
-    """Return text without what XML forbids."""
+    """Return text without the characters that XML forbids."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
@@ -166,7 +166,7 @@ def junit(rows):
 
 
 def page_names(rows):
-    """Return a file name for each student's page: safe letters, and different for different names on any system."""
+    """Return a file name for each student's page: safe characters, and different names on every file system."""
     names, taken = {}, set()
     for student in dict.fromkeys(row.student for row in rows):
         safe = re.sub(r"[^A-Za-z0-9_-]+", "_", student)[:60]
@@ -182,16 +182,16 @@ def _escape(text):
 
 
 def _message(text):
-    """Return a message as HTML; what stands in backticks is code."""
+    """Return a message as HTML; text in backticks becomes code."""
     pieces = _escape(text).split("`")
-    if len(pieces) % 2 == 0:  # one backtick without another
+    if len(pieces) % 2 == 0:  # an unpaired backtick
         return "`".join(pieces)
     return "".join(f"<code>{piece}</code>" if k % 2 else piece for k, piece in enumerate(pieces))
 
 
 def _page(title, body):
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARKER}\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>{_escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
@@ -203,7 +203,7 @@ def _status(status):
 
 
 def _total(rows):
-    """Return (points, of how many), leaving out what the grader failed on."""
+    """Return (points, of how many), without the exercises that the grader failed to grade."""
     points = sum(row.points for row in rows if row.points is not None)
     return round(points, 2), sum(row.exercise.points for row in rows if row.points is not None)
 
@@ -251,12 +251,12 @@ def _picture(verdict):
     try:
         with np.errstate(all="ignore"):
             return got_beside_expected(verdict.what, verdict.got, verdict.expected) or ""
-    except Exception:  # a student's value that nobody thought of when the picture was made
+    except Exception:  # a student's value that the picture was not made for
         return ""
 
 
 def versions():
-    """Return what graded, in words."""
+    """Return the versions of what graded, in words."""
     found = [f"Python {platform.python_version()}"]
     for name in ("numpy", "nbval", "pytest", "ipykernel"):
         try:
@@ -299,7 +299,7 @@ def index_page(rows, pages, seed, isolation):
 
 
 def _totals(rows, pages, notebooks):
-    """Return a table of every student's points, by notebook and in all."""
+    """Return a table of every student's points, by notebook and in total."""
     head = "".join(f'<th class="number">{_escape(notebook)}</th>' for notebook in notebooks)
     lines = []
     for student, page in pages.items():
@@ -335,7 +335,7 @@ def _table(rows, pages):
             row = mine[number]
             cells += (
                 f'<td class="number" style="border-bottom:4px solid {COLORS[row.status]}" title="{row.status}">'
-                f"{row.shown_points or '–'}{_said(row.status)}</td>"
+                f"{row.shown_points or '–'}{_status_in_words(row.status)}</td>"
             )
         link = f'<a href="students/{_escape(page)}">{_escape(student)}</a>'
         lines.append(
@@ -347,13 +347,13 @@ def _table(rows, pages):
     )
 
 
-def _said(status):
-    """The status in words, where the points do not say it."""
+def _status_in_words(status):
+    """Return the status in words, where the points do not tell."""
     return "" if status in ("pass", "partial", "fail") else f'<br><span class="quiet">{status}</span>'
 
 
 def scores_picture(rows):
-    """Return an SVG: for each exercise a bar of how many students passed, partly, failed and so on."""
+    """Return an SVG: for each exercise a bar that shows how many students passed, passed partly, failed and so on."""
     groups = {}
     for row in rows:
         groups.setdefault(row.exercise.number, []).append(row)
@@ -383,6 +383,6 @@ def scores_picture(rows):
             x += part
         known = [row.points for row in group if row.points is not None]
         mean = sum(known) / len(known) if known else None
-        said = f"mean {mean:.2g} of {group[0].exercise.points:g}" if known else "not graded"
-        drawing.text(left + width + 8, y + 16, said, size=11, color=MUTED)
+        label = f"mean {mean:.2g} of {group[0].exercise.points:g}" if known else "not graded"
+        drawing.text(left + width + 8, y + 16, label, size=11, color=MUTED)
     return str(drawing)

@@ -1,0 +1,16 @@
+"""Grading a folder of submissions: what only a teacher needs. ``python -m common.grading grade`` calls it.
+
+| module        | what it does                                                                                 |
+|---------------|----------------------------------------------------------------------------------------------|
+| `submissions` | finds students, notebooks and answer cells in a folder                                       |
+| `steps`       | makes the list of cells that are run to grade a submission                                   |
+| `grade`       | runs the steps of every submission, starting again without a cell that hung or crashed       |
+| `rows`        | judges what came back, a row of ``scores.csv`` for each exercise                             |
+| `report`      | writes ``scores.csv``, ``junit.xml``, a page for each student, a summary                     |
+| `sandbox`     | runs steps apart from the machine, and watches time, memory and processes                    |
+| `bwrap`       | the command line of bubblewrap, and whether it works on this machine                         |
+| `launch`      | how a worker is started: its command, environment and limits                                 |
+| `worker`      | in the sandbox: the process that is started; it limits itself and drops its rights           |
+| `runner`      | in the sandbox: runs the steps through nbval and reports                                     |
+| `probe`       | in the student's kernel: calls an answer and publishes the values                            |
+"""

@@ -1,0 +1,101 @@
+"""Bubblewrap (the program ``bwrap``): its command line, and whether it works on this machine."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.grading.teacher import launch
+
+COURSE_INSIDE, FOLDER_INSIDE = "/course", "/sandbox"  # where students' code finds the course, and where it may write
+
+
+@dataclass
+class Isolation:
+    """How students' code is isolated. missing: sentences about what is not isolated, empty if everything is."""
+
+    bwrap: str | None = None
+    missing: list = field(default_factory=list)
+
+    @property
+    def words(self):
+        """The same in words."""
+        if self.bwrap:
+            return "Isolated by bubblewrap: no network, own processes, solutions out of reach, limits."
+        return "NOT ISOLATED. " + " ".join(self.missing)
+
+
+def detect(course):
+    """Return the Isolation that this machine allows. Args: course, a staged folder to try it with."""
+    if sys.platform != "linux":
+        return without(f"Bubblewrap exists on Linux only, this is {sys.platform}.")
+    bwrap = shutil.which("bwrap")
+    if not bwrap:
+        return without("Bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap).")
+    task = json.dumps({**launch.rights(bwrap, 0), "fonts": None, "steps": None}).encode()
+    try:
+        done = subprocess.run(
+            [*command(bwrap, course), *launch.worker_command()],
+            input=task,
+            env=launch.environment(COURSE_INSIDE, FOLDER_INSIDE),
+            capture_output=True,
+            timeout=60,
+        )
+        why = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] if done.returncode else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = [str(error)]
+    if why is None:
+        return Isolation(bwrap)
+    return without(f"Bubblewrap does not work here: {' '.join(why) or 'no reason given'}.")
+
+
+def without(reason):
+    """Return the Isolation without bubblewrap: the reason, and what students' code can do then."""
+    missing = [
+        reason,
+        "Students' code runs with your rights: it can read your files, the solutions and other submissions, write "
+        "where you can write, and use the network.",
+    ]
+    if sys.platform == "win32":
+        missing.append("Windows has no limits on memory, files and processes either; only the grader watches them.")
+    missing.append("Grade only submissions that you would run yourself, or use Linux with bubblewrap.")
+    return Isolation(missing=missing)
+
+
+def command(bwrap, course):
+    """Return the command line of bubblewrap up to the program that it is to start. Args: course, a staged folder."""
+    size = str(launch.MAX_FILES)
+    options = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
+    options += ["--new-session", "--unshare-cgroup-try"]
+    options += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # first: Python may lie in it
+    if os.geteuid() == 0:  # the worker takes another user's rights, because root has no limits
+        options += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        options += ["--unshare-user"]
+    shared = ("/usr", *launch.python_folders())
+    for path in shared:
+        options += [*_folders_above(path), "--ro-bind", path, path]
+    for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+        if os.path.islink(path):
+            options += ["--symlink", os.readlink(path), path]
+        else:
+            options += ["--ro-bind-try", path, path]
+    for path in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"):
+        options += ["--ro-bind-try", path, path]
+    options += ["--proc", "/proc", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm"]
+    options += ["--perms", "1777", "--size", size, "--tmpfs", FOLDER_INSIDE]
+    if any(launch.COURSE.is_relative_to(path) for path in shared):  # the course lies within what is shared: hide it
+        options += ["--tmpfs", str(launch.COURSE)]
+        inner = [path for path in shared if Path(path).is_relative_to(launch.COURSE)]
+        options += [word for path in inner for word in ("--ro-bind", path, path)]
+    options += ["--ro-bind", str(course), COURSE_INSIDE]
+    return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+def _folders_above(path):
+    """Return options that make the folders above a path; those that bubblewrap makes itself only root may enter."""
+    folders = [str(folder) for folder in reversed(Path(path).parents) if str(folder) not in ("/", "/usr", "/tmp")]
+    return [word for folder in folders for word in ("--perms", "0755", "--dir", folder)]

@@ -1,0 +1,87 @@
+"""The notebook that is run to grade a submission, as a list of steps.
+
+It is a fresh copy of the released notebook: the student's answers are in its answer cells, and each of them is
+followed, in place of the check cell, by one probe per case with inputs drawn for this student.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from common.grading import cells
+from common.grading.observe import pack_inputs
+
+GIVEN_SECONDS = 60.0  # for a given cell; the first one with a figure fills matplotlib's caches
+# In place of the setup cell: the course is already there. quit() ends the cell instead of the kernel.
+SETUP = """\
+from pathlib import Path
+ROOT = Path(__import__("dataset").__file__).parent.parent
+get_ipython().ask_exit = lambda: __import__("sys").exit("quit")
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell to run. kind: given, answer or probe; an answer cell that is missing counts as given."""
+
+    kind: str
+    source: str
+    seconds: float
+    exercise: object = None
+    case: int = 0
+    must_pass: bool = False  # an error here is the grader's fault: the cell is given and comes before all answers
+
+
+@dataclass
+class StepResult:
+    """What came of a step. how: ended, timeout or crashed. data: what a probe published, as JSON."""
+
+    how: str = "ended"
+    error: dict | None = None  # type and message of the error that ended it
+    data: str | None = None
+    why: str = ""
+
+
+def derive_integers(seed, *names):
+    """Return four integers that depend on the seed and the names only."""
+    text = "\0".join([str(seed), *names]).encode("utf-8", "replace")
+    digest = hashlib.sha256(text).digest()
+    return [int.from_bytes(digest[k : k + 4], "big") for k in range(0, 16, 4)]
+
+
+def inputs_of(exercise, student, seed):
+    """Return the inputs of all cases, drawn for this student."""
+    drawn = derive_integers(seed, student)
+    return [exercise.inputs(case, *drawn) for case in exercise.cases]
+
+
+def steps_of(submission, seed):
+    """Return the steps of a submission, in the order of the released notebook."""
+    exercises = {exercise.number: exercise for exercise in submission.assignment.exercises}
+    steps = []
+    before_answers = True
+    for cell in submission.assignment.notebook.cells:
+        if cell.cell_type != "code" or cells.number_of(cell, "check"):
+            continue
+        number = cells.number_of(cell)
+        before_answers = before_answers and not number
+        if number not in submission.answers:
+            source = SETUP if cell.id == "setup" else cell.source
+            steps.append(Step("given", source, GIVEN_SECONDS, must_pass=before_answers))
+            continue
+        exercise = exercises[number]
+        steps.append(Step("answer", submission.answers[number].source, exercise.seconds, exercise))
+        for k, inputs in enumerate(inputs_of(exercise, submission.student, seed)):
+            source = _probe_source(exercise, k, inputs, derive_integers(seed, number, str(k))[0])
+            steps.append(Step("probe", source, exercise.seconds, exercise, k))
+    return steps
+
+
+def _probe_source(exercise, k, inputs, seed):
+    """Return the cell that calls an answer for case k. It relies on no name that an answer may have changed."""
+    call, outputs = exercise.call_of(exercise.cases[k])
+    arguments = [exercise.name, call, list(outputs), pack_inputs(inputs), seed]
+    return (
+        "__import__('common.grading.teacher.probe', fromlist=['probe']).probe(\n"
+        f"    *__import__('json').loads({json.dumps(arguments)!r})\n)"
+    )

@@ -1,0 +1,228 @@
+"""The explorer's picture: a question, an answer, how sure the model is of each token, and where it looked."""
+
+from dataclasses import dataclass
+
+from common.np import host, to_cpu
+from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, ink_on, percent, shade, visible
+from common.widgets.base import CHARACTERS
+
+CELL, ROW = 22, 22  # width of a column for one character, height of a row
+LETTER = 9  # width of another character in a token
+LEFT = 176  # where the columns begin, if the answer's tokens are characters
+TOP = 62  # where the question begins
+HEAD = 46  # from there to the heatmap
+WIDTH = 828  # at least, for the sentences below
+
+
+def describe_attention(question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS):
+    """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
+    if not len(answer):
+        return [f"{name} answers “{captions.join(question)}” with nothing."]
+    k, token = step - 1, captions.token
+    words = [
+        f"{name} reads “{captions.join(question)}” and writes “{captions.join(answer)}”.",
+        f"Step {step} of {len(answer)} writes “{visible(answer[k])}”, {percent(confidence[k])} sure.",
+    ]
+    if weights is None:
+        return [*words, _no_attention(captions)]
+    row = weights[k]
+    first, second = host.argsort(-row, kind="stable")[:2] if len(row) > 1 else (0, None)
+    look = f"It looks most at “{visible(question[first])}” ({token} {first + 1}, {percent(row[first])})"
+    if second is not None and row[second] >= 0.005:
+        look += f", then at “{visible(question[second])}” ({token} {second + 1}, {percent(row[second])})"
+    words.append(look + ".")
+    if gold is not None:
+        source = host.flatnonzero(gold[k])
+        if len(source):
+            text = captions.join([question[i] for i in source])
+            share = percent(row[source].sum())
+            words.append(f"Gold alignment: the right {token} comes from “{text}”; {share} of the weight lies there.")
+        else:
+            words.append(f"Gold alignment: {captions.no_source}.")
+    return words
+
+
+def render_attention(
+    question, answer, confidence, weights=None, step=1, gold=None, name="The model", captions=CHARACTERS
+):
+    """Return the explorer's picture as SVG.
+
+    Args:
+        question, answer: two lists of tokens, each a character or a word; a string is a list of characters.
+        confidence: the probability of each token of the answer, (len(answer),).
+        weights: (len(answer), len(question)) in reading order, or None for a model without attention.
+        step: the token of the answer to highlight, from 1. gold: a bool array of the shape of weights, or None.
+        name: of the model. captions: the words for tokens.
+
+    Raises: ValueError for shapes that do not fit.
+    """
+    confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold)
+    words = describe_attention(question, answer, confidence, weights, step, gold, name, captions)
+    grid = _Grid.of(question, answer)
+    drawing = Drawing(max(WIDTH, grid.right + 14), grid.bottom + 130, " ".join(words))
+    drawing.words(
+        14,
+        28,
+        (f"{name} writes  ", dict(color=MUTED)),
+        (captions.join([visible(token) for token in answer]), dict(size=20, bold=True, mono=True)),
+        (f"   {_least_sure(answer, confidence, captions)}", dict(color=MUTED)),
+    )
+    _draw_question(drawing, grid, question, weights, step, captions)
+    _draw_answer(drawing, grid, answer, confidence, step)
+    if weights is None:
+        drawing.lines(grid.left + 8, grid.top + 60, _no_attention(captions), 70)
+    else:
+        _draw_weights(drawing, grid, question, answer, weights)
+        if gold is not None:
+            _draw_gold(drawing, grid, gold)
+        row = grid.y(step - 1)
+        drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=3)
+        _draw_legend(drawing, grid.bottom + 104, gold is not None)
+    y = grid.bottom + 26
+    for sentence in words[1:] if weights is not None else words[1:2]:
+        drawing.text(14, y, sentence)
+        y += 20
+    return str(drawing)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the heatmap lies: a column for every token of the question, a row for every one of the answer."""
+
+    left: float
+    top: float
+    column: float  # width
+    columns: int
+    rows: int
+
+    @classmethod
+    def of(cls, question, answer):
+        """Return the grid with columns that hold the longest token."""
+        column = CELL + LETTER * (max(map(len, question)) - 1)
+        left = LEFT + LETTER * (max(map(len, answer)) - 1)
+        return cls(left, TOP + HEAD, column, len(question), len(answer))
+
+    def x(self, i):
+        """The left edge of column i."""
+        return self.left + self.column * i
+
+    def y(self, k):
+        """The upper edge of row k."""
+        return self.top + ROW * k
+
+    @property
+    def right(self):
+        """The right edge."""
+        return self.x(self.columns)
+
+    @property
+    def bottom(self):
+        """The lower edge."""
+        return self.y(self.rows)
+
+
+def _no_attention(captions):
+    return (
+        "This model has no attention: the whole question went through one vector of fixed size, "
+        f"so there are no weights to show. The bars say how sure it is of each {captions.token}."
+    )
+
+
+def _checked(question, answer, confidence, weights, step, gold):
+    """Return confidence, weights and gold as arrays of the host."""
+    confidence = host.asarray(to_cpu(confidence), float)
+    if len(question) == 0 or len(answer) == 0 or confidence.shape != (len(answer),):
+        raise ValueError(
+            f"render_attention: question and answer must not be empty, and confidence must be ({len(answer)},), "
+            f"got {confidence.shape}"
+        )
+    if not 1 <= step <= len(answer):
+        raise ValueError(f"render_attention: step must be 1 to {len(answer)}, got {step}")
+    shape = len(answer), len(question)
+    for what, array in (("weights", weights), ("gold", gold)):
+        if array is not None and host.shape(to_cpu(array)) != shape:
+            raise ValueError(f"render_attention: {what} must be {shape}, got {host.shape(to_cpu(array))}")
+    return (
+        confidence,
+        None if weights is None else host.asarray(to_cpu(weights), float),
+        None if gold is None else host.asarray(to_cpu(gold), bool),
+    )
+
+
+def _least_sure(answer, confidence, captions):
+    k = int(confidence.argmin())
+    return f"least sure of {captions.token} {k + 1}, “{visible(answer[k])}”: {percent(confidence[k])}"
+
+
+def _draw_question(drawing, grid, question, weights, step, captions):
+    """Write the question, painted with the weights of the step, the larger ones in numbers below."""
+    row = host.zeros(len(question)) if weights is None else weights[step - 1]
+    drawing.text(14, TOP + 16, "question" if weights is None else "question, and weights")
+    drawing.text(14, TOP + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
+    for i, (token, w) in enumerate(zip(question, row, strict=True)):
+        x = grid.x(i)
+        place = f"{captions.token} {i + 1}, “{visible(token)}”"
+        title = None if weights is None else f"{place}: weight {percent(w)} in step {step}"
+        drawing.rect(x, TOP, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
+        color = MUTED if token == " " and w <= 0.6 else ink_on(w)
+        drawing.text(x + grid.column / 2, TOP + 17, visible(token), size=15, anchor="middle", color=color, mono=True)
+        if w >= 0.005:
+            drawing.text(x + grid.column / 2, TOP + 37, f"{100 * w:.0f}", size=10, anchor="middle")
+
+
+def _draw_answer(drawing, grid, answer, confidence, step):
+    """Write the answer downward, each token with its confidence as a bar and a number."""
+    wider = grid.left - LEFT  # than for a character
+    for k, (token, p) in enumerate(zip(answer, confidence, strict=True)):
+        y, highlighted = grid.y(k), k == step - 1
+        if highlighted:
+            drawing.rect(10, y + 1, grid.left - 14, ROW - 2, fill="#e6f1f8")
+            drawing.text(14, y + 16, "▶", size=12, color=BLUE)
+        drawing.text(46, y + 16, k + 1, size=11, anchor="end", color=MUTED)
+        drawing.text(62 + wider / 2, y + 17, visible(token), size=15, anchor="middle", bold=highlighted, mono=True)
+        drawing.rect(78 + wider, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
+        drawing.rect(78 + wider, y + 6, 48 * round(p, 2), 10, fill=INK)
+        drawing.text(grid.left - 8, y + 16, percent(p), size=11, anchor="end", bold=p < 0.5)
+
+
+def _draw_weights(drawing, grid, question, answer, weights):
+    for k, i in zip(*host.nonzero(weights >= 0.005), strict=True):  # the rest stays white
+        w = weights[k, i]
+        title = f"step {k + 1} writes “{visible(answer[k])}”: weight {percent(w)} on “{visible(question[i])}”"
+        drawing.rect(grid.x(i), grid.y(k), grid.column, ROW, fill=shade(w), title=title)
+    for i in range(len(question) + 1):
+        drawing.line(grid.x(i), grid.top, grid.x(i), grid.bottom, "#dcdcdc")
+    for k in range(len(answer) + 1):
+        drawing.line(grid.left, grid.y(k), grid.right, grid.y(k), "#dcdcdc")
+
+
+def _draw_gold(drawing, grid, gold):
+    """Put a dashed frame around the right places; rows with the same places share one."""
+    k = 0
+    while k < len(gold):
+        end = k + 1
+        while end < len(gold) and (gold[end] == gold[k]).all():
+            end += 1
+        for first, last in _runs(gold[k]):
+            box = grid.x(first) + 2, grid.y(k) + 2, grid.column * (last - first) - 4, ROW * (end - k) - 4
+            drawing.rect(*box, stroke="#ffffff", width=4)
+            drawing.rect(*box, stroke=ORANGE, width=2.5, dash="6 3")
+        k = end
+
+
+def _runs(row):
+    """Yield (first, end) of every unbroken run of True."""
+    edges = host.flatnonzero(host.diff(host.concatenate(([0], row.astype(int), [0]))))
+    return zip(edges[::2], edges[1::2], strict=True)
+
+
+def _draw_legend(drawing, y, gold):
+    drawing.text(14, y + 12, "weight", size=11, color=MUTED)
+    for j, w in enumerate((0, 0.25, 0.5, 0.75, 1)):
+        drawing.rect(62 + 44 * j, y, 44, 17, fill=shade(w), stroke=LINE)
+        drawing.text(84 + 44 * j, y + 13, percent(w), size=11, anchor="middle", color=ink_on(w))
+    drawing.rect(304, y + 1, 30, 15, stroke=BLUE, width=3)
+    drawing.text(342, y + 13, "the step that is lit", size=11, color=MUTED)
+    if gold:
+        drawing.rect(478, y + 1, 30, 15, stroke=ORANGE, width=2.5, dash="6 3")
+        drawing.text(516, y + 13, "gold alignment: where the right answer comes from", size=11, color=MUTED)
