@@ -70,6 +70,17 @@ def load_checkpoint(path, model, optimizer):
     return counters, extra
 
 
+def read_extra(path):
+    """Return what stands as ``extra`` in a checkpoint, without a model that it would have to fit.
+
+    Raises: as load_checkpoint.
+    """
+    with open_arrays(path, LIMIT) as file:
+        if "trainer" not in file.headers:
+            raise ValueError(f"{path} is not a checkpoint of a Trainer; it has no array 'trainer'")
+        return _read_counters(path, file.read()["trainer"])["extra"]
+
+
 def _parts(path, entries):
     """Return the entries of a checkpoint as three dicts: those of the model, the optimizer and, under "", the rest."""
     parts = {"model": {}, "optimizer": {}, "": {}}

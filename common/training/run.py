@@ -4,13 +4,14 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.checkpoint import read_extra
 from common.np import GPU, host
+from common.npz import atomic_write
 from common.parallel import DataParallel
 from common.trainer import Trainer
 
@@ -154,7 +155,8 @@ class History:
             raise FileNotFoundError(
                 f"{checkpoint} does not exist; there is no earlier run to go on with in that folder"
             )
-        state = trainer.load(checkpoint, check=lambda extra: self._check(extra, checkpoint))
+        self._check(read_extra(checkpoint), checkpoint)
+        state = trainer.load(checkpoint)
         self.data = state["history"] | {"recipe": self.settings["recipe"]}
         self.clock.total, self.losses = state["spent"], state["losses"]
         if self.losses:
@@ -224,17 +226,8 @@ def peak_memory():
 
 def write_json(path, value):
     """Write ``value`` as JSON, whole or not at all, whoever else writes there."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=1) + "\n")
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
-    except BaseException:
-        Path(tmp).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        file.write((json.dumps(value, indent=1) + "\n").encode())
 
 
 def read_json(path):
