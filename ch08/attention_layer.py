@@ -3,40 +3,30 @@
 ``AttentionWeight`` turns similarities into weights, ``WeightSum`` turns weights into a context vector, ``Attention``
 joins the two, and ``TimeAttention`` is Attention for all decoder steps at once.
 
-Every layer takes one query per sequence or a whole sequence of them: h (N, H) gives a (N, T) and c (N, H), while
-h (N, T_dec, H) gives a (N, T_dec, T) and c (N, T_dec, H). A single query is a sequence of one, so the formulas are
+Every layer takes one query per sequence or a whole sequence of them: h (N, H_dec) gives a (N, T) and c (N, H), while
+h (N, T_dec, H_dec) gives a (N, T_dec, T) and c (N, T_dec, H). A single query is a sequence of one, so the formulas are
 written once. Each is one matrix product: nothing of shape (N, T_dec, T, H) is ever made, and nothing is repeated.
 
+How well a query matches is the affair of a score (``ch08.score_layers``). By default that is the dot product, for which
+H_dec = H; others have parameters, which are then those of the attention, too.
+
 Elsewhere h is called the query, and hs is both the keys (in AttentionWeight) and the values (in WeightSum).
-Source: the book, sections 8.1 and 8.2; Luong et al. 2015, equations 4 and 7, with the "dot" score of section 3.1.
+Source: the book, sections 8.1 and 8.2; Luong et al. 2015, equations 4 and 7.
 """
 
+from copy import deepcopy
 from functools import partial
 
-from common.layers import Softmax
+from ch08.score_layers import DotScore, as_sequence, check_shapes, kept, swap
+from common.base_model import Composite
+from common.layers import Softmax, cast
 from common.np import np
 from common.parallel import run
 
 
-def _as_sequence(x):
-    """Return x with a step axis: (N, K) -> (N, 1, K); (N, T_dec, K) stays, and so does None."""
-    return x[:, None] if x is not None and x.ndim == 2 else x
-
-
-def _swap(x):
-    """Transpose the last two axes."""
-    return x.swapaxes(-1, -2)
-
-
-def _check(name, hs, other, what, axis):
-    """Raise a ValueError unless hs is (N, T, H) and ``other`` is a batch of N whose last axis fits hs's ``axis``."""
-    if hs.ndim != 3 or 0 in hs.shape:
-        raise ValueError(f"{name}: hs must be (N, T, H) with every size at least 1, got {hs.shape}")
-    if other.ndim not in (2, 3) or other.shape[0] != hs.shape[0] or other.shape[-1] != hs.shape[axis]:
-        N, K = hs.shape[0], hs.shape[axis]
-        raise ValueError(
-            f"{name}: hs is {hs.shape}, so {what} must be {(N, K)} or ({N}, T_dec, {K}), got {other.shape}"
-        )
+def _in_dtype_of(score, *arrays):
+    """Return the arrays in the dtype of the score's parameters, or as they are if it has none."""
+    return cast(score.params[0].dtype, *arrays) if score.params else arrays
 
 
 def _check_mask(mask, N, T):
@@ -62,30 +52,35 @@ class WeightSum:
 
     def forward(self, hs, a, out=None):
         """Return the context c = a hs. out: an array to write c into. Raises: ValueError for shapes that do not fit."""
-        _check("WeightSum", hs, a, "a", 1)
+        check_shapes("WeightSum", hs, a, "a", hs.shape[1] if hs.ndim > 1 else None)
         self.cache = (hs, a)
-        c = np.matmul(_as_sequence(a), hs, out=_as_sequence(out))  # (N, T_dec, H)
+        c = np.matmul(as_sequence(a), hs, out=as_sequence(out))  # (N, T_dec, H)
         return c.reshape(*a.shape[:-1], hs.shape[2])
 
     def backward(self, dc):
         """A product's rule: da = dc hs^T, dhs = a^T dc (summed over the decoder steps). Return (dhs, da)."""
-        hs, a = self.cache
-        dc = _as_sequence(dc)
-        dhs = np.matmul(_swap(_as_sequence(a)), dc)  # (N, T, H)
-        da = np.matmul(dc, _swap(hs))  # (N, T_dec, T)
+        hs, a = kept(self, self.cache)
+        dc = as_sequence(dc)
+        dhs = np.matmul(swap(as_sequence(a)), dc)  # (N, T, H)
+        da = np.matmul(dc, swap(hs))  # (N, T_dec, T)
         return dhs, da.reshape(a.shape)
 
 
-class AttentionWeight:
-    """a = softmax(h hs^T): the weight of a hidden state is how well it matches the query h, by dot product.
+class AttentionWeight(Composite):
+    """a = softmax(s): the weight of a hidden state is how well it matches the query h, as the score s says.
 
-    Shapes: hs (N, T, H); h (N, H) -> a (N, T), or h (N, T_dec, H) -> a (N, T_dec, T).
+    Args: score, a layer of ``ch08.score_layers`` or of that form; None is a DotScore. Its parameters are those of the
+    layer. Shapes: hs (N, T, H); h (N, H_dec) -> a (N, T), or h (N, T_dec, H_dec) -> a (N, T_dec, T).
     """
 
-    def __init__(self):
-        self.params, self.grads = [], []
+    def __init__(self, score=None):
+        self.score = DotScore() if score is None else score
         self.softmax = Softmax()
-        self.cache = None
+
+    @property
+    def cache(self):
+        """The weights, as the softmax keeps them; the score keeps the rest."""
+        return self.softmax.cache
 
     def forward(self, hs, h, mask=None, out=None):
         """Return the weights a; along the last axis they sum to 1.
@@ -94,37 +89,32 @@ class AttentionWeight:
         out: an array to write the weights into. The layer keeps it, so do not change it before backward.
         Raises: ValueError for shapes that do not fit, and for a row of the mask that is all padding.
         """
-        _check("AttentionWeight", hs, h, "h", 2)
-        self.cache = (hs, h)
-        s = np.matmul(_as_sequence(h), _swap(hs), out=_as_sequence(out))  # (N, T_dec, T) scores
+        check_shapes("AttentionWeight", hs, h, "h")
+        s = self.score.forward(hs, h)
         if mask is not None:
-            padding = ~_check_mask(mask, *hs.shape[:2])
-            s[np.broadcast_to(padding[:, None], s.shape)] = -np.inf
-        a = self.softmax.forward(s, out=None if out is None else s)
-        return a.reshape(*h.shape[:-1], hs.shape[1])
+            padding = as_sequence(~_check_mask(mask, *hs.shape[:2]))  # (N, 1, T)
+            as_sequence(s)[np.broadcast_to(padding, as_sequence(s).shape)] = -np.inf
+        return self.softmax.forward(s, out)
 
     def backward(self, da):
-        """ds by the softmax's rule, then the product's: dhs = ds^T h, dh = ds hs. Return (dhs, dh).
+        """ds by the softmax's rule, then the score's. Return (dhs, dh).
 
         The weight of padding is 0 whatever its score, so by the same rule its ds is 0.
         """
-        hs, h = self.cache
-        ds = self.softmax.backward(_as_sequence(da))  # (N, T_dec, T)
-        dhs = np.matmul(_swap(ds), _as_sequence(h))  # (N, T, H)
-        dh = np.matmul(ds, hs)  # (N, T_dec, H)
-        return dhs, dh.reshape(h.shape)
+        kept(self, self.cache)
+        return self.score.backward(self.softmax.backward(da))
 
 
-class Attention:
+class Attention(Composite):
     """AttentionWeight, then WeightSum: from the states hs and the query h to the context c.
 
-    Shapes: hs (N, T, H); h (N, H) -> c (N, H), or h (N, T_dec, H) -> c (N, T_dec, H).
+    Args: score, see AttentionWeight.
+    Shapes: hs (N, T, H); h (N, H_dec) -> c (N, H), or h (N, T_dec, H_dec) -> c (N, T_dec, H).
     ``attention_weight`` holds the weights of the last forward call; backward needs them, so do not change them before.
     """
 
-    def __init__(self):
-        self.params, self.grads = [], []
-        self.attention_weight_layer = AttentionWeight()
+    def __init__(self, score=None):
+        self.attention_weight_layer = AttentionWeight(score)
         self.weight_sum_layer = WeightSum()
         self.attention_weight = None
 
@@ -135,7 +125,8 @@ class Attention:
 
     def forward(self, hs, h, mask=None, out=None):
         """Return the context c. mask: see AttentionWeight. out: an array to write c into."""
-        _check("Attention", hs, h, "h", 2)
+        check_shapes("Attention", hs, h, "h")
+        hs, h = _in_dtype_of(self.attention_weight_layer.score, hs, h)
         a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(hs, h, np.float16))  # floating, whatever came
         self.attention_weight = self.attention_weight_layer.forward(hs, h, mask, out=a)
         return self.weight_sum_layer.forward(hs, self.attention_weight, out)
@@ -146,7 +137,8 @@ class Attention:
         da: what a loss says of the weights themselves, of their shape (see ``ch08.alignment.AlignmentLoss``). The
         weights then have two gradients as well, and they are added.
         """
-        dhs, dweights = self.weight_sum_layer.backward(dout)
+        weights = kept(self, self.attention_weight)
+        dhs, dweights = self.weight_sum_layer.backward(*cast(weights.dtype, dout))
         if da is not None:
             dweights += da
         dhs1, dh = self.attention_weight_layer.backward(dweights)
@@ -154,22 +146,25 @@ class Attention:
         return dhs, dh
 
 
-class TimeAttention:
+class TimeAttention(Composite):
     """Attention for all decoder steps at once.
 
-    Shapes: hs_enc (N, T_enc, H), hs_dec (N, T_dec, H), out (N, T_dec, H).
+    Args: score, see AttentionWeight.
+    Shapes: hs_enc (N, T_enc, H), hs_dec (N, T_dec, H_dec), out (N, T_dec, H).
     ``weights`` holds the weights of the last forward call, (N, T_dec, T_enc); ``attention_weights`` the same as a list
     with one (N, T_enc) array for every decoder step.
 
     The rows of the batch do not know of each other, so they go through Attention in ``parts``, as many at a time as
-    keep the scores within a core's cache, and the parts go to the cores.
+    keep the scores within a core's cache, and the parts go to the cores. The first part has the score itself; the
+    others have copies with the same parameters and gradients of their own, of which there are at most ``most_copies``.
     """
 
     scores_in_cache = 2**16
+    most_copies = 7
 
-    def __init__(self):
-        self.params, self.grads = [], []
-        self.parts = [Attention()]
+    def __init__(self, score=None):
+        self.score = DotScore() if score is None else score
+        self.parts = [Attention(self.score)]
         self._rows = self._inputs = None
 
     @property
@@ -192,19 +187,18 @@ class TimeAttention:
     def forward(self, hs_enc, hs_dec, mask=None):
         """Return the contexts, (N, T_dec, H). mask: (N, T_enc), see AttentionWeight."""
         if hs_dec.ndim != 3:
-            raise ValueError(f"TimeAttention: hs_dec must be (N, T_dec, H), got {hs_dec.shape}")
-        _check("TimeAttention", hs_enc, hs_dec, "hs_dec", 2)
-        N, T_enc, _ = hs_enc.shape
+            raise ValueError(f"TimeAttention: hs_dec must be (N, T_dec, H_dec), got {hs_dec.shape}")
+        check_shapes("TimeAttention", hs_enc, hs_dec, "hs_dec")
+        N, T_enc, H = hs_enc.shape
+        T_dec = hs_dec.shape[1]
         if mask is not None:
             mask = _check_mask(mask, N, T_enc)
-        size = max(self.scores_in_cache // (hs_dec.shape[1] * T_enc), 1)
+        hs_enc, hs_dec = _in_dtype_of(self.score, hs_enc, hs_dec)
         self._inputs = (hs_enc, hs_dec)
-        self._rows = [slice(k, k + size) for k in range(0, N, size)]
-        if len(self.parts) != len(self._rows):
-            self.parts = [Attention() for _ in self._rows]
+        self._rows = self._split(N, T_dec * T_enc)
         if len(self.parts) == 1:
             return self.parts[0].forward(hs_enc, hs_dec, mask)
-        out = np.empty_like(hs_dec)
+        out = np.empty((N, T_dec, H), np.result_type(hs_enc, hs_dec, np.float16))
 
         def forward_part(part, rows):
             part.forward(hs_enc[rows], hs_dec[rows], None if mask is None else mask[rows], out=out[rows])
@@ -212,18 +206,35 @@ class TimeAttention:
         run([partial(forward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
         return out
 
+    def _split(self, N, scores_per_row):
+        """Return the rows of each part, as slices, and see that there are so many parts."""
+        size = max(self.scores_in_cache // scores_per_row, 1)
+        if self.score.params:
+            size = max(size, -(-N // (self.most_copies + 1)))
+        rows = [slice(k, k + size) for k in range(0, N, size)]
+        if len(self.parts) != len(rows) or self.parts[0].attention_weight_layer.score is not self.score:
+            shared = {id(p): p for p in self.score.params}  # the parameters are not copied
+            copies = [deepcopy(self.score, dict(shared)) for _ in rows[1:]]
+            self.parts = [Attention(score) for score in (self.score, *copies)]
+        return rows
+
     def backward(self, dout, da=None):
         """Attention's rule; the products sum over the decoder steps that hs_enc served. Return (dhs_enc, dhs_dec).
 
+        The parameters of the score served all parts, so their gradients are added up.
         da: (N, T_dec, T_enc) or None, see Attention.
         """
+        hs_enc, hs_dec = kept(self, self._inputs)
         if len(self.parts) == 1:
             return self.parts[0].backward(dout, da)
-        hs_enc, hs_dec = self._inputs
-        dhs_enc, dhs_dec = np.empty_like(hs_enc), np.empty_like(hs_dec)
+        dtype = self.parts[0].attention_weight.dtype
+        dhs_enc, dhs_dec = np.empty(hs_enc.shape, dtype), np.empty(hs_dec.shape, dtype)
 
         def backward_part(part, rows):
             dhs_enc[rows], dhs_dec[rows] = part.backward(dout[rows], None if da is None else da[rows])
 
         run([partial(backward_part, part, rows) for part, rows in zip(self.parts, self._rows, strict=True)])
+        for part in self.parts[1:]:
+            for grad, more in zip(self.score.grads, part.grads, strict=True):
+                grad += more
         return dhs_enc, dhs_dec

@@ -183,10 +183,20 @@ def test_a_mask_may_be_a_list(rng):
 
 
 @pytest.mark.parametrize("layer", [AttentionWeight(), Attention()])
-@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2,), (2, 5, 4), (3, 5, 3), (2, 1, 5, 3)])
+@pytest.mark.parametrize("shape", [(3, 3), (2,), (3, 5, 3), (2, 1, 5, 3), (2, 0, 3)])
 def test_queries_that_do_not_fit(layer, shape):
-    message = rf"hs is \(2, 4, 3\), so h must be \(2, 3\) or \(2, T_dec, 3\), got \({str(shape)[1:-1]}\)"
-    with pytest.raises(ValueError, match=message):
+    name = type(layer).__name__
+    message = (
+        rf"{name}: hs is \(2, 4, 3\), so h must be \(2, H_dec\) or \(2, T_dec, H_dec\), got \({str(shape)[1:-1]}\)"
+    )
+    with pytest.raises(ValueError, match=f"^{message}"):
+        layer.forward(np.ones((2, 4, 3)), np.ones(shape))
+
+
+@pytest.mark.parametrize("layer", [AttentionWeight(), Attention()])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 5, 4)])
+def test_queries_of_another_size_do_not_fit_the_dot_product(layer, shape):
+    with pytest.raises(ValueError, match="h of size 4 and hs of size 3 do not fit: a dot product needs vectors of one"):
         layer.forward(np.ones((2, 4, 3)), np.ones(shape))
 
 
@@ -207,8 +217,8 @@ def test_hidden_states_that_are_none(shape):
 
 def test_time_attention_names_itself_and_the_row_of_the_batch():
     layer = TimeAttention()
-    with pytest.raises(ValueError, match=r"TimeAttention: hs is \(2, 4, 3\), so hs_dec must be .* got \(2, 5, 4\)"):
-        layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 4)))
+    with pytest.raises(ValueError, match=r"TimeAttention: hs is \(2, 4, 3\), so hs_dec must be .* got \(3, 5, 3\)"):
+        layer.forward(np.ones((2, 4, 3)), np.ones((3, 5, 3)))
     layer.scores_in_cache = 1  # every row goes through a part of its own, where its number is 0
     with pytest.raises(ValueError, match="row 1 is all padding"):
         layer.forward(np.ones((2, 4, 3)), np.ones((2, 5, 3)), np.array([[True] * 4, [False] * 4]))
@@ -217,8 +227,13 @@ def test_time_attention_names_itself_and_the_row_of_the_batch():
 
 
 def test_time_attention_takes_sequences_only():
-    with pytest.raises(ValueError, match=r"TimeAttention: hs_dec must be \(N, T_dec, H\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"TimeAttention: hs_dec must be \(N, T_dec, H_dec\), got \(2, 3\)"):
         TimeAttention().forward(np.ones((2, 4, 3)), np.ones((2, 3)))
+
+
+def test_weight_sum_has_nothing_to_go_back_from_before_forward():
+    with pytest.raises(RuntimeError, match=r"^WeightSum\.backward: call forward first$"):
+        WeightSum().backward(np.ones((2, 3)))
 
 
 # --- what readers read -------------------------------------------------------------------------------------

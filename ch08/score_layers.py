@@ -1,0 +1,244 @@
+"""Scores: how well does a query h match each hidden state hs_t? Three answers behind one interface.
+
+    DotScore        s_t = scale (h . hs_t)           nothing to learn; h and hs_t must have the same size
+    GeneralScore    s_t = h W hs_t^T                 a matrix learns what of h asks for what of hs_t
+    AdditiveScore   s_t = v . tanh(h Wq + hs_t Wk)   a small network looks at both
+
+A score is a layer: ``forward(hs, h)`` returns s; ``backward(ds)`` writes ``grads`` and returns (dhs, dh). Any layer of
+this form can be given to ``ch08.attention_layer``.
+
+Shapes of all three: hs (N, T, H_enc); h (N, H_dec) -> s (N, T), or h (N, T_dec, H_dec) -> s (N, T_dec, T). A single
+query is a sequence of one, so the formulas are written once.
+
+Sources: Luong et al. 2015, section 3.1 (dot, general, concat); Bahdanau et al. 2015, appendix A.1.2 (additive);
+Vaswani et al. 2017, section 3.2.1 (dot with scale = 1 / sqrt(H)).
+"""
+
+import math
+from functools import partial
+
+from common.layers import cast
+from common.np import errstate, host, np
+from common.parallel import run
+
+
+class DotScore:
+    """s_t = scale (h . hs_t): large where the query points the way the hidden state points.
+
+    Args: scale, a number; 1 / sqrt(H) keeps the scores from growing with H (Vaswani et al. 2017).
+    Shapes: see above, with H_dec = H_enc. Source: the book, section 8.1; Luong et al. 2015, "dot".
+    """
+
+    def __init__(self, scale=1.0):
+        self.params, self.grads = [], []
+        self.scale = float(scale)  # a float64 of NumPy would turn float32 scores into float64
+        self.cache = None
+
+    def forward(self, hs, h):
+        """Return s = (scale h) hs^T. Raises: ValueError for shapes that do not fit."""
+        check_sizes(self, hs, h, (hs.shape[-1], hs.shape[-1]), "a dot product needs vectors of one size")
+        hs, h = cast(np.result_type(hs, h, np.float16), hs, h)  # floating, whatever came
+        q = as_sequence(h if self.scale == 1 else h * self.scale)  # (N, T_dec, H)
+        self.cache = (hs, q, h.shape)
+        return np.matmul(q, swap(hs)).reshape(*h.shape[:-1], hs.shape[1])
+
+    def backward(self, ds):
+        """A product's rule: dhs = ds^T (scale h), summed over the queries, and dh = scale ds hs. Return (dhs, dh)."""
+        hs, q, shape = kept(self, self.cache)
+        ds = as_sequence(ds)  # (N, T_dec, T)
+        dhs = np.matmul(swap(ds), q)  # (N, T, H)
+        dh = np.matmul(ds, hs)  # (N, T_dec, H)
+        if self.scale != 1:
+            dh *= self.scale
+        return dhs, dh.reshape(shape)
+
+
+class GeneralScore:
+    """s_t = h W hs_t^T: W translates the query into the language of the hidden states. With W = I it is DotScore.
+
+    Shapes: see above, with W (H_dec, H_enc). Source: Luong et al. 2015, "general".
+    """
+
+    param_names = ("W",)
+
+    def __init__(self, W):
+        self.params = [W]
+        self.grads = [np.zeros_like(W)]
+        self.cache = None
+
+    def forward(self, hs, h):
+        """Return s = (h W) hs^T. Raises: ValueError for shapes that do not fit."""
+        (W,) = self.params
+        check_sizes(self, hs, h, W.shape, f"W is {W.shape}")
+        hs, h = cast(W.dtype, hs, h)
+        q = np.matmul(as_sequence(h), W)  # (N, T_dec, H_enc)
+        self.cache = (hs, h, q)
+        return np.matmul(q, swap(hs)).reshape(*h.shape[:-1], hs.shape[1])
+
+    def backward(self, ds):
+        """Two products: dhs = ds^T q and dq = ds hs, then dW = h^T dq, summed over all queries, and dh = dq W^T.
+
+        Return (dhs, dh).
+        """
+        (W,), (dW,) = self.params, self.grads
+        hs, h, q = kept(self, self.cache)
+        (ds,) = cast(W.dtype, as_sequence(ds))  # (N, T_dec, T)
+        dhs = np.matmul(swap(ds), q)  # (N, T, H_enc)
+        dq = np.matmul(ds, hs)  # (N, T_dec, H_enc)
+        np.matmul(rows_of(h).T, rows_of(dq), out=dW)
+        return dhs, np.matmul(dq, W.T).reshape(h.shape)
+
+
+class AdditiveScore:
+    """s_t = v . tanh(h Wq + hs_t Wk): A neurons look at the query and the hidden state, and v weighs what they say.
+
+    Luong's "concat", v . tanh([h; hs_t] W), is the same score: Wq is the upper part of W and Wk the lower.
+    Shapes: see above, with Wq (H_dec, A), Wk (H_enc, A), v (A,). Source: Bahdanau et al. 2015.
+
+    Every query meets every hidden state, which takes N T_dec T A neurons. They are never all there: blocks of them, of
+    ``block_size`` numbers or the T A of one query, are computed, used and forgotten, and computed again in backward.
+    """
+
+    param_names = ("Wq", "Wk", "v")
+    block_size = 2**16  # fits in a core's cache
+
+    def __init__(self, Wq, Wk, v):
+        self.params = [Wq, Wk, v]
+        self.grads = [np.zeros_like(p) for p in self.params]
+        self.cache = None
+
+    def forward(self, hs, h):
+        """Return s. Wk meets the hidden states once, not once for every query.
+
+        Raises: ValueError for shapes that do not fit.
+        """
+        Wq, Wk, v = self.params
+        check_sizes(self, hs, h, (len(Wq), len(Wk)), f"Wq is {Wq.shape} and Wk is {Wk.shape}")
+        hs, h = cast(v.dtype, hs, h)
+        q, k = np.matmul(as_sequence(h), Wq), np.matmul(hs, Wk)  # (N, T_dec, A) and (N, T, A)
+        neurons = TanhOfSums(q, k)
+        s = np.empty((*q.shape[:2], hs.shape[1]), v.dtype)  # (N, T_dec, T)
+
+        def forward_rows(rows, blocks):
+            for steps in blocks:
+                s[rows, steps] = np.matmul(neurons.tanh(rows, steps), v)
+
+        run([partial(forward_rows, *block) for block in self._blocks(s.shape)])
+        self.cache = (hs, h, neurons)
+        return s.reshape(*h.shape[:-1], hs.shape[1])
+
+    def backward(self, ds):
+        """With u = tanh(q + k): dv = sum of ds u, and d(q + k) = ds v (1 - u^2).
+
+        A query meets all hidden states, so dq is the sum of d(q + k) over them, and dk its sum over the queries. Then
+        q = h Wq and k = hs Wk are products: dWq = h^T dq, dh = dq Wq^T, dWk = hs^T dk, dhs = dk Wk^T. Return (dhs, dh).
+        """
+        Wq, Wk, v = self.params
+        dWq, dWk, dv = self.grads
+        hs, h, neurons = kept(self, self.cache)
+        (ds,) = cast(v.dtype, as_sequence(ds))  # (N, T_dec, T)
+        dq = np.empty((*ds.shape[:2], len(v)), v.dtype)
+        dk = np.zeros((*hs.shape[:2], len(v)), v.dtype)
+
+        def backward_rows(rows, blocks):
+            part_of_dv = np.zeros_like(v)
+            for steps in blocks:
+                u, d = neurons.tanh(rows, steps), ds[rows, steps]  # (rows, steps, T, A) and (rows, steps, T)
+                part_of_dv += np.matmul(d.reshape(-1), rows_of(u))
+                u *= u
+                np.subtract(1, u, out=u)
+                u *= d[..., None]  # ds (1 - u^2); v comes after the sums
+                np.sum(u, axis=2, out=dq[rows, steps])
+                dk[rows] += u.sum(axis=1)
+            return part_of_dv
+
+        dv[...] = sum(run([partial(backward_rows, *block) for block in self._blocks(ds.shape)]))
+        dq *= v
+        dk *= v
+        np.matmul(rows_of(h).T, rows_of(dq), out=dWq)
+        np.matmul(rows_of(hs).T, rows_of(dk), out=dWk)
+        return np.matmul(dk, Wk.T), np.matmul(dq, Wq.T).reshape(h.shape)
+
+    def _blocks(self, shape):
+        """Return a list of (rows of the batch, list of decoder steps); each pair of slices is a block of neurons.
+
+        Args: shape, (N, T_dec, T). The blocks of one row follow each other, so that their dk can be added up.
+        """
+        N, T_dec, T = shape
+        per_step = T * len(self.params[2])
+        n = max(self.block_size // (per_step * T_dec), 1)
+        m = max(self.block_size // per_step, 1)
+        blocks = [slice(t, t + m) for t in range(0, T_dec, m)]
+        return [(slice(k, k + n), blocks) for k in range(0, N, n)]
+
+
+class TanhOfSums:
+    """tanh(q_i + k_t) for all pairs of a query q_i and a key k_t of the same row, block by block.
+
+    tanh(x) = 1 - 2 / (1 + exp(2x)), and exp(2 (q + k)) = exp(2q) exp(2k): an exponential for every query and every key
+    is enough, and a pair costs a product. Where these do not fit into the dtype, every pair gets an exponential of its
+    own. The error is 1e-7 in float32 even for a tanh near 0, which is little beside the sum of A of them.
+
+    Shapes: q (N, T_dec, A), k (N, T, A).
+    """
+
+    def __init__(self, q, k):
+        self.q, self.k = 2 * q, 2 * k
+        limit = -math.log(host.finfo(q.dtype).tiny)
+        self.factors = bool(np.abs(self.q).max() < limit and np.abs(self.k).max() < limit)
+        if self.factors:
+            self.q, self.k = np.exp(self.q), np.exp(self.k)
+
+    def tanh(self, rows, steps):
+        """Return tanh(q + k) for a slice of the batch and a slice of the queries, (rows, steps, T, A), a new array."""
+        q, k = self.q[rows, steps, None], self.k[rows, None]
+        with errstate(over="ignore"):  # exp(2x) = inf is right: the tanh is 1
+            u = q * k if self.factors else np.exp(q + k)
+        u += 1
+        np.divide(-2, u, out=u)
+        u += 1
+        return u
+
+
+# --- for all attention layers --------------------------------------------------------------------------------
+
+
+def as_sequence(x):
+    """Return x with a step axis: (N, K) -> (N, 1, K); (N, T_dec, K) stays, and so does None."""
+    return x[:, None] if x is not None and x.ndim == 2 else x
+
+
+def swap(x):
+    """Transpose the last two axes."""
+    return x.swapaxes(-1, -2)
+
+
+def rows_of(x):
+    """Return x (..., K) as a matrix (number of rows, K)."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def kept(layer, cache):
+    """Return what forward kept for backward, or raise a RuntimeError if it kept nothing yet."""
+    if cache is None:
+        raise RuntimeError(f"{type(layer).__name__}.backward: call forward first")
+    return cache
+
+
+def check_shapes(name, hs, other, what, size=None):
+    """Raise a ValueError unless hs is (N, T, H) and ``other`` (N, size) or (N, T_dec, size). size None: any size."""
+    if hs.ndim != 3 or 0 in hs.shape:
+        raise ValueError(f"{name}: hs must be (N, T, H) with every size at least 1, got {hs.shape}")
+    N, K = len(hs), "H_dec" if size is None else size
+    if other.ndim not in (2, 3) or len(other) != N or 0 in other.shape or size not in (None, other.shape[-1]):
+        raise ValueError(
+            f"{name}: hs is {hs.shape}, so {what} must be ({N}, {K}) or ({N}, T_dec, {K}), got {other.shape}"
+        )
+
+
+def check_sizes(score, hs, h, sizes, why):
+    """Raise a ValueError unless the queries h and the hidden states hs have these two sizes, H_dec and H_enc."""
+    name = type(score).__name__
+    check_shapes(name, hs, h, "h")
+    if (h.shape[-1], hs.shape[-1]) != sizes:
+        raise ValueError(f"{name}: h of size {h.shape[-1]} and hs of size {hs.shape[-1]} do not fit: {why}")
