@@ -450,7 +450,9 @@ class DataParallel:
         """
         with exclusive(self.model):
             if self._last is None:
-                raise RuntimeError("DataParallel.backward: there is no forward call to go back from; call forward first")
+                raise RuntimeError(
+                    "DataParallel.backward: there is no forward call to go back from; call forward first"
+                )
             parts, counts, thread = self._last
             if thread != threading.get_ident():
                 raise RuntimeError(
