@@ -206,6 +206,12 @@ class _ArrayFile:
         self._path = path
         with _parsing(path):
             self._archive = zipfile.ZipFile(raw)
+            raw.seek(-22, os.SEEK_END)  # where the end of the table of contents says how many entries it has
+            end = raw.read()
+            if end[:4] != b"PK\5\6" or int.from_bytes(end[10:12], "little") != min(
+                len(self._archive.infolist()), 0xFFFF
+            ):
+                raise ValueError("its table of contents is damaged")
             self._members = {}
             for info in self._archive.infolist():
                 name = info.filename.removesuffix(".npy")

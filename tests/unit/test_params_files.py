@@ -1,12 +1,19 @@
 """Parameters in .npz files: round trips, refusals that name file and array, and saves that are cut off."""
 
+import copy
+import errno
+import io
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +22,7 @@ from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.base_model import BaseModel
-from common.npz import load_arrays, narrow, save_arrays
+from common.npz import check_writable, load_arrays, narrow, save_arrays
 
 V, D, H = 7, 3, 5
 
@@ -328,3 +335,364 @@ def test_saving_over_a_broken_file_repairs_it(tmp_path):
     model.save_params(path)
     other.load_params(path)
     assert_params(other, model.params)
+
+
+def test_temporary_files_of_processes_that_live_are_left_alone(tmp_path):
+    path = tmp_path / "w.npz"
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        alive = tmp_path / f".w.npz.{other.pid}-0123abcd.tmp"
+        gone = tmp_path / ".w.npz.999999999-0123abcd.tmp"
+        of_another_target = tmp_path / ".v.npz.999999999-0123abcd.tmp"
+        mine_of_long_ago = tmp_path / f".w.npz.{os.getpid()}-0123abcd.tmp"
+        for file in (alive, gone, of_another_target, mine_of_long_ago):
+            file.write_bytes(b"x")
+        make().save_params(path)
+        assert sorted(tmp_path.iterdir()) == sorted([path, alive, of_another_target])
+    finally:
+        other.communicate(b"\n")
+
+
+def test_two_threads_may_save_to_one_path(tmp_path):
+    models = [make(seed=k) for k in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda model: [model.save_params(tmp_path / "w.npz") for _ in range(20)], models))
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+    other = make(seed=9)
+    other.load_params(tmp_path / "w.npz")
+    assert any(np.array_equal(other.params[0], model.params[0]) for model in models)
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "w.npz"
+    link.symlink_to(tmp_path / "disk" / "real.npz")
+    make().save_params(link)
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "real.npz").is_file()
+
+
+def test_where_nothing_can_be_written_a_sentence_says_so(tmp_path, monkeypatch):
+    model, path = make(), tmp_path / "w.npz"
+    model.save_params(path)
+    old = path.read_bytes()
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    for target, error, part in (
+        (tmp_path / "folder", IsADirectoryError, "it is a folder; give the name of a file"),
+        (tmp_path / "file" / "w.npz", (NotADirectoryError, FileExistsError), "a file is in the way"),
+        (tmp_path / "file" / "more" / "w.npz", (NotADirectoryError, FileExistsError), "a file is in the way"),
+        (tmp_path / ("n" * 300), OSError, "File name too long"),
+    ):
+        with pytest.raises(error) as caught:
+            model.save_params(target)
+        assert str(caught.value).startswith(f"{target} cannot be written: ")
+        assert part in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder", "w.npz"]
+    for code, error in ((errno.ENOSPC, OSError), (errno.EROFS, OSError), (errno.EACCES, PermissionError)):
+        for moment in ("write_array", "fsync", "replace"):
+            with monkeypatch.context() as patch:
+
+                def fail(*args, code=code):
+                    raise OSError(code, os.strerror(code))
+
+                patch.setattr(np.lib.format if moment == "write_array" else os, moment, lambda *args, **kw: fail())
+                with pytest.raises(error) as caught:
+                    make(seed=2).save_params(path)
+            assert str(caught.value) == f"{path} cannot be written: {os.strerror(code)}"
+            assert caught.value.errno == code
+    assert path.read_bytes() == old
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_longest_name_that_a_file_may_have(tmp_path):
+    path = make().save_params(tmp_path / ("n" * 251 + ".npz"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs limits for the size of files")
+def test_a_disk_that_is_full(tmp_path, root):
+    path = make().save_params(tmp_path / "w.npz")
+    old = path.read_bytes()
+    script = f"""
+import resource, signal
+from ch07.seq2seq import Seq2seq
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    Seq2seq({V}, {D}, {H}).save_params({str(path)!r})
+except OSError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60)
+    assert run.stderr == ""
+    assert run.stdout == f"{path} cannot be written: {os.strerror(errno.EFBIG)}\n"
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- before a long run -------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path, monkeypatch):
+    check_writable(tmp_path / "runs" / "new", 1000)
+    check_writable(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    check_writable("runs")
+    check_writable(".")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    for folder, size, part in (
+        (tmp_path / "file", 0, "it is a file, not a folder"),
+        (tmp_path / "file" / "runs", 0, "a file is in the way"),
+        (tmp_path / ("n" * 300), 0, "File name too long"),
+        (tmp_path / "runs", 2**62, "4611686018.4 GB are needed and"),
+    ):
+        with pytest.raises(OSError, match=re.escape(part)) as caught:
+            check_writable(folder, size)
+        assert str(caught.value).startswith(f"{folder} cannot be written: ")
+
+    def refuse_all(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse_all)
+    with pytest.raises(OSError, match=f"cannot be written: {os.strerror(errno.EROFS)}"):
+        check_writable(tmp_path / "runs")
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "write_bytes", refuse_all)
+    with pytest.raises(OSError, match=f"cannot be written: {os.strerror(errno.EROFS)}"):
+        check_writable(tmp_path / "runs" / "a")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        for attempt in (lambda: check_writable(tmp_path), lambda: make().save_params(tmp_path / "w.npz")):
+            with pytest.raises(PermissionError, match="cannot be written: Permission denied"):
+                attempt()
+    finally:
+        tmp_path.chmod(0o755)
+
+
+# --- vocabulary --------------------------------------------------------------------------------------------
+
+
+def test_the_vocabulary_is_stored_taken_over_and_compared(tmp_path):
+    tokens = ["<pad>", "_", "a", "Ж", "日本", "", " "]
+    model, other = make(), make(seed=2)
+    assert model.vocab is None
+    model.vocab = tokens
+    path = model.save_params(tmp_path / "w.npz")
+    other.load_params(path)
+    assert other.vocab == model.vocab == tuple(tokens)
+    assert_params(other, model.params)
+    other.load_params(path)  # the same vocabulary
+    other.vocab = [*tokens[:3], "b", *tokens[4:]]
+    refuse(other, path, str(path), "id 3 is 'Ж' in the file and 'b' here")
+    other.vocab = tokens[:5]
+    refuse(other, path, "its vocabulary has 7 tokens and the one here 5")
+    assert other.vocab == tuple(tokens[:5])
+    half = model.save_params(tmp_path / "half.npz", dtype="float16")
+    make(seed=3).load_params(half)
+
+
+def test_a_file_without_a_vocabulary_fits_a_model_that_has_one(tmp_path, root):
+    path, model = make().save_params(tmp_path / "w.npz"), make(seed=2)
+    model.vocab = list("abcdefg")
+    model.load_params(path)
+    assert model.vocab == tuple("abcdefg")
+    shipped = load_arrays(root / "ch08/pretrained/attention.npz")
+    (V, D), H = shipped["encoder.embed.W"].shape, len(shipped["encoder.lstm.Wh"])
+    AttentionSeq2seq(V, D, H).load_params(root / "ch08/pretrained/attention.npz")
+
+
+def test_a_vocabulary_that_no_file_can_hold(tmp_path):
+    model = make()
+    for wrong in ("abc", {"a": 0}, [1, 2], ["a", None]):
+        with pytest.raises(TypeError, match="vocab must be the list of all tokens"):
+            model.vocab = wrong
+    with pytest.raises(ValueError, match="ends with a zero character"):
+        model.vocab = ["a", "b\0"]
+    assert model.vocab is None
+    save_arrays(tmp_path / "w.npz", arrays_of(model) | {"__vocab__": np.zeros(3)})
+    refuse(model, tmp_path / "w.npz", "the vocabulary in it is not a list of tokens")
+
+
+def test_no_parameter_may_have_the_name_of_the_vocabulary(tmp_path):
+    class Mine(BaseModel):
+        def __init__(self):
+            self.params, self.param_names = [np.zeros(2)], ["__vocab__"]
+
+    with pytest.raises(ValueError, match="other than '__vocab__'"):
+        Mine().save_params(tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("name", ["file", "args", "allow_pickle", "kwds", "a/b", "x.npy"])
+def test_arrays_may_have_any_name(tmp_path, name):
+    save_arrays(tmp_path / "w.npz", {name: np.arange(3)})
+    assert list(load_arrays(tmp_path / "w.npz")) == [name]
+
+
+# --- all or nothing ----------------------------------------------------------------------------------------
+
+LAST = "decoder.affine.b"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        (np.zeros(V, complex), "'decoder.affine.b' holds complex128 in the file, and must hold floats"),
+        (np.array(["x"] * V), "'decoder.affine.b' holds <U1"),
+        (np.zeros(V, int), "'decoder.affine.b' holds int64"),
+        (np.zeros(V, bool), "'decoder.affine.b' holds bool"),
+        (np.zeros(V, [("a", float)]), "'decoder.affine.b' holds records"),
+        (np.full(V, 1e300), "'decoder.affine.b' has numbers too large for float32"),
+        (np.zeros(V + 1), "'decoder.affine.b' is (8,) in the file and (7,) in the model"),
+        (np.zeros((1, V)), "'decoder.affine.b' is (1, 7) in the file and (7,) in the model"),
+    ],
+)
+def test_a_last_array_that_does_not_fit_changes_nothing(tmp_path, wrong, part):
+    path = tmp_path / "w.npz"
+    save_arrays(path, arrays_of(make(seed=2)) | {LAST: wrong})
+    refuse(make(), path, str(path), part)
+
+
+def test_infinities_and_nan_are_loaded_as_they_were_saved(tmp_path):
+    model, other = make(dtype=np.float64), make(seed=2)
+    model.params[-1][:3] = np.inf, -np.inf, np.nan
+    other.load_params(model.save_params(tmp_path / "w.npz"))
+    np.testing.assert_array_equal(other.params[-1], model.params[-1])
+
+
+def test_a_file_with_numbered_arrays_of_an_own_model_is_still_read(tmp_path):
+    model, other = make(), make(seed=2)
+    save_arrays(tmp_path / "w.npz", {f"param_{k}": p for k, p in enumerate(model.params)})
+    other.load_params(tmp_path / "w.npz")
+    assert_params(other, model.params)
+
+
+# --- files that claim too much -----------------------------------------------------------------------------
+
+
+def write_claim(path, arrays, name, shape, data=b"", method=zipfile.ZIP_STORED, file_size=None):
+    """Write arrays to a file and one more whose header says it has ``shape``, whatever follows it.
+
+    file_size: what the table of contents says of it, if not the truth.
+    """
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w", method) as file:
+        for other, array in arrays.items():
+            with file.open(f"{other}.npy", "w") as member:
+                np.lib.format.write_array(member, array)
+        with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+            member.write(header.getvalue())
+            member.write(data)
+        if file_size is not None:
+            file.getinfo(f"{name}.npy").file_size = file_size
+
+
+@pytest.mark.parametrize("shape", [(10**11,), (2**62, 4), (300_000, 300_000), (-1, -7), (V - 1,)])
+def test_a_header_that_claims_more_or_less_than_there_is(tmp_path, shape):
+    path, arrays = tmp_path / "w.npz", arrays_of(make())
+    del arrays[LAST]
+    write_claim(path, arrays, LAST, shape, bytes(4 * V))
+    refuse(make(seed=2), path, str(path), f"{LAST!r} is said to be {shape}", "28 bytes")
+    with pytest.raises(ValueError, match="is said to be"):
+        load_arrays(path)
+
+
+def test_a_small_file_that_unpacks_to_two_gigabytes_is_refused_unread(tmp_path):
+    path, name = tmp_path / "bomb.npz", "encoder.embed.W"
+    write_claim(path, {}, name, (2**29,), bytes(2**20), zipfile.ZIP_DEFLATED, file_size=128 + 4 * 2**29)
+    assert path.stat().st_size < 1e4
+    tracemalloc.start()
+    try:
+        refuse(make(), path, str(path), "would take 2.1 GB")
+        with pytest.raises(ValueError, match=r"would take 2\.1 GB, and at most 1\.1 GB are expected"):
+            load_arrays(path)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_compressed_array_of_another_shape_is_refused_unread(tmp_path):
+    path, arrays = tmp_path / "w.npz", arrays_of(make())
+    del arrays[LAST]
+    write_claim(path, arrays, LAST, (2**24,), bytes(2**26), zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    try:
+        refuse(make(), path, "'decoder.affine.b' is (16777216,) in the file and (7,) in the model")
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_lie_over_each_other_are_refused(tmp_path):
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        data = io.BytesIO()
+        np.save(data, np.zeros(10_000))
+        file.writestr("a.npy", data.getvalue())
+        again = copy.copy(file.getinfo("a.npy"))
+        for k in range(50):  # 51 names for the same bytes
+            file.filelist.append(copy.copy(again))
+            file.filelist[-1].filename = f"{k}.npy"
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_arrays(path)
+
+
+def test_an_array_that_is_there_twice(tmp_path):
+    path = tmp_path / "w.npz"
+    data = io.BytesIO()
+    np.save(data, np.zeros(3))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.npy", data.getvalue())
+        file.writestr("a", data.getvalue())
+    with pytest.raises(ValueError, match="'a' is in it twice"):
+        load_arrays(path)
+
+
+def attempt(call):
+    """Return (result, None), or (None, message) of a ValueError."""
+    try:
+        return call(), None
+    except ValueError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("how", ["flip", "cut"])
+def test_damage_anywhere_is_noticed_or_changes_nothing(tmp_path, compressed, how):
+    rng, path = np.random.default_rng(1), tmp_path / "w.npz"
+    model = make()
+    model.vocab = list("abcdefg")
+    model.save_params(path)
+    if compressed:
+        np.savez_compressed(path, **load_arrays(path))
+    data, right = path.read_bytes(), load_arrays(path)
+    edges = [*range(60), *range(len(data) - 800, len(data))]  # headers and the table of contents
+    places = [*rng.choice(edges, 100, replace=False), *rng.integers(0, len(data), 100)]
+    refused = 0
+    for place in map(int, places):
+        if how == "flip":
+            path.write_bytes(data[:place] + bytes([data[place] ^ (1 << int(rng.integers(8)))]) + data[place + 1 :])
+        else:
+            path.write_bytes(data[:place])
+        other = make(seed=2)
+        before = snapshot(other)
+        arrays, error = attempt(lambda: load_arrays(path))
+        assert error is None or str(path) in error
+        if error is None:
+            assert arrays.keys() == right.keys()
+            assert all(np.array_equal(arrays[name], right[name]) for name in right)
+        _, error = attempt(lambda other=other: other.load_params(path))
+        assert error is None or str(path) in error
+        assert_params(other, before if error else model.params)
+        refused += error is not None
+    assert refused > (100 if how == "flip" else 195)
