@@ -42,7 +42,7 @@ def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
         V, D = arrays["encoder.embed.W"].shape
         H, _ = arrays["encoder.lstm.Wh"].shape
     except (KeyError, ValueError):
-        raise ValueError(f"{path} does not hold a {model_class.__name__}: its arrays are {', '.join(arrays)}") from None
+        raise ValueError(f"{path} holds no {model_class.__name__}: its arrays are {', '.join(arrays)}") from None
     model = model_class(V, D, H, dtype=dtype)
     model.load_params(path)
     return model
