@@ -107,10 +107,10 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
 
 def _legend(drawing):
     drawing.arrow([(176, 16), (216, 16)], BLUE, 2)
-    drawing.text(226, 20, "values, on the way forward: upright, in solid frames")
+    drawing.text(226, 20, "values of the forward pass: upright, in solid frames")
     drawing.arrow([(216, 37), (176, 37)], ORANGE, 2, dash="5 3")
     drawing.words(
-        226, 41, ("gradients, on the way back: ", {}), ("d…, in italics, in dashed frames", dict(italic=True))
+        226, 41, ("gradients of the backward pass: ", {}), ("d…, in italics, in dashed frames", dict(italic=True))
     )
 
 

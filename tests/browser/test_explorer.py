@@ -11,17 +11,23 @@ pytestmark = pytest.mark.timeout(600)  # JupyterLab starts, a page opens, and a 
 
 WORDS = """\
 from common.np import np
-from common.widgets import AttentionExplorer
+from common.widgets import AttentionExplorer, Captions
 
 
-def decode(model, text):
-    answer = text.upper()[:3]
-    weights = np.full((len(answer), len(text)), 1 / len(text))
+def decode(model, tokens):
+    answer = [token.upper() for token in tokens[:3]]
+    weights = np.full((len(answer), len(tokens)), 1 / len(tokens))
     return answer, np.full(len(answer), 0.9), weights
 
 
 explorer = AttentionExplorer(
-    {"capitals": None}, decode, alphabet="abcdefghij", text="abc", gold_mask=lambda text, n: np.eye(3, n, dtype=bool)
+    {"capitals": None},
+    decode,
+    vocabulary="abcdefghij",
+    max_length=29,
+    text="abc",
+    captions=Captions(label="date"),
+    gold_mask=lambda tokens: np.eye(3, len(tokens), dtype=bool),
 )
 explorer"""
 PAIR = """\

@@ -1,4 +1,4 @@
-"""The widgets: what changes when a control changes, what they say when they cannot, and pictures that stay the same."""
+"""The widgets: what changes when a control changes, what they say when they cannot, pictures that stay the same."""
 
 import base64
 import html
@@ -20,11 +20,13 @@ import common.widgets.monitor as monitor_module
 from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import Attention, WeightSum
 from ch08.attention_seq2seq import AttentionSeq2seq
-from ch08.explorer import available, explorer, load_pretrained, reader
+from ch08.explorer import CAPTIONS, available, explorer, load_pretrained, reader
 from common.optimizer import Adam
+from common.svg import Drawing, escape, number, shade
 from common.trainer import Trainer
 from common.widgets import (
     AttentionExplorer,
+    Captions,
     GradientViewer,
     TrainingMonitor,
     WeightedSumPlayground,
@@ -34,13 +36,12 @@ from common.widgets import (
     render_training,
     render_weighted_sum,
 )
-from common.widgets.base import say
-from common.widgets.explorer import complaint
-from common.svg import Drawing, escape, number, shade
+from common.widgets.base import message
+from common.widgets.explorer import characters, complaint
 from dataset import dates, sequence
 
 SVG = "{http://www.w3.org/2000/svg}"
-ALPHABET = " ,/0123456789abcdefghijklmnopqrstuvwxyz<&"
+VOCABULARY = " ,/0123456789abcdefghijklmnopqrstuvwxyz<&"
 
 
 def drawn(svg):
@@ -51,16 +52,25 @@ def drawn(svg):
     return root.get("aria-label"), texts
 
 
-def fake_decode(model, text):
+def fake_decode(model, tokens):
     """A decoder that needs no weights: it looks at character k while it writes digit k."""
-    answer = f"19{len(text):02d}-01-02"
-    weights = np.full((10, len(text)), 0.1 / len(text))
-    weights[np.arange(10), np.arange(10) % len(text)] += 0.9
+    T = len(tokens)
+    answer = f"19{T:02d}-01-02"
+    weights = np.full((10, T), 0.1 / T)
+    weights[np.arange(10), np.arange(10) % T] += 0.9
     return answer, np.linspace(1, 0.4, 10), None if model == "plain" else weights
 
 
+def gold_mask(tokens):
+    return dates.gold_mask("".join(tokens), len(tokens))
+
+
+def truth(tokens):
+    return dates.to_iso("".join(tokens))
+
+
 def make_explorer(**options):
-    options = dict(text="jan 2, 1918", alphabet=ALPHABET) | options
+    options = dict(text="jan 2, 1918", vocabulary=VOCABULARY, max_length=29) | options
     return AttentionExplorer({"plain": "plain", "attention": "attention"}, fake_decode, **options)
 
 
@@ -96,7 +106,7 @@ def test_shade_runs_from_white_to_dark_in_one_hue_and_stays_in_range():
 
 
 @given(st.text())
-def test_any_text_can_be_drawn_and_said(text):
+def test_any_text_can_be_drawn_and_shown_as_a_message(text):
     drawing = Drawing(100, 50, text)
     drawing.text(1, 2, text)
     drawing.rect(1, 2, 3, 4, title=text)
@@ -104,7 +114,7 @@ def test_any_text_can_be_drawn_and_said(text):
     parser = HTMLParser()
     seen = []
     parser.handle_starttag = lambda tag, attrs: seen.append(tag)
-    parser.feed(say(text))
+    parser.feed(message(text))
     assert seen == ["div"]
 
 
@@ -117,7 +127,7 @@ def test_the_same_picture_in_every_process(root):
         "import hashlib; from common.widgets import *; from common.widgets.explorer import complaint\n"
         "a = render_attention('may 1', '1', [0.5], [[0.1, 0.3, 0.2, 0.2, 0.2]], gold=[[1, 0, 0, 1, 1]])\n"
         "b = render_graph([[1, 0], [0, 1]], [1, 2]) + render_weighted_sum([[1, 0], [0, 1]], [1, 2])\n"
-        "c = render_training([(1, 2.0)], [(1, 0.5)]) + complaint('?', frozenset('zyxabc'), 5)\n"
+        "c = render_training([(1, 2.0)], [(1, 0.5)]) + complaint(['?'], frozenset('zyxabc'), 5)\n"
         "print(hashlib.sha256((a + b + c).encode()).hexdigest())"
     )
     sums = {
@@ -327,7 +337,7 @@ def test_explorer_answers_typed_text():
     assert "1906-01-02" in e.message.value
 
 
-def test_explorer_step_lights_a_row_and_paints_the_question():
+def test_explorer_step_highlights_a_row_and_paints_the_question():
     e = make_explorer(text="abcdefghij")
     pictures = set()
     for step in range(1, 11):
@@ -356,7 +366,7 @@ def test_explorer_model_without_attention_says_so():
 
 
 def test_explorer_gold_overlay():
-    e = make_explorer(text="jan 2, 1918", gold_mask=dates.gold_mask, truth=dates.to_iso)
+    e = make_explorer(text="jan 2, 1918", gold_mask=gold_mask, truth=truth, captions=CAPTIONS)
     assert not e.gold.disabled
     assert "gold" not in e.picture.value.lower()
     e.gold.value = True
@@ -367,12 +377,12 @@ def test_explorer_gold_overlay():
     e.step.value = 5
     assert "always a hyphen" in drawn(e.picture.value)[0]
     e.text.value = "monday"
-    assert "no gold alignment to lay over" in e.message.value
-    assert "no date" in e.message.value
+    assert "there is no gold alignment to show" in e.message.value
+    assert "is not a date" in e.message.value
     assert "stroke-dasharray" not in e.picture.value
     assert "monday" in drawn(e.picture.value)[0]
     e.model.value = "plain"
-    assert "without attention there is nothing to lay" in e.message.value
+    assert "without attention the gold alignment cannot be shown" in e.message.value
 
 
 def test_explorer_without_gold_mask_disables_the_box():
@@ -381,17 +391,17 @@ def test_explorer_without_gold_mask_disables_the_box():
 
 
 def test_explorer_says_when_the_gold_mask_does_not_fit_the_answer():
-    e = make_explorer(gold_mask=lambda text, width: np.zeros((3, width), bool), gold=True)
-    assert "the gold alignment is (3, 11), which fits no answer of 10 characters" in e.message.value
+    e = make_explorer(gold_mask=lambda tokens: np.zeros((3, len(tokens)), bool), gold=True)
+    assert "the gold alignment is (3, 11), which does not fit an answer of 10 characters" in e.message.value
 
 
 def test_explorer_says_right_and_wrong():
-    e = make_explorer(text="jan 2, 1911", truth=dates.to_iso)
+    e = make_explorer(text="jan 2, 1911", truth=truth)
     assert "1911-01-02 is right." in e.message.value
     e.text.value = "jan 3, 1911"
     assert "1911-01-02 is wrong: it should be 1911-01-03." in e.message.value
     e.text.value = "foo"
-    assert "neither right nor wrong" in e.message.value
+    assert "“foo” has no known right answer, so 1903-01-02 is neither right nor wrong" in e.message.value
 
 
 @pytest.mark.parametrize(
@@ -407,7 +417,7 @@ def test_explorer_says_right_and_wrong():
     ],
 )
 def test_explorer_complains_and_keeps_the_last_good_picture(text, words):
-    e = make_explorer(alphabet=ALPHABET + ">")
+    e = make_explorer(vocabulary=VOCABULARY + ">")
     e.text.value = "may 1, 1990"
     before = e.picture.value, e.answer
     e.text.value = text
@@ -425,7 +435,7 @@ def test_explorer_complains_and_keeps_the_last_good_picture(text, words):
     assert "may 2, 1990" in e.picture.value
 
 
-def test_explorer_controls_go_on_with_the_last_good_text():
+def test_explorer_controls_continue_to_work_on_the_last_good_text():
     e = make_explorer()
     e.text.value = "?"
     e.step.value = 4
@@ -439,7 +449,7 @@ def test_explorer_controls_go_on_with_the_last_good_text():
 
 def test_explorer_escapes_what_is_typed():
     e = make_explorer()
-    e.text.value = "<b&"  # all of it in the alphabet
+    e.text.value = "<b&"  # all of it in the vocabulary
     assert e.complaint is None
     assert "<b&" not in e.picture.value
     assert "<b&" not in e.message.value
@@ -456,7 +466,7 @@ def test_explorer_survives_any_text(survivor, text):
     e = survivor
     e.text.value = text
     drawn(e.picture.value)
-    assert (e.complaint is None) == (complaint(text.rstrip(" "), ALPHABET, 29) is None)
+    assert (e.complaint is None) == (complaint(characters(text), VOCABULARY, 29) is None)
     assert re.match(r'<div role="(status|alert)"', e.message.value)
     assert not re.search(r"<(?!/?(div|b)\b)", e.message.value)
 
@@ -464,11 +474,11 @@ def test_explorer_survives_any_text(survivor, text):
 def test_explorer_ignores_padding_and_asks_a_model_once():
     asked = []
 
-    def decode(model, text):
-        asked.append(text)
-        return fake_decode(model, text)
+    def decode(model, tokens):
+        asked.append("".join(tokens))
+        return fake_decode(model, tokens)
 
-    e = AttentionExplorer({"m": "m"}, decode, alphabet=ALPHABET, text="may 1")
+    e = AttentionExplorer({"m": "m"}, decode, vocabulary=VOCABULARY, max_length=29, text="may 1")
     e.text.value = "may 1   "
     e.step.value = 5
     assert asked == ["may 1"]
@@ -497,7 +507,7 @@ def test_explorer_starts_where_it_is_told():
         with pytest.raises(ValueError, match=words):
             make_explorer(**wrong)
     with pytest.raises(ValueError, match="at least one model"):
-        AttentionExplorer({}, fake_decode, alphabet=ALPHABET)
+        AttentionExplorer({}, fake_decode, vocabulary=VOCABULARY, max_length=29, text="a")
 
 
 def test_explorer_static_of_another_state():
@@ -506,7 +516,7 @@ def test_explorer_static_of_another_state():
     assert "reads “may 1”" in picture.text
     assert "Step 2 of 10" in picture.text
     assert e.question == "jan 2, 1918", "a still picture changes nothing"
-    with pytest.raises(ValueError, match="no picture of 'é'"):
+    with pytest.raises(ValueError, match="cannot draw 'é'"):
         e.static(text="é")
 
 
@@ -526,10 +536,80 @@ def test_render_attention_of_one_character():
     drawn(render_attention("a", "1", [1.0], [[1.0]], gold=[[True]]))
 
 
+# --- sentences -------------------------------------------------------------------------------------------------
+
+WORDS = Captions(token="word", separator=" ", label="sentence", example="two dogs play")
+GERMAN = {"two": "zwei", "dogs": "Hunde", "play": "spielen", "outside": "draußen", "a": "ein"}
+
+
+def translate(model, tokens):
+    answer = [GERMAN[token] for token in tokens]
+    return answer, np.full(len(answer), 0.75), np.eye(len(answer))
+
+
+def make_sentences(**options):
+    given = dict(text="two dogs play outside", vocabulary=GERMAN, max_length=5, tokenize=str.split, captions=WORDS)
+    return AttentionExplorer({"words": None}, translate, **given | options)
+
+
+def test_explorer_shows_sentences_word_by_word():
+    e = make_sentences(gold=True, gold_mask=lambda tokens: np.eye(len(tokens), dtype=bool))
+    assert (e.question, e.answer) == ("two dogs play outside", "zwei Hunde spielen draußen")
+    assert e.answer_tokens == ["zwei", "Hunde", "spielen", "draußen"]
+    e.step.value = 4
+    label, texts = drawn(e.picture.value)
+    assert "reads “two dogs play outside” and writes “zwei Hunde spielen draußen”" in label
+    assert "looks most at “outside” (word 4, 100 %)" in label
+    assert "the right word comes from “outside”" in label
+    assert {"outside", "draußen"} <= set(texts)
+    assert "character" not in e.picture.value
+    assert e.text.description == "sentence"
+    assert "The answer is zwei Hunde spielen draußen." in e.message.value
+
+
+def test_columns_hold_the_longest_word():
+    root = ET.fromstring(make_sentences().picture.value)
+    places = {t.text: float(t.get("x")) for t in root.iter(f"{SVG}text")}
+    columns = [places[word] for word in ("two", "dogs", "play", "outside")]
+    assert min(np.diff(columns)) >= 9 * len("outside")
+    assert columns[0] - 9 * len("outside") / 2 > max(places[word] for word in ("zwei", "spielen")) + 48
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "nothing to read"),
+        ("two cats play", "“cats”, word 2, is unknown to the model."),
+        ("a " * 6, "too long: 6 words. The model reads at most 5."),
+    ],
+)
+def test_explorer_complains_about_words(text, words):
+    e = make_sentences()
+    e.text.value = text
+    assert words in e.message.value
+    assert "It knows" not in e.message.value, "a list of thousands of words helps nobody"
+    assert e.question == "two dogs play outside"
+
+
+def test_monitor_shows_sentences():
+    sample = (["two", "dogs"], ["zwei", "Hunde"], None)
+    label, texts = drawn(render_training([(1, 2.0)], [], sample, captions=WORDS))
+    assert "“two dogs” becomes “zwei Hunde”." in label
+    assert any(text.startswith("loss per word") for text in texts)
+
+
+def test_widgets_know_no_data_set(root):
+    """What models read and write, and the words for it, come in as arguments."""
+    months = "january|february|march|april|june|july|august|september|october|november|december"
+    for path in (root / "common" / "widgets").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(rf"\bdates?\b|YYYY|hyphen|[\"']_[\"']|{months}", text, re.IGNORECASE), path.name
+
+
 # --- the explorer with models of the course --------------------------------------------------------------------
 
 
-def test_reader_turns_weights_into_reading_order(vocab):
+def test_reader_returns_weights_in_reading_order(vocab):
     model = AttentionSeq2seq(len(vocab), 5, 6, rng=0)
     text = "may 1, 1990"
     answer, confidence, weights = reader(vocab)(model, text)
@@ -575,6 +655,9 @@ def test_explorer_with_some_of_the_weights(folder):
     assert e.weights.dtype == np.float64, "so that every machine draws the same digits"
     e.text.value = "2_10"
     assert "“_” (low line), character 2, is unknown" in e.message.value
+    e.text.value = " "
+    assert "Type a date, such as september 27, 1994." in e.message.value
+    assert (e.text.description, e.text.placeholder) == ("date", "september 27, 1994")
     assert explorer(folder=folder, model="seq2seq").model.value == "plain"
 
 
@@ -591,7 +674,7 @@ def test_load_pretrained_of_another_kind(tmp_path):
         load_pretrained("attention", tmp_path)
 
 
-def test_explorer_with_a_model_of_ones_own(vocab):
+def test_explorer_with_a_new_model(vocab):
     e = explorer({"mine": AttentionSeq2seq(len(vocab), 5, 6, rng=0)}, gold=True)
     assert e.model.options == ("mine",)
     assert "stroke-dasharray" in e.picture.value
