@@ -7,6 +7,7 @@ from common.base_model import BaseModel, Composite
 from common.decoding import greedy, spread
 from common.init import init_affine, init_embedding, init_lstm
 from common.np import default_rng, np
+from common.parallel import exclusive
 from common.recurrent import state_of
 from common.time_layers import TimeSoftmaxWithLoss
 
@@ -145,12 +146,14 @@ class Seq2seq(BaseModel):
     def generate(self, xs, start_id, sample_size):
         """Return the list of ``sample_size`` ids that the model writes for one question xs (1, T_enc).
 
-        It goes through the model's own layers, so a backward call needs a new forward call after it.
+        It goes through the model's own layers, so a backward call needs a new forward call after it, and of several
+        threads one at a time gets the model.
         """
         if xs.ndim != 2 or len(xs) != 1:
             raise ValueError(f"generate takes one question, (1, T_enc), got {xs.shape}; greedy_decode takes many")
-        self.softmax.cache = None
-        return self.decoder.generate(self.encoder.forward(xs), start_id, sample_size)
+        with exclusive(self):
+            self.softmax.cache = None
+            return self.decoder.generate(self.encoder.forward(xs), start_id, sample_size)
 
     def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=512):
         """Answer many questions: what ``generate`` writes, for all rows of xs (N, T_enc) at once.

@@ -83,7 +83,7 @@ def test_names_and_order_are_those_of_the_files_that_are_shipped(root):
 
     names = Whole().param_names
     for name in ("seq2seq", "peeky", "attention"):
-        assert list(load_arrays(root / f"ch08/pretrained/{name}.npz"))[:10] == names
+        assert list(load_arrays(root / f"ch08/pretrained/{name}/weights.npz"))[:10] == names
     assert names[:4] == ["encoder.embed.W", "encoder.lstm.Wx", "encoder.lstm.Wh", "encoder.lstm.b"]
     assert names == Seq2seq(V, D, H).param_names
 

@@ -16,14 +16,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ch07.seq2seq import Encoder, Seq2seq
+from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import Attention, TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common import parallel
 from common.base_model import BaseModel, Composite
 from common.layers import Affine, Dropout
 from common.parallel import DataParallel, exclusive, inner_layers, replica, run, snapshot, split, workers
-from common.time_layers import TimeAffine, TimeEmbedding, TimeGRU, TimeLSTM, TimeSoftmaxWithLoss
+from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
 from common.workspace import Workspace
 
 
@@ -199,67 +199,6 @@ def test_time_attention_in_parts_is_attention(cores, monkeypatch):
     mask[5] = False
     with pytest.raises(ValueError, match="row 5 is all padding"):
         layer.forward(hs, hd, mask)
-
-
-# --- decoding --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("model_class", [Seq2seq, AttentionSeq2seq])
-def test_decoding_in_chunks_and_with_shared_beginnings_is_decoding_one_by_one(cores, model_class):
-    rng = np.random.default_rng(1)
-    model, xs, _ = problem(model_class, 11)
-    for p in model.params:
-        p[...] = rng.standard_normal(p.shape)
-    xs[3:8, :4] = xs[2, :4]  # five rows that begin like row 2
-    xs[9] = xs[2]
-    ids, probs, weights = model.greedy_decode(xs, 0, 5, with_details=True, chunk_size=3)
-    for n in range(11):
-        one, p, w = (
-            None if a is None else a[0]
-            for a in model.decoder.greedy_decode(model.encoder.forward(xs[n : n + 1]), 0, 5, True)
-        )
-        np.testing.assert_array_equal(ids[n], one)
-        np.testing.assert_allclose(probs[n], p, rtol=1e-9)
-        if weights is not None:
-            np.testing.assert_allclose(weights[n], w, rtol=1e-9, atol=1e-14)
-    assert (weights is None) == (model_class is Seq2seq)
-
-
-def test_read_is_forward():
-    model, xs, _ = problem(AttentionSeq2seq, 9)
-    xs[4:, :3] = xs[0, :3]
-    np.testing.assert_allclose(model.encoder.read(xs), model.encoder.forward(xs), rtol=1e-12, atol=1e-15)
-
-
-def test_read_computes_equal_beginnings_once(monkeypatch):
-    from ch07 import seq2seq
-
-    rows = []
-    original = seq2seq.lstm_step
-
-    def counted(z, *args):
-        rows.append(z.shape[1])  # z (4, N, H)
-        original(z, *args)
-
-    monkeypatch.setattr(seq2seq, "lstm_step", counted)
-    model, _, _ = problem(Seq2seq, 1)
-    model.encoder.read(np.array([[1, 2, 3], [1, 2, 4], [1, 2, 3], [5, 2, 3]]))
-    assert rows == [2, 2, 3]
-
-
-def test_an_encoder_of_ones_own_is_read_by_its_own_forward():
-    class LastButOne(Encoder):
-        def forward(self, xs):
-            return super().forward(xs[:, :-1])
-
-    encoder = LastButOne(7, 4, 5, rng=0)
-    xs = np.arange(6)[None]
-    np.testing.assert_array_equal(encoder.read(xs), encoder.forward(xs))
-
-    model, xs, _ = problem(Seq2seq, 2)
-    rng = np.random.default_rng(0)
-    model.encoder.lstm = TimeGRU(*(rng.standard_normal(s) for s in ((4, 15), (5, 15), (15,))))
-    np.testing.assert_array_equal(model.encoder.read(xs), model.encoder.forward(xs))
 
 
 # --- replicas --------------------------------------------------------------------------------------------------
