@@ -8,6 +8,7 @@ def sigmoid(x):
 
     Args: x, any shape. Returns: the same shape, values in [0, 1].
     """
+    x = np.asarray(x)
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -46,10 +47,12 @@ def cross_entropy_error(y, t):
     y, t = np.asarray(y), np.asarray(t)
     if y.ndim == 1:
         y, t = y.reshape(1, -1), t.reshape(1, -1)
-    if t.shape == y.shape and y.shape[1] > 1:
+    if t.shape == y.shape and t.size and y.shape[1] > 1:
         t = t.argmax(axis=1)
     t = t.reshape(-1)
-    if y.ndim != 2 or t.shape[0] != y.shape[0]:
+    if y.ndim != 2 or t.shape[0] != y.shape[0] or y.size == 0:
         raise ValueError(f"cross_entropy_error: probabilities {y.shape} and targets {t.shape} do not belong together")
+    if ((t < 0) | (t >= y.shape[1])).any():
+        raise ValueError(f"cross_entropy_error: there is a target outside the {y.shape[1]} classes: {t.tolist()}")
     tiny = 1e-7  # the log of an exact 0 would be -inf
     return -np.log(y[np.arange(len(t)), t.astype(int)] + tiny).mean()

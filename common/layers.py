@@ -5,20 +5,37 @@ The rules that every layer of the course keeps:
 * ``params`` and ``grads`` are parallel lists of arrays; backward writes into ``grads`` in place.
 * ``backward`` returns the gradients in the order of forward's arguments. Ids and targets have none and are left out; a
   layer that takes nothing else returns None.
-* What backward needs is kept in ``cache``. Nothing the caller passed in is changed, and calling backward twice gives
-  the same answer twice.
+* What backward needs is kept in ``cache``, which is None before the first forward call. Nothing the caller passed in is
+  changed, and calling backward twice gives the same answer twice.
 * The dtype follows the parameters: float32 to train, float64 to check gradients.
 
 Source: Saito, "Deep Learning from Scratch 2", chapters 1, 3 and 4; the derivations and the code are our own.
 """
 
-from common.functions import sigmoid, softmax
-from common.np import default_rng, np
+from common.base_model import Composite
+from common.functions import relu, sigmoid, softmax
+from common.np import default_rng, np, uniform
 
 
 def cast(dtype, *arrays):
     """Return the arrays in this dtype; those that have it already are not copied."""
     return [x.astype(dtype, copy=False) for x in arrays]
+
+
+def cached(layer):
+    """Return what forward kept for backward. Raises: RuntimeError if there was no forward call."""
+    if layer.cache is None:
+        raise RuntimeError(f"{type(layer).__name__}.backward: call forward first")
+    return layer.cache
+
+
+def check_dout(layer, dout, shape, name="dout"):
+    """Raise a ValueError unless the gradient that comes in has the shape of what forward returned.
+
+    It has not if another batch went through the layer in between. NumPy would often find a way to go on all the same.
+    """
+    if np.shape(dout) != tuple(shape):
+        raise ValueError(f"{type(layer).__name__}: {name} is {np.shape(dout)}, but forward returned {tuple(shape)}")
 
 
 def _product(layer, x, W):
@@ -52,8 +69,9 @@ class MatMul:
     def backward(self, dout):
         """dx = dout W^T; dW = x^T dout, summed over the batch. Return dx (..., D)."""
         (W,) = self.params
-        x = self.cache
+        x = cached(self)
         D, M = W.shape
+        check_dout(self, dout, (*x.shape[:-1], M))
         np.matmul(x.reshape(-1, D).T, dout.reshape(-1, M), out=self.grads[0])
         return _product(self, dout, W.T)
 
@@ -83,8 +101,9 @@ class Affine:
         """dx = dout W^T; dW = x^T dout; b was repeated over the batch, so db = sum of dout. Return dx (..., D)."""
         W, _ = self.params
         dW, db = self.grads
-        x = self.cache
+        x = cached(self)
         D, M = W.shape
+        check_dout(self, dout, (*x.shape[:-1], M))
         np.matmul(x.reshape(-1, D).T, dout.reshape(-1, M), out=dW)
         np.sum(dout.reshape(-1, M), axis=0, out=db)
         return _product(self, dout, W.T)
@@ -110,49 +129,86 @@ class Softmax:
 
         Return dx (..., K).
         """
-        y = self.cache
+        y = cached(self)
+        check_dout(self, dout, y.shape)
         dx = dout - np.matmul(y[..., None, :], dout[..., None])[..., 0]  # the sum as a product: faster than einsum
         dx *= y
         return dx
 
 
-class SoftmaxWithLoss:
-    """Softmax, then the mean cross entropy. Shapes: x (N, V) scores, t (N,) ids or (N, V) one-hot; loss a float."""
+class CrossEntropy:
+    """What SoftmaxWithLoss and TimeSoftmaxWithLoss share: the mean of -log softmax(x)[t], and its gradient.
+
+    Of the size of x there is one array at a time: forward keeps x itself, two numbers for each row of scores and no
+    probabilities; backward forms them again, in the array that it returns.
+    ``count`` is the number of targets that the loss of the last forward call averages over.
+    """
 
     def __init__(self):
         self.params, self.grads = [], []
+        self.count = 0
         self.cache = None
+
+    def _targets(self, x, t, counts=None):
+        """Return ids t (...) that fit x (..., V), or raise. counts: which of them count, by default all."""
+        name, V = type(self).__name__, x.shape[-1]
+        if x.size == 0:
+            raise ValueError(f"{name}: there are no scores in an array of shape {x.shape}")
+        if t.dtype.kind not in "iu":
+            raise TypeError(f"{name}: targets are integer ids or one-hot, got {t.shape} of {t.dtype} for {x.shape}")
+        wrong = (t < 0) | (t >= V)
+        if counts is not None:
+            wrong &= counts
+        if wrong.any():
+            raise ValueError(f"{name}: target id {int(t[wrong][0])} is outside the {V} classes")
+        return t
+
+    def _mean_loss(self, x, t, counts=None):
+        """Return the mean of log(sum(exp(x))) - x[t] over the rows of x (..., V) that count, 0 if none does."""
+        if x.dtype.kind != "f":
+            x = x.astype(float)
+        t = t if counts is None else np.where(counts, t, 0)
+        largest = x.max(axis=-1, keepdims=True)  # taken away, it keeps exp from overflowing
+        y = x - largest
+        losses = -np.take_along_axis(y, t[..., None], axis=-1)[..., 0]
+        sums = np.exp(y, out=y).sum(axis=-1, keepdims=True)
+        losses += np.log(sums[..., 0])
+        self.count = t.size if counts is None else int(counts.sum())
+        self.cache = (x, t, counts, largest, sums)
+        return (losses if counts is None else losses[counts]).sum() / max(self.count, 1)
+
+    def backward(self, dout=1):
+        """dx = (y - one_hot(t)) * dout / count: probability minus truth; 0 in a row that does not count.
+
+        Return dx, the shape of x.
+        """
+        x, t, counts, largest, sums = cached(self)
+        share = dout / max(self.count, 1)
+        dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
+        np.exp(dx, out=dx)
+        dx *= share / sums
+        rows = dx.reshape(-1, x.shape[-1])
+        rows[np.arange(len(rows)), t.reshape(-1)] -= share
+        if counts is not None and self.count < counts.size:
+            dx[~counts] = 0
+        return dx
+
+
+class SoftmaxWithLoss(CrossEntropy):
+    """Softmax, then the mean cross entropy. Shapes: x (N, V) scores, t (N,) ids or (N, V) one-hot; loss a float."""
 
     def forward(self, x, t):
         """Return the mean loss over the batch: log(sum(exp(x))) - x[correct class], finite for scores of any size.
 
-        Raises: ValueError for shapes or ids that do not fit.
+        Raises: ValueError for shapes or ids that do not fit, TypeError for ids that are not integers.
         """
         t = np.asarray(t)
-        if t.shape == x.shape and x.ndim == 2:
+        if t.shape == x.shape and x.ndim == 2 and x.size:
             t = t.argmax(axis=1)  # one-hot -> ids
         t = t.reshape(-1)
         if x.ndim != 2 or len(t) != len(x):
             raise ValueError(f"SoftmaxWithLoss: scores {x.shape} must be (N, V) and targets (N,), got {t.shape}")
-        N, V = x.shape
-        if ((t < 0) | (t >= V)).any():
-            raise ValueError(f"SoftmaxWithLoss: target id {int(t[(t < 0) | (t >= V)][0])} is outside the {V} classes")
-        y = x - x.max(axis=1, keepdims=True)
-        correct = y[np.arange(N), t]
-        np.exp(y, out=y)
-        sums = y.sum(axis=1, keepdims=True)
-        y /= sums
-        self.cache = (y, t)
-        return (np.log(sums[:, 0]) - correct).mean()
-
-    def backward(self, dout=1):
-        """dx = (y - one_hot(t)) * dout / N: probability minus truth. Return dx (N, V)."""
-        y, t = self.cache
-        N = len(t)
-        dx = y.copy()
-        dx[np.arange(N), t] -= 1
-        dx *= dout / N
-        return dx
+        return self._mean_loss(x, self._targets(x, t))
 
 
 class Sigmoid:
@@ -169,28 +225,159 @@ class Sigmoid:
 
     def backward(self, dout):
         """dx = dout * y * (1 - y)."""
-        y = self.cache
+        y = cached(self)
+        check_dout(self, dout, y.shape)
         return dout * y * (1 - y)
 
 
-class SigmoidWithLoss:
-    """Sigmoid, then the mean binary cross entropy. Shapes: x (N,) scores, t (N,) of 0 and 1; loss a float."""
+class Tanh:
+    """y = tanh(x), any shape."""
 
     def __init__(self):
         self.params, self.grads = [], []
         self.cache = None
 
+    def forward(self, x):
+        """Return tanh(x), same shape."""
+        self.cache = np.tanh(x)
+        return self.cache.copy()
+
+    def backward(self, dout):
+        """dx = dout * (1 - y^2)."""
+        y = cached(self)
+        check_dout(self, dout, y.shape)
+        return dout * (1 - y * y)
+
+
+class Relu:
+    """y = max(0, x), any shape."""
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.cache = None
+
+    def forward(self, x):
+        """Return max(0, x), same shape."""
+        self.cache = x > 0
+        return relu(x)
+
+    def backward(self, dout):
+        """dx = dout where x was above 0, else 0; at 0 itself the slope counts as 0."""
+        above = cached(self)
+        check_dout(self, dout, above.shape)
+        return np.where(above, dout, 0)
+
+
+class SigmoidWithLoss:
+    """Sigmoid, then the mean binary cross entropy. Shapes: x (N,) scores, t (N,) of 0 and 1; loss a float.
+
+    ``count`` is the number of targets that the loss of the last forward call averages over.
+    """
+
+    def __init__(self):
+        self.params, self.grads = [], []
+        self.count = 0
+        self.cache = None
+
     def forward(self, x, t):
-        """Return the mean of -log(probability of the true answer), from the scores, so nothing overflows."""
-        t = np.asarray(t).reshape(x.shape).astype(x.dtype)  # not int64, which would make all that follows float64
-        self.cache = (sigmoid(x), t)
-        # -log(sigmoid(x)) = log(1 + exp(-x)); for t = 0 the sign of x turns round
+        """Return the mean of -log(probability of the true answer), from the scores, so nothing overflows.
+
+        Raises: ValueError if t has not as many elements as x, or both have none.
+        """
+        t = np.asarray(t)
+        if t.size != x.size or x.size == 0:
+            raise ValueError(f"SigmoidWithLoss: scores {x.shape} and targets {t.shape} must be (N,), N at least 1")
+        t = t.reshape(x.shape).astype(x.dtype)  # not int64, which would make all that follows float64
+        self.cache = (x, t)
+        self.count = x.size
+        # -log(sigmoid(x)) = log(1 + exp(-x)); for t = 0 the sign of x changes
         return (np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))).mean()
 
     def backward(self, dout=1):
-        """dx = (y - t) * dout / N. Return dx, the shape of x."""
-        y, t = self.cache
-        return (y - t) * (dout / y.size)
+        """dx = (y - t) * dout / N. Return dx, the shape of x.
+
+        Near 1, y - 1 has lost its digits; it is -sigmoid(-x), which keeps them.
+        """
+        x, t = cached(self)
+        return ((1 - t) * sigmoid(x) - t * sigmoid(-x)) * (dout / x.size)
+
+
+class LayerNorm:
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta: the numbers of the last axis get mean 0 and variance 1.
+
+    Shapes: x and y (..., D), gamma and beta (D,). Mean and variance (divided by D) are those of each row of x by
+    itself, so the rows of a batch do not know of each other.
+    Source: Ba et al. 2016, equations 3 and 4.
+    """
+
+    param_names = ("gamma", "beta")
+
+    def __init__(self, gamma, beta, eps=1e-5):
+        if gamma.ndim != 1 or gamma.shape != beta.shape or gamma.size == 0:
+            raise ValueError(f"LayerNorm: gamma {gamma.shape} and beta {beta.shape} must both be (D,), D at least 1")
+        self.params = [gamma, beta]
+        self.grads = [np.zeros_like(gamma), np.zeros_like(beta)]
+        self.eps = eps
+        self.cache = None
+
+    def forward(self, x):
+        """Return y (..., D). Raises: ValueError if x has not D columns."""
+        gamma, beta = self.params
+        if x.ndim == 0 or x.shape[-1:] != gamma.shape:
+            raise ValueError(f"LayerNorm: x {x.shape} does not fit gamma {gamma.shape}: x needs {len(gamma)} columns")
+        (x,) = cast(gamma.dtype, x)
+        centered = x - x.mean(axis=-1, keepdims=True)
+        variance = (centered * centered).mean(axis=-1, keepdims=True)  # (..., 1)
+        scale = 1 / np.sqrt(variance + self.eps)  # (..., 1)
+        x_hat = centered * scale
+        self.cache = (x_hat, scale)
+        return gamma * x_hat + beta
+
+    def backward(self, dout):
+        """dx = scale (dx_hat - mean(dx_hat) - x_hat mean(dx_hat x_hat)) with dx_hat = gamma dout.
+
+        Mean and variance depend on every number of the row: what they take away is the part of dx_hat that would move
+        all numbers alike, and the part that would stretch them. dgamma = sum of dout x_hat, dbeta = sum of dout.
+        Return dx (..., D).
+        """
+        gamma, _ = self.params
+        dgamma, dbeta = self.grads
+        x_hat, scale = cached(self)
+        check_dout(self, dout, x_hat.shape)
+        (dout,) = cast(gamma.dtype, dout)
+        D = len(gamma)
+        np.sum((dout * x_hat).reshape(-1, D), axis=0, out=dgamma)
+        np.sum(dout.reshape(-1, D), axis=0, out=dbeta)
+        dx_hat = gamma * dout
+        along_x = (dx_hat * x_hat).mean(axis=-1, keepdims=True)  # (..., 1)
+        return scale * (dx_hat - dx_hat.mean(axis=-1, keepdims=True) - x_hat * along_x)
+
+
+class Residual(Composite):
+    """y = x + layer(x): what the layer computes is added to what it was given.
+
+    Shapes: x and y (..., D); the layer must return the shape of its input.
+    Source: He et al. 2016, equation 1.
+    """
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        """Return x + layer(x). Raises: ValueError if the layer returns another shape than that of x."""
+        y = self.layer.forward(x)
+        if y.shape != x.shape:
+            raise ValueError(
+                f"Residual: {type(self.layer).__name__} made {y.shape} of x {x.shape}; to be added they must be alike"
+            )
+        y += x
+        return y
+
+    def backward(self, dout):
+        """x reaches y along two ways, the layer and past it: dx = dout + what the layer's backward returns."""
+        dx = self.layer.backward(dout)
+        dx += dout
+        return dx
 
 
 class Dropout:
@@ -205,23 +392,25 @@ class Dropout:
             raise ValueError(f"dropout_ratio must be in [0, 1), got {dropout_ratio}")
         self.params, self.grads = [], []
         self.dropout_ratio = dropout_ratio
-        self.rng = default_rng(rng)
+        self.rng = None if rng is None else default_rng(rng)  # None: the global state, which cannot be copied
         self.train_flg = True
         self.cache = None
 
     def forward(self, x):
         """Return x with some elements at 0 (training) or a copy of x. Any shape."""
-        self.cache = None
-        if not self.train_flg or self.dropout_ratio == 0:
-            return x.copy()
         keep = 1 - self.dropout_ratio
-        kept = np.asarray(self.rng.uniform(size=x.shape) < keep)
-        self.cache = kept.astype(x.dtype) / x.dtype.type(keep)
-        return x * self.cache
+        if self.train_flg and keep < 1:
+            factor = (uniform(self.rng, x.shape) < keep).astype(x.dtype) / x.dtype.type(keep)
+        else:
+            factor = 1
+        self.cache = (factor, x.shape)
+        return x * factor
 
     def backward(self, dout):
         """dx = dout where the input was kept (scaled alike), 0 where it was dropped."""
-        return dout.copy() if self.cache is None else dout * self.cache
+        factor, shape = cached(self)
+        check_dout(self, dout, shape)
+        return dout * factor
 
 
 class Embedding:
@@ -252,8 +441,10 @@ class Embedding:
     def backward(self, dout):
         """dW[id] = sum of dout over the places where the id stood: an id seen twice gets both. Return None."""
         (dW,) = self.grads
+        ids = cached(self)
+        check_dout(self, dout, (*ids.shape, dW.shape[1]))
         dW[...] = 0
-        ids = self.cache.reshape(-1)
+        ids = ids.reshape(-1)
         if ids.size == 0:
             return None
         order = np.argsort(ids, kind="stable")  # equal ids side by side, so each sum is over one slice

@@ -11,7 +11,9 @@ one:
 The rules of ``common.layers`` hold here too. What forward or backward returns belongs to the caller.
 """
 
+from common.base_model import Composite
 from common.functions import sigmoid
+from common.layers import cached, check_dout
 from common.np import errstate, np
 from common.workspace import Workspace
 
@@ -37,8 +39,8 @@ class _Recurrent:
         self.cache = None
         self._workspace = Workspace()
 
-    def set_state(self, h):
-        """Start the next forward call from this state h (N, H); it counts only if the layer is stateful."""
+    def set_state(self, h=None):
+        """Start the next forward call from h (N, H), None meaning zeros; it counts only if the layer is stateful."""
         self.h = h
 
     def reset_state(self):
@@ -104,10 +106,6 @@ class _Recurrent:
         dxs[...] = (dz @ Wx.T).reshape(T, N, D).transpose(1, 0, 2)
         return dxs
 
-    def _check_dhs(self, dhs, N, T, H):
-        if dhs.shape != (N, T, H):
-            raise ValueError(f"{type(self).__name__}: dhs is {dhs.shape}, but forward returned {(N, T, H)}")
-
 
 class TimeRNN(_Recurrent):
     """RNN over a whole sequence. Shapes: xs (N, T, D), hs (N, T, H), Wx (D, H), Wh (H, H), b (H,).
@@ -138,9 +136,9 @@ class TimeRNN(_Recurrent):
     def backward(self, dhs):
         """Backward through time: dz_t = (dhs_t + dz_{t+1} Wh^T) * (1 - h_t^2). Return dxs (N, T, D)."""
         Wh, dWh = self.params[1], self.grads[1]
-        x1, h0, hs = self.cache
+        x1, h0, hs = cached(self)
         T, N, H = hs.shape
-        self._check_dhs(dhs, N, T, H)
+        check_dout(self, dhs, (N, T, H), "dhs")
         dz = self._array("dz", T, N, H)
         dh = np.zeros((N, H), Wh.dtype)
         for t in reversed(range(T)):
@@ -163,13 +161,13 @@ def lstm_step(z, c_prev, c, tanh_c, h, tmp):
     (N, H) are written; tmp (N, H) is overwritten.
     """
     f, g, i, o = z
-    with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
-        np.exp(z, out=z)
-        g *= g
-    z += 1
-    np.reciprocal(z, out=z)
-    g *= 2
-    g -= 1
+    np.tanh(g, out=g)
+    np.negative(g, out=g)
+    for gates in (f, z[2:]):
+        with errstate(over="ignore"):  # exp(-z) = inf is right: the gate is 0
+            np.exp(gates, out=gates)
+        gates += 1
+        np.reciprocal(gates, out=gates)
     np.multiply(f, c_prev, out=c)
     np.multiply(g, i, out=tmp)
     c += tmp
@@ -184,10 +182,9 @@ class TimeLSTM(_Recurrent):
     stateful: go on from the last state of the call before. ``h`` and ``c`` are the last state, ``dh`` and ``dc`` the
     gradients of the first.
 
-    How it is fast. One exponential serves all gates: sigmoid(z) = 1 / (1 + exp(-z)) and tanh(z) = 2 sigmoid(2z) - 1,
-    so the loop forms e = exp(-z) for the (4, N, H) block, squares the g block (exp(-2z) = exp(-z)^2) and takes
-    1 / (1 + e).
-    The minus sign is free: the input product is formed with -Wx and -b, and h Wh is subtracted from it.
+    How it is fast. The gates of a step are one block (4, N, H), gate by gate, and everything happens in place.
+    sigmoid(z) = 1 / (1 + exp(-z)), and the minus sign is free: the input product is formed with -Wx and -b, and h Wh
+    is subtracted from it. (tanh(z) = 2 sigmoid(2z) - 1 would save a tanh, but loses the digits of a small z.)
     In backward h saves products: h = o tanh_c, so o (1 - tanh_c^2) = o - h tanh_c and the gradient of o's score is
     dh h (1 - o). A first state of zeros is not multiplied by anything.
     """
@@ -198,8 +195,8 @@ class TimeLSTM(_Recurrent):
         super().__init__(Wx, Wh, b, stateful)
         self.c, self.dc = None, None
 
-    def set_state(self, h, c=None):
-        """Start the next forward call from h and c (N, H), c = None meaning zeros; it counts only if stateful."""
+    def set_state(self, h=None, c=None):
+        """Start the next forward call from h and c (N, H), None meaning zeros; it counts only if stateful."""
         self.h, self.c = h, c
 
     def reset_state(self):
@@ -231,9 +228,9 @@ class TimeLSTM(_Recurrent):
         Args: dhs (N, T, H). Returns: dxs (N, T, D); ``dh`` and ``dc`` then hold the gradients of the first state.
         """
         Wh, dWh = self.params[1], self.grads[1]
-        x1, gates, h, c, tanh_c, first = self.cache
+        x1, gates, h, c, tanh_c, first = cached(self)
         T, N, H = tanh_c.shape
-        self._check_dhs(dhs, N, T, H)
+        check_dout(self, dhs, (N, T, H), "dhs")
         dz = self._array("dz", T, N, 4 * H)
         d, tmp = self._array("d", 4, N, H), self._array("tmp", N, H)  # d: dz of one step, gate by gate
         df, dg, di, do = d
@@ -312,9 +309,9 @@ class TimeGRU(_Recurrent):
     def backward(self, dhs):
         """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D)."""
         Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
-        x1, gates, h, inner = self.cache
+        x1, gates, h, inner = cached(self)
         T, N, H = inner.shape
-        self._check_dhs(dhs, N, T, H)
+        check_dout(self, dhs, (N, T, H), "dhs")
         dgates = self._array("dgates", T, N, 3 * H)
         dhidden = self._array("dhidden", T, N, 3 * H) if bh else dgates  # what reaches h_prev Wh
         d = self._array("d", 3, N, H)  # dgates of one step, gate by gate
@@ -349,7 +346,89 @@ class TimeGRU(_Recurrent):
         return self._input_backward(x1, dgates)
 
 
-class TimeBiLSTM:
+def state_of(layer):
+    """Return the present state of a recurrent layer, (h,) or (h, c), without what is None; () before the first call.
+
+    ``layer.set_state(*state_of(layer))`` goes on where the layer was. layer: any layer with ``h``, or ``h`` and ``c``.
+    """
+    return _without_none(getattr(layer, "h", None), getattr(layer, "c", None))
+
+
+def _without_none(h, c):
+    """Return (h, c), (h,) or (); h stays where c needs its place."""
+    return (h, c) if c is not None else (h,) if h is not None else ()
+
+
+class Bidirectional(Composite):
+    """Two recurrent layers over the same sequence: one reads it forward, the other backward.
+
+    Args: forward_layer and backward_layer, two layers from xs (N, T, D) to hs (N, T, H); combine, what becomes of their
+    two hidden states of a step: "concat" puts them side by side, (N, T, 2H); "sum" and "mean" give (N, T, H).
+    Source: Schuster and Paliwal 1997.
+    """
+
+    def __init__(self, forward_layer, backward_layer, combine="concat"):
+        if combine not in ("concat", "sum", "mean"):
+            raise ValueError(f'{type(self).__name__}: combine must be "concat", "sum" or "mean", got {combine!r}')
+        if forward_layer is backward_layer:
+            raise ValueError(f"{type(self).__name__}: one layer cannot read both ways, it needs two")
+        self.forward_layer, self.backward_layer = forward_layer, backward_layer
+        self.combine = combine
+        self.cache = None
+
+    def forward(self, xs):
+        """Return hs: at step t, what one layer knows of steps 0..t joined with what the other knows of t..T-1."""
+        ahead = self.forward_layer.forward(xs)
+        back = self.backward_layer.forward(xs[:, ::-1])[:, ::-1]
+        if self.combine == "concat":
+            out = np.concatenate((ahead, back), axis=2)
+        elif ahead.shape != back.shape:
+            raise ValueError(f"{type(self).__name__}: hidden states {ahead.shape} and {back.shape} cannot be added")
+        else:
+            out = ahead + back
+            if self.combine == "mean":
+                out *= 0.5
+        self.cache = (ahead.shape[2], out.shape)
+        return out
+
+    def backward(self, dhs):
+        """Each layer gets its part of dhs; both read xs, so what they return is added. Return dxs (N, T, D)."""
+        H, shape = cached(self)
+        check_dout(self, dhs, shape, "dhs")
+        if self.combine == "concat":
+            dahead, dback = dhs[..., :H], dhs[..., H:]
+        else:
+            dahead = dback = 0.5 * dhs if self.combine == "mean" else dhs
+        dxs = self.forward_layer.backward(dahead)
+        dxs += self.backward_layer.backward(dback[:, ::-1])[:, ::-1]
+        return dxs
+
+    @property
+    def last_states(self):
+        """The last state of each layer, ((h, c), (h, c)); each has read the whole sequence. A decoder can start there.
+
+        h is also a part of hs: the forward layer's stands at the last step, the backward layer's at step 0.
+        """
+        return state_of(self.forward_layer), state_of(self.backward_layer)
+
+    @property
+    def first_gradients(self):
+        """After backward: the gradients of the first state of each layer, ((dh, dc), (dh, dc))."""
+        layers = self.forward_layer, self.backward_layer
+        return tuple(_without_none(getattr(layer, "dh", None), getattr(layer, "dc", None)) for layer in layers)
+
+    def set_state(self, forward_state=(), backward_state=()):
+        """Start the next forward call from these states, such as ``last_states``; () means zeros."""
+        self.forward_layer.set_state(*forward_state)
+        self.backward_layer.set_state(*backward_state)
+
+    def reset_state(self):
+        """Start the next forward call of both layers from zeros."""
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+
+class TimeBiLSTM(Bidirectional):
     """Two LSTMs, one reading forward and one backward; their hidden states stand side by side.
 
     Shapes: xs (N, T, D), out (N, T, 2H); the weights with 1 read forward, those with 2 backward.
@@ -357,30 +436,14 @@ class TimeBiLSTM:
     """
 
     def __init__(self, Wx1, Wh1, b1, Wx2, Wh2, b2, stateful=False):
-        self.forward_lstm = TimeLSTM(Wx1, Wh1, b1, stateful)
-        self.backward_lstm = TimeLSTM(Wx2, Wh2, b2, stateful)
-        self.params = self.forward_lstm.params + self.backward_lstm.params
-        self.grads = self.forward_lstm.grads + self.backward_lstm.grads
+        super().__init__(TimeLSTM(Wx1, Wh1, b1, stateful), TimeLSTM(Wx2, Wh2, b2, stateful))
 
     @property
-    def cache(self):
-        """The caches of the two layers."""
-        return self.forward_lstm.cache, self.backward_lstm.cache
+    def forward_lstm(self):
+        """The LSTM that reads forward."""
+        return self.forward_layer
 
-    def forward(self, xs):
-        """Return (N, T, 2H): at step t, what the first layer knows of steps 0..t and the second of steps t..T-1."""
-        hs1 = self.forward_lstm.forward(xs)
-        hs2 = self.backward_lstm.forward(xs[:, ::-1])
-        return np.concatenate((hs1, hs2[:, ::-1]), axis=2)
-
-    def backward(self, dhs):
-        """The halves go to their layers; xs was used twice, so the two gradients are added. Return dxs (N, T, D)."""
-        H = dhs.shape[2] // 2
-        dxs = self.forward_lstm.backward(dhs[:, :, :H])
-        dxs += self.backward_lstm.backward(dhs[:, ::-1, H:])[:, ::-1]
-        return dxs
-
-    def reset_state(self):
-        """Start the next forward call of both layers from zeros."""
-        self.forward_lstm.reset_state()
-        self.backward_lstm.reset_state()
+    @property
+    def backward_lstm(self):
+        """The LSTM that reads backward."""
+        return self.backward_layer

@@ -4,8 +4,19 @@
 """
 
 from common.functions import sigmoid
-from common.layers import cast
+from common.layers import cached, cast, check_dout
 from common.np import np
+
+
+def _check(layer, x, **states):
+    """Raise a ValueError unless x is (N, D) and every state (N, H), with the D and H of the layer's weights."""
+    D, H = layer.params[0].shape[0], layer.params[1].shape[0]
+    name = type(layer).__name__
+    if x.ndim != 2 or x.shape[1] != D:
+        raise ValueError(f"{name}: x is {x.shape}, but it must be (N, {D})")
+    for what, state in states.items():
+        if state.shape != (len(x), H):
+            raise ValueError(f"{name}: {what} is {state.shape}, but for x {x.shape} it must be {(len(x), H)}")
 
 
 class RNN:
@@ -24,6 +35,7 @@ class RNN:
     def forward(self, x, h_prev):
         """Return h (N, H)."""
         Wx, Wh, b = self.params
+        _check(self, x, h_prev=h_prev)
         x, h_prev = cast(Wx.dtype, x, h_prev)
         h = np.tanh(x @ Wx + h_prev @ Wh + b)
         self.cache = (x, h_prev, h)
@@ -32,7 +44,8 @@ class RNN:
     def backward(self, dh):
         """tanh' = 1 - h^2; the rest is an affine map in x and one in h_prev. Return (dx, dh_prev)."""
         Wx, Wh, _ = self.params
-        x, h_prev, h = self.cache
+        x, h_prev, h = cached(self)
+        check_dout(self, dh, h_prev.shape, "dh")
         (dh,) = cast(Wx.dtype, dh)
         dz = dh * (1 - h**2)
         for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
@@ -59,6 +72,7 @@ class LSTM:
     def forward(self, x, h_prev, c_prev):
         """Return (h, c), each (N, H)."""
         Wx, Wh, b = self.params
+        _check(self, x, h_prev=h_prev, c_prev=c_prev)
         x, h_prev, c_prev = cast(Wx.dtype, x, h_prev, c_prev)
         zf, zg, zi, zo = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
         f, g, i, o = sigmoid(zf), np.tanh(zg), sigmoid(zi), sigmoid(zo)
@@ -73,7 +87,9 @@ class LSTM:
         sigmoid' = y (1 - y), tanh' = 1 - y^2. Return (dx, dh_prev, dc_prev).
         """
         Wx, Wh, _ = self.params
-        x, h_prev, c_prev, f, g, i, o, tanh_c = self.cache
+        x, h_prev, c_prev, f, g, i, o, tanh_c = cached(self)
+        check_dout(self, dh, h_prev.shape, "dh")
+        check_dout(self, dc, c_prev.shape, "dc")
         dh, dc = cast(Wx.dtype, dh, dc)
         dc = dc + dh * o * (1 - tanh_c**2)
         dzf = dc * c_prev * f * (1 - f)
@@ -111,6 +127,7 @@ class GRU:
         """Return h (N, H)."""
         Wx, Wh, b, *bh = self.params
         H = Wh.shape[0]
+        _check(self, x, h_prev=h_prev)
         x, h_prev = cast(Wx.dtype, x, h_prev)
         x_part = x @ Wx + b  # (N, 3H)
         if bh:
@@ -132,7 +149,8 @@ class GRU:
         """
         Wx, Wh, _, *bh = self.params
         H = Wh.shape[0]
-        x, h_prev, z, r, inner, h_hat = self.cache
+        x, h_prev, z, r, inner, h_hat = cached(self)
+        check_dout(self, dh, h_prev.shape, "dh")
         (dh,) = cast(Wx.dtype, dh)
         dz = dh * (h_hat - h_prev) * z * (1 - z)
         dh_hat = dh * z * (1 - h_hat**2)  # before tanh

@@ -32,10 +32,11 @@ FILES = [
     "common/steps.py",
     "common/recurrent.py",
     "common/time_layers.py",
+    "common/unroll.py",
     "ch08/attention_layer.py",
     "ch08/alignment.py",
 ]
-TESTS = ["layers", "time_layers", "attention", "alignment", "contract", "gradients", "properties"]
+TESTS = ["layers", "time_layers", "unroll", "attention", "alignment", "contract", "gradients", "properties"]
 # Whole models take long and reach nothing in FILES that the tests of the layers do not reach.
 LEFT_OUT = "not seq2seq and not model and not test_encoder and not test_decoder"
 

@@ -8,7 +8,10 @@ from ch07.seq2seq import Decoder, Encoder, Seq2seq
 from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
-from common import layers, time_layers
+from common import layers, recurrent, time_layers
+from common.base_model import Composite
+from common.steps import GRU as StepGRU
+from common.unroll import Unroll
 
 N, T, D, H, V = 4, 5, 3, 6, 7
 
@@ -86,6 +89,38 @@ class GuidedSeq2seq(AttentionSeq2seq):
         self.alignment_loss.weight = 3.0
 
 
+class Step(Composite):
+    """A GRU as a step that puts out its state and sums all that it is handed besides."""
+
+    def __init__(self, *params):
+        self.gru = StepGRU(*params)
+        self.cache = None
+
+    def forward(self, x, h, shared):
+        h = self.gru.forward(x, h + shared)
+        return h.copy(), h
+
+    def backward(self, dout, dh):
+        dx, dh = self.gru.backward(dout + dh)
+        return dx, dh, dh.copy()
+
+
+def unrolled(*params):
+    return Unroll(Step(*params))
+
+
+def residual(Wx, Wh, b):
+    return layers.Residual(time_layers.TimeRNN(Wx, Wh, b))
+
+
+def bidirectional(combine):
+    def make(*params):
+        one, two = time_layers.TimeGRU(*params[:3]), time_layers.TimeRNN(*params[3:])
+        return recurrent.Bidirectional(one, two, combine)
+
+    return make
+
+
 def gru_with_two_biases(Wx, Wh, b, bh):
     return time_layers.TimeGRU(Wx, Wh, b, bh=bh)
 
@@ -99,6 +134,11 @@ CASES = {
     "Affine": Case(layers.Affine, [(D, H), (H,)], "x"),
     "Softmax": Case(layers.Softmax, [], "s"),
     "Sigmoid": Case(layers.Sigmoid, [], "s"),
+    "Tanh": Case(layers.Tanh, [], "s"),
+    "Relu": Case(layers.Relu, [], "s"),
+    "LayerNorm": Case(layers.LayerNorm, [(D,), (D,)], "x"),
+    "LayerNorm over time": Case(layers.LayerNorm, [(D,), (D,)], "X"),
+    "Residual": Case(residual, [(H, H), (H, H), (H,)], "Q"),
     "SoftmaxWithLoss": Case(layers.SoftmaxWithLoss, [], "si"),
     "SigmoidWithLoss": Case(layers.SigmoidWithLoss, [], "fb"),
     "Dropout": Case(layers.Dropout, [], "x"),
@@ -119,6 +159,10 @@ CASES = {
     "TimeGRU, two biases, stateful": Case(stateful_gru_with_two_biases, GRU + GRU[2:], "X"),
     "TimeBiLSTM": Case(time_layers.TimeBiLSTM, LSTM + LSTM, "X"),
     "TimeBiLSTM, stateful": Case(time_layers.TimeBiLSTM, LSTM + LSTM, "X", dict(stateful=True)),
+    "Bidirectional": Case(bidirectional("concat"), GRU + RNN, "X"),
+    "Bidirectional, sum": Case(bidirectional("sum"), GRU + RNN, "X"),
+    "Bidirectional, mean": Case(bidirectional("mean"), GRU + RNN, "X"),
+    "Unroll": Case(unrolled, GRU, "Xhh"),
     "TimeEmbedding": Case(time_layers.TimeEmbedding, [(V, D)], "I"),
     "TimeAffine": Case(time_layers.TimeAffine, [(D, H), (H,)], "X"),
     "TimeDropout": Case(time_layers.TimeDropout, [], "X"),
@@ -273,7 +317,7 @@ def test_the_params_are_the_arrays_that_were_given(case):
 
 def test_a_new_layer_has_an_empty_cache_and_gradients_of_zero(case):
     for part in parts(case.make()):
-        assert hasattr(part, "cache") == hasattr(part, "backward") or isinstance(part, Seq2seq)
+        assert hasattr(part, "cache") == hasattr(part, "backward") or isinstance(part, Composite)
         assert vars(part).get("cache") is None
         for grad in getattr(part, "grads", []):
             np.testing.assert_array_equal(grad, 0)

@@ -46,7 +46,7 @@ PUBLIC_NAMES = {
     "ch08.attention_seq2seq": "AttentionEncoder AttentionDecoder AttentionSeq2seq",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
-ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init"]
+ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
 STAR_IMPORTS = ["common.np", "common.time_layers"]  # the scripts of the book's readers get np from these
 
 # Every notebook and test imports layers and models: they must not wait for pictures and progress bars.
