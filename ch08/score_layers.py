@@ -100,7 +100,7 @@ class AdditiveScore:
     """
 
     param_names = ("Wq", "Wk", "v")
-    block_size = 2**16  # fits in a core's cache
+    block_size = 2**17  # fits in a core's cache: measured, half or twice as much is as fast
 
     def __init__(self, Wq, Wk, v):
         self.params = [Wq, Wk, v]

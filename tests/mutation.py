@@ -33,10 +33,21 @@ FILES = [
     "common/recurrent.py",
     "common/time_layers.py",
     "common/unroll.py",
+    "ch08/score_layers.py",
     "ch08/attention_layer.py",
     "ch08/alignment.py",
 ]
-TESTS = ["layers", "time_layers", "unroll", "attention", "alignment", "contract", "gradients", "properties"]
+TESTS = [
+    "layers",
+    "time_layers",
+    "unroll",
+    "score_layers",
+    "attention",
+    "alignment",
+    "contract",
+    "gradients",
+    "properties",
+]
 # Whole models take long and reach nothing in FILES that the tests of the layers do not reach.
 LEFT_OUT = "not seq2seq and not model and not test_encoder and not test_decoder"
 
@@ -166,21 +177,16 @@ _EQUIVALENT = {
         ),
         ("TimeGRU.forward", "np.add(h[t], tmp, out=h[t + 1])  ->  np.add(tmp, h[t], out=h[t + 1])"),
         ("TimeSoftmaxWithLoss.forward", "n = max(len(rows), 1)  ->  n = max(1, len(rows))"),
-        ("_swap", "return x.swapaxes(-1, -2)  ->  return x.swapaxes(-2, -1)"),
-        (
-            "_check",
-            "if other.ndim not in (2, 3) or other.shape[0] != hs.shape[0] or other.shape[-1] != hs.shape[axis]:  ->  "
-            "if other.ndim not in (3, 2) or other.shape[0] != hs.shape[0] or other.shape[-1] != hs.shape[axis]:",
-        ),
+        ("swap", "return x.swapaxes(-1, -2)  ->  return x.swapaxes(-2, -1)"),
         (
             "TimeAttention.attention_weights",
             "return None if weights is None else list(weights.swapaxes(0, 1))  ->  "
             "return None if weights is None else list(weights.swapaxes(1, 0))",
         ),
         (
-            "TimeAttention.forward",
-            "size = max(self.scores_in_cache // (hs_dec.shape[1] * T_enc), 1)  ->  "
-            "size = max(1, self.scores_in_cache // (hs_dec.shape[1] * T_enc))",
+            "TimeAttention._split",
+            "size = max(self.scores_in_cache // scores_per_row, 1)  ->  "
+            "size = max(1, self.scores_in_cache // scores_per_row)",
         ),
     ],
     "no step is left out, so nothing is set to 0": [

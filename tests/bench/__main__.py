@@ -23,8 +23,12 @@ PAUSE = 0.05  # seconds, until the thread pool of the contender before has gone 
 TITLES = {
     "step": "Training step, N=128 T_enc=29 T_dec=10 D=16 H=256 V=59: forward, backward, clip, Adam",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
+    "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
+    "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=T_dec=30 H=A=256: forward, backward",
+    "additive-long": "TimeAttention with an AdditiveScore, N=16 T_enc=T_dec=256 H=A=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
 }
+DEFAULT = "step,attention,general,additive,decode,memory"  # additive-long: PyTorch needs 4 GB and half a minute a call
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 # job, contender, compared with, at most
 GOALS = [
@@ -32,6 +36,9 @@ GOALS = [
     ("step", "library", "plain", 0.55),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
+    ("general", "library", "torch", 1.0),
+    ("additive", "library", "torch", 1.0),
+    ("additive-long", "library", "torch", 1.0),
     ("decode", "batched", "one by one", 1 / 15),
 ]
 GROWTH_GOAL, TRAINING_GOAL_MB = 0.1, 700
@@ -87,7 +94,7 @@ def race(job, rounds, quick):
             contenders.append(contender)
     for number in range(rounds + 1):
         for contender in contenders:
-            slow = contender.name == "plain" and job != "step"  # seconds a call
+            slow = job == "additive-long" or (contender.name == "plain" and job != "step")  # seconds a call
             contender.run(1 if quick or slow or number == 0 else CALLS[contender.name])
     for contender in contenders:
         contender.close()
@@ -159,7 +166,7 @@ def parse_args(argv):
     parser = argparse.ArgumentParser("python -m tests.bench", description=__doc__, formatter_class=raw)
     parser.add_argument("--quick", action="store_true", help="2 rounds of single calls: a rough look")
     parser.add_argument("--rounds", type=int, help="rounds to take the median of (default 6, with --quick 2)")
-    parser.add_argument("--only", default="step,attention,decode,memory", help="default: %(default)s")
+    parser.add_argument("--only", default=DEFAULT, help="default: %(default)s")
     parser.add_argument("--json", metavar="OUT", help="write all figures to this file")
     parser.add_argument("--check", action="store_true", help="exit code 1 if a goal is missed")
     args = parser.parse_args(argv)

@@ -4,10 +4,14 @@ A builder returns ``(call, note)``. The modules it needs are imported inside it,
 runs in a process of its own that must load nothing of the others.
 """
 
+from functools import partial
+
 import numpy as np
 
 STEP = {"N": 128, "T_enc": 29, "T_dec": 10, "V": 59, "D": 16, "H": 256}
 ATTENTION = {"N": 16, "T": 256, "H": 256}
+ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 30, "H": 256, "A": 256}
+ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
 DATES, DATES_ONE_BY_ONE = 5000, 200
 MAX_GRAD = 5.0
 
@@ -20,8 +24,16 @@ def random_ids(N, *, T_enc, T_dec, V, **_):
 
 def random_states(N, T, H):
     """Encoder states, decoder states and the gradient of the contexts, each (N, T, H)."""
+    return random_attention(N, T, T, H)[0]
+
+
+def random_attention(N, T_enc, T_dec, H, *shapes):
+    """Encoder states, decoder states and the gradient of the contexts; parameters of a score of these shapes."""
     rng = np.random.default_rng(1)
-    return [rng.standard_normal((N, T, H), dtype=np.float32) / np.float32(16) for _ in range(3)]
+    states = [(N, T_enc, H), (N, T_dec, H), (N, T_dec, H)]
+    return [
+        [rng.standard_normal(shape, dtype=np.float32) / np.float32(16) for shape in group] for group in (states, shapes)
+    ]
 
 
 def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model):
@@ -70,8 +82,11 @@ def step_floor():
 
 
 def numpy_attention(TimeAttention):
-    hs_enc, hs_dec, dout = random_states(**ATTENTION)
-    layer = TimeAttention()
+    return both_ways(TimeAttention(), *random_states(**ATTENTION))
+
+
+def both_ways(layer, hs_enc, hs_dec, dout):
+    """Forward and backward."""
 
     def run():
         layer.forward(hs_enc, hs_dec)
@@ -102,6 +117,46 @@ def attention_floor():
     from tests.bench.floor import make_attention
 
     return make_attention(**ATTENTION), "matrix products only"
+
+
+def general_problem():
+    """States and the weight of the score, at the size of the job "attention"."""
+    N, T, H = ATTENTION.values()
+    return random_attention(N, T, T, H, (H, H))
+
+
+def general_library():
+    from ch08.attention_layer import TimeAttention
+    from ch08.score_layers import GeneralScore
+
+    states, params = general_problem()
+    return both_ways(TimeAttention(GeneralScore(*params)), *states), ""
+
+
+def general_torch():
+    from tests.bench.torch_model import general, make_attention
+
+    states, params = general_problem()
+    return make_attention(*states, *params, score=general), "softmax(h W hs^T) hs, autograd"
+
+
+def additive_problem(N, T_enc, T_dec, H, A):
+    return random_attention(N, T_enc, T_dec, H, (H, A), (H, A), (A,))
+
+
+def additive_library(sizes):
+    from ch08.attention_layer import TimeAttention
+    from ch08.score_layers import AdditiveScore
+
+    states, params = additive_problem(**sizes)
+    return both_ways(TimeAttention(AdditiveScore(*params)), *states), "blocks of neurons, computed again in backward"
+
+
+def additive_torch(sizes):
+    from tests.bench.torch_model import additive, make_attention
+
+    states, params = additive_problem(**sizes)
+    return make_attention(*states, *params, score=additive), "all neurons (N, T_dec, T_enc, A) at once, autograd"
 
 
 def decode_model(AttentionSeq2seq):
@@ -150,6 +205,12 @@ JOBS = {
         "plain": attention_plain,
         "torch": attention_torch,
         "floor": attention_floor,
+    },
+    "general": {"library": general_library, "torch": general_torch},
+    "additive": {"library": partial(additive_library, ADDITIVE), "torch": partial(additive_torch, ADDITIVE)},
+    "additive-long": {
+        "library": partial(additive_library, ADDITIVE_LONG),
+        "torch": partial(additive_torch, ADDITIVE_LONG),
     },
     "decode": {"batched": decode_batched, "one by one": decode_one_by_one, "plain": decode_plain},
 }

@@ -25,9 +25,24 @@ class AttentionSeq2seq(nn.Module):
         return nn.functional.cross_entropy(scores.flatten(0, 1), ts[:, 1:].flatten())
 
 
-def attention(hs_enc, hs_dec):
-    """softmax(q k^T) v with q = hs_dec, k = v = hs_enc."""
-    a = torch.softmax(hs_dec @ hs_enc.transpose(1, 2), dim=2)  # (N, T_dec, T_enc)
+def dot(hs_enc, hs_dec):
+    """Scores q k^T with q = hs_dec, k = hs_enc."""
+    return hs_dec @ hs_enc.transpose(1, 2)  # (N, T_dec, T_enc)
+
+
+def general(hs_enc, hs_dec, W):
+    """Scores of Luong et al. 2015, "general"."""
+    return dot(hs_enc, hs_dec @ W)
+
+
+def additive(hs_enc, hs_dec, Wq, Wk, v):
+    """Scores of Bahdanau et al. 2015, the straightforward way: a neuron of a pair is a number of a 4-D array."""
+    return torch.tanh((hs_dec @ Wq)[:, :, None] + (hs_enc @ Wk)[:, None]) @ v
+
+
+def attention(hs_enc, hs_dec, *params, score=dot):
+    """softmax(scores) v with v = hs_enc."""
+    a = torch.softmax(score(hs_enc, hs_dec, *params), dim=2)  # (N, T_dec, T_enc)
     return a @ hs_enc
 
 
@@ -67,13 +82,14 @@ def fastest_step(*args, calls=8):
     return best[min(best)]
 
 
-def make_attention(hs_enc, hs_dec, dout):
-    """Attention forward and backward, gradients of both inputs."""
-    hs_enc, hs_dec, dout = (torch.from_numpy(x) for x in (hs_enc, hs_dec, dout))
-    hs_enc.requires_grad_(), hs_dec.requires_grad_()
+def make_attention(hs_enc, hs_dec, dout, *params, score=dot):
+    """Attention forward and backward, gradients of both inputs and of the score's parameters."""
+    dout = torch.from_numpy(dout)
+    leaves = [torch.from_numpy(x).requires_grad_() for x in (hs_enc, hs_dec, *params)]
 
     def run():
-        hs_enc.grad = hs_dec.grad = None
-        attention(hs_enc, hs_dec).backward(dout)
+        for leaf in leaves:
+            leaf.grad = None
+        attention(*leaves, score=score).backward(dout)
 
     return run

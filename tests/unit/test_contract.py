@@ -8,6 +8,7 @@ from ch07.seq2seq import Decoder, Encoder, Seq2seq
 from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
+from ch08.score_layers import AdditiveScore, DotScore, GeneralScore
 from common import layers, recurrent, time_layers
 from common.base_model import Composite
 from common.steps import GRU as StepGRU
@@ -67,6 +68,7 @@ class Case:
 LSTM = [(D, 4 * H), (H, 4 * H), (4 * H,)]
 GRU = [(D, 3 * H), (H, 3 * H), (3 * H,)]
 RNN = [(D, H), (H, H), (H,)]
+ADDITIVE = [(D, V), (H, V), (V,)]
 
 
 def dropout_that_is_off():
@@ -119,6 +121,10 @@ def bidirectional(combine):
         return recurrent.Bidirectional(one, two, combine)
 
     return make
+
+
+def additive(layer_class):
+    return lambda Wq, Wk, v: layer_class(AdditiveScore(Wq, Wk, v))
 
 
 def gru_with_two_biases(Wx, Wh, b, bh):
@@ -177,6 +183,15 @@ CASES = {
     "TimeAttention, mask": Case(TimeAttention, [], "EQm"),
     "TimeAttention, parts": Case(TimeAttentionInParts, [], "EQ"),
     "TimeAttention, mask, parts": Case(TimeAttentionInParts, [], "EQm"),
+    "DotScore": Case(DotScore, [], "EQ", dict(scale=0.3)),
+    "GeneralScore": Case(GeneralScore, [(D, H)], "EX"),
+    "GeneralScore, one query": Case(GeneralScore, [(D, H)], "Ex"),
+    "AdditiveScore": Case(AdditiveScore, ADDITIVE, "EX"),
+    "AdditiveScore, one query": Case(AdditiveScore, ADDITIVE, "Ex"),
+    "AttentionWeight, additive": Case(additive(AttentionWeight), ADDITIVE, "EXm"),
+    "Attention, additive": Case(additive(Attention), ADDITIVE, "Exm"),
+    "TimeAttention, additive": Case(additive(TimeAttention), ADDITIVE, "EXm"),
+    "TimeAttention, additive, parts": Case(additive(TimeAttentionInParts), ADDITIVE, "EXm"),
     "AlignmentLoss": Case(AlignmentLoss, [], "pg"),
     "Encoder": Case(Encoder, [], "I", model=True),
     "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
