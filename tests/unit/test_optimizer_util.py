@@ -597,3 +597,33 @@ def test_perplexity_is_measured_without_dropout_and_leaves_no_state(rng, model_c
     rows = corpus[: 3 * 33].reshape(3, 33), corpus[1 : 3 * 33 + 1].reshape(3, 33)  # 30 of 33 are whole pieces of 5
     model.reset_state()
     assert got == pytest.approx(math.exp(model.forward(*(r[:, :30] for r in rows))), rel=1e-10)
+
+
+# --- on a device -------------------------------------------------------------------------------------------
+
+DEVICE = """
+import types
+import numpy
+from numpy import *
+from numpy import ndarray, dtype
+cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+
+def unravel_index(indices, dims):
+    if not isinstance(indices, ndarray):
+        raise TypeError("CuPy wants an array here")
+    return numpy.unravel_index(indices, dims)
+"""
+
+
+def test_the_gradient_check_finds_its_place_on_a_device(root, tmp_path):
+    (tmp_path / "cupy.py").write_text(DEVICE, encoding="utf-8")
+    script = """
+        from common.np import GPU, np
+        from common.gradient_check import gradient_check
+        from common.layers import Affine
+        print(GPU, gradient_check(Affine(np.ones((2, 3)), np.ones(3)), np.ones((4, 2))) < 1e-6)
+    """
+    environment = {**os.environ, "ATTENTION_GPU": "1", "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "True"], done.stderr
