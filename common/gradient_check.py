@@ -7,7 +7,8 @@ backward says, and where they differ, says which element of which argument is wr
 
 import inspect
 
-from common.np import default_rng, np
+from common.np import default_rng, host, np
+from common.optimizer import merge_tied, same_memory
 
 STEP = 1e-3  # with the formula below the error is of the order STEP^4 in theory and 1e-16 / STEP in rounding
 # Two gradients closer than MAX_ERROR * FLOOR are called equal. Below that, rounding speaks, not the formula.
@@ -27,7 +28,7 @@ def numerical_gradient(f, x, dout=1.0, step=STEP):
     if getattr(x, "dtype", None) != np.float64:
         raise TypeError(f"numerical gradients need float64, got {getattr(x, 'dtype', type(x).__name__)}")
     grad = np.zeros(x.shape)
-    for index in np.ndindex(*x.shape):
+    for index in host.ndindex(*x.shape):
         kept = x[index].copy()
         values = []
         for k in (1, -1, 2, -2):
@@ -44,7 +45,8 @@ def gradient_check(layer, *inputs, states=None, before=None, dout=None, max_erro
     """Check every gradient that layer.backward computes against numerical ones; return the largest relative error.
 
     The relative error is |got - expected| / max(|got|, |expected|, 1e-5). Checked are all elements of all ``params``
-    and of all float inputs (ids, targets and masks have no gradient) and, with ``states``, of the first state.
+    (of tied ones the sum of their gradients), of all float inputs (ids, targets and masks have no gradient) and, with
+    ``states``, of the first state.
 
     Args:
         layer: a layer or a model with float64 parameters; ``forward`` may return an array, a tuple or a loss.
@@ -80,7 +82,8 @@ def gradient_check(layer, *inputs, states=None, before=None, dout=None, max_erro
             raise AssertionError(f"{name} changes its argument {what}; a layer must leave what it is given alone")
 
     pairs = _inputs_with_gradients(name, arguments, inputs, returned)
-    pairs += list(zip(_param_names(layer), layer.params, layer.grads, strict=True))
+    names, groups = _param_names(layer), same_memory(layer.params)
+    pairs += list(zip([names[group[0]] for group in groups], *merge_tied(layer.params, layer.grads), strict=True))
     for what, state in zip(("h", "c"), states or ()):
         pairs.append((f"the first state {what}", state, getattr(layer, f"d{what}")))
 
@@ -101,7 +104,7 @@ def _compare(function, what, got, expected, max_error):
     error = np.abs(got - expected) / np.maximum(np.maximum(np.abs(got), np.abs(expected)), FLOOR)
     error = np.where(np.isfinite(error), error, np.inf)  # a NaN is as wrong as can be
     flat = int(error.argmax())
-    index = tuple(int(i) for i in np.unravel_index(flat, error.shape))
+    index = tuple(int(i) for i in host.unravel_index(flat, error.shape))
     worst = float(error[index])
     if worst > max_error:
         raise AssertionError(

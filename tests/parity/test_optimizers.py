@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop, merge_tied
+from common.time_layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 from common.util import clip_grads
 from tests.parity.torch_tools import DTYPES, close, leaves
 
@@ -80,3 +81,33 @@ def test_clip_grads(rng, dtype, scale):
     np.testing.assert_allclose(clip_grads(grads, 2.0), expected.item(), rtol=1e-10 if dtype == "float64" else 1e-5)
     for k, (got, t) in enumerate(zip(grads, theirs)):
         close(f"grads[{k}]", got, t.grad)
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.05])
+@pytest.mark.parametrize("name", PAIRS)
+def test_twenty_updates_of_an_embedding_tied_to_the_output(rng, name, max_norm):
+    """scores = W[ids] W^T + b: PyTorch has one parameter W, we have TimeEmbedding(W) and TimeAffine(W.T, b)."""
+    V, D = 7, 4
+    W, b = rng.normal(size=(V, D)), rng.normal(size=V)
+    theirs = leaves([W, b])
+    embed, affine, loss_layer = TimeEmbedding(W), TimeAffine(W.T, b), TimeSoftmaxWithLoss()
+    ours, torchs = (make(*args) for make, args in zip(PAIRS[name], ((), (theirs,))))
+    for n in range(1, 21):
+        xs, ts = rng.integers(0, V, (2, 3, 5))
+        loss_layer.forward(affine.forward(embed.forward(xs)), ts)
+        embed.backward(affine.backward(loss_layer.backward()))
+        params, grads = embed.params + affine.params, embed.grads + affine.grads
+
+        torchs.zero_grad()
+        scores = theirs[0][torch.tensor(xs)] @ theirs[0].T + theirs[1]
+        torch.nn.functional.cross_entropy(scores.flatten(0, 1), torch.tensor(ts).flatten()).backward()
+        if max_norm is not None:
+            params, grads = merge_tied(params, grads)
+            expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm)
+            np.testing.assert_allclose(clip_grads(grads, max_norm), expected.item(), rtol=1e-10)
+        if isinstance(ours, Adam):
+            torchs.param_groups[0]["eps"] = EPS / (1 - ours.beta2**n) ** 0.5
+        torchs.step()
+        ours.update(params, grads)
+    close("W", W, theirs[0])
+    close("b", b, theirs[1])
