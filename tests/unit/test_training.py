@@ -18,8 +18,7 @@ from ch08 import visualize_attention
 from ch08.alignment import gold_alignment
 from ch08.attention_layer import TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
-from common.optimizer import SGD, Adam
-from common.trainer import DivergedError, Trainer, shuffled_batches, warmup_cosine
+from common.optimizer import Adam
 from dataset import make_additions, make_dates
 
 RECIPE = Recipe(
@@ -77,19 +76,6 @@ def press_ctrl_c(monkeypatch, at_step):
 # --- batches ---------------------------------------------------------------------------------------------------
 
 
-def test_shuffled_batches_hold_every_row_once_but_the_last_few():
-    x = np.arange(10)
-    seen = [a for a, b in shuffled_batches(x, x * 2, 3, rng=0) if (b == a * 2).all()]
-    assert [len(a) for a in seen] == [3, 3, 3]
-    assert len(set(np.concatenate(seen))) == 9
-    assert not np.array_equal(np.concatenate(seen), np.arange(9))
-
-
-def test_fewer_rows_than_a_batch_make_one_batch():
-    x = np.arange(4)
-    assert [sorted(a) for a, _ in shuffled_batches(x, x, 128, rng=0)] == [[0, 1, 2, 3]]
-
-
 @pytest.mark.parametrize("reverse", [False, True])
 def test_trimmed_batches_are_the_untrimmed_rows_without_padding(dates, reverse):
     task = Task(dates, reverse=reverse, trim=True)
@@ -119,15 +105,6 @@ def test_batches_depend_on_seed_and_epoch_only(dates):
     assert not np.array_equal(first(0, 1), first(1, 1))
 
 
-def test_warmup_cosine():
-    rate = warmup_cosine(0.1, warmup_steps=10, total_steps=110)
-    assert rate(1) == pytest.approx(0.01)
-    assert rate(10) == pytest.approx(0.1)
-    assert rate(60) == pytest.approx(0.05)
-    assert rate(110) == pytest.approx(0, abs=1e-12)
-    assert rate(500) == pytest.approx(0, abs=1e-12)
-
-
 @pytest.mark.parametrize("trim", [False, True])
 def test_task_decode_is_greedy_decode_row_by_row(dates, trim):
     task = Task(dates, trim=trim)
@@ -145,116 +122,6 @@ def test_task_decode_is_greedy_decode_row_by_row(dates, trim):
         assert np.allclose(p[0], probs[k], atol=1e-5)
         assert np.allclose(w[0, :, ::-1], weights[k, :, : x.shape[1]], atol=1e-5)
         assert (weights[k, :, x.shape[1] :] == 0).all()
-
-
-# --- Trainer ---------------------------------------------------------------------------------------------------
-
-
-def small_problem(seed=0):
-    rng = np.random.default_rng(seed)
-    return Seq2seq(6, 4, 8, rng=rng), rng.integers(0, 6, (64, 5)), rng.integers(0, 6, (64, 4))
-
-
-def test_fit_learns_prints_and_records(capsys):
-    model, x, t = small_problem()
-    trainer = Trainer(model, Adam(0.05))
-    trainer.fit(x, t[:, [0, 1, 1, 1]], max_epoch=20, batch_size=16, max_grad=5.0, eval_interval=2, rng=0)
-    assert len(trainer.loss_list) == 40
-    assert trainer.loss_list[-1] < 0.8 * trainer.loss_list[0]
-    assert trainer.current_epoch == 20
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("| epoch 1 |  iter 2 / 4 | time ")
-    assert lines[-1].startswith("| epoch 20 |  iter 4 / 4 |")
-
-
-def test_fit_follows_numpys_global_state_by_default():
-    results = []
-    for _ in range(2):
-        np.random.seed(3)
-        model = Seq2seq(6, 4, 8)
-        _, x, t = small_problem()
-        Trainer(model, SGD(0.1)).fit(x, t, max_epoch=2, batch_size=16, verbose=False)
-        results.append(model.params)
-    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
-
-
-def test_fit_goes_on_counting_epochs():
-    model, x, t = small_problem()
-    trainer = Trainer(model, SGD())
-    trainer.fit(x, t, max_epoch=2, verbose=False)
-    trainer.fit(x, t, max_epoch=1, verbose=False)
-    assert trainer.current_epoch == 3
-    assert trainer.step == 6
-
-
-def test_ctrl_c_ends_fit_after_a_whole_update(monkeypatch, capsys):
-    model, x, t = small_problem()
-    reference, _, _ = small_problem()
-    press_ctrl_c(monkeypatch, at_step=3)
-    trainer = Trainer(model, Adam())
-    trainer.fit(x, t, max_epoch=5, batch_size=16, rng=1)
-    assert trainer.interrupted
-    assert (trainer.current_epoch, trainer.batch, trainer.step) == (1, 3, 3)
-    assert "Stopped in epoch 1 after 3 steps" in capsys.readouterr().out
-    pairs = list(shuffled_batches(x, t, 16, rng=np.random.default_rng(1)))[:3]
-    Trainer(reference, Adam()).run_epoch(pairs, 1)
-    assert all(np.array_equal(a, b) for a, b in zip(model.params, reference.params, strict=True))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_second_ctrl_c_stops_at_once():
-    model, x, t = small_problem()
-    trainer = Trainer(model, SGD())
-
-    def twice(trainer, loss):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(x, t, on_step=twice, verbose=False)
-
-
-def test_a_loss_that_is_no_number_stops_before_the_update():
-    model, x, t = small_problem()
-    model.params[0][0] = np.nan
-    before = [p.copy() for p in model.params]
-    with pytest.raises(DivergedError, match=r"nan in epoch 1, step 1\. Try a smaller learning rate"):
-        Trainer(model, Adam()).fit(np.zeros((4, 5), int), t[:4], verbose=False)
-    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, model.params, strict=True))
-
-
-@pytest.mark.parametrize(("x", "t", "kwargs"), [([1], [], {}), ([], [], {}), ([1], [1], {"batch_size": 0})])
-def test_fit_refuses_sizes_that_make_no_sense(x, t, kwargs):
-    with pytest.raises(ValueError, match="fit: "):
-        Trainer(Seq2seq(3, 2, 2), SGD()).fit(np.array(x), np.array(t), **kwargs)
-
-
-def test_plot_draws_the_losses(monkeypatch):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    model, x, t = small_problem()
-    trainer = Trainer(model, SGD())
-    with pytest.raises(ValueError, match="no loss yet"):
-        trainer.plot()
-    trainer.fit(x, t, max_epoch=2, batch_size=16, eval_interval=2, verbose=False)
-    monkeypatch.setattr(plt, "show", lambda: None)
-    trainer.plot(ylim=(0, 3))
-    assert plt.gca().lines[0].get_ydata().tolist() == trainer.loss_list
-    assert plt.gca().get_ylim() == (0, 3)
-    plt.close("all")
-
-
-def test_checkpoint_of_another_model_changes_nothing(tmp_path):
-    model, _, _ = small_problem()
-    Trainer(model, Adam()).save(tmp_path / "a.npz")
-    other = Trainer(Seq2seq(6, 4, 9, rng=0), Adam())
-    before = [p.copy() for p in other.model.params]
-    with pytest.raises(ValueError, match=r"'encoder\.lstm\.Wx' is \(4, 32\) in the file and \(4, 36\)"):
-        other.load(tmp_path / "a.npz")
-    assert all(np.array_equal(a, b) for a, b in zip(before, other.model.params, strict=True))
 
 
 # --- train and resume ------------------------------------------------------------------------------------------
