@@ -56,7 +56,7 @@ def _n(x):
 class Drawing:
     """A picture of ``width`` times ``height`` pixels (it shrinks on narrower screens).
 
-    Coordinates run to the right and down, text stands on its y. ``str(drawing)`` is the SVG.
+    Coordinates run to the right and down; the y of a text is its baseline. ``str(drawing)`` is the SVG.
     Args: label, what the picture shows, in words, for those who cannot see it.
     """
 

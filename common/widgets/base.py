@@ -41,8 +41,8 @@ class Picture:
 class Captions:
     """The words a widget uses for what its models read and write.
 
-    token: what one token is called. separator: what stands between two tokens in running text, such as a space between
-    words. label, example: of the text box. about: what the widget is for. nothing_to_read: said when the box is empty.
+    token: what one token is called. separator: what goes between two tokens in running text, such as a space between
+    words. label, example: of the text box. about: what the widget is for. nothing_to_read: shown when the box is empty.
     no_truth: follows a text that has no right answer. no_source: follows "Gold alignment: " for a token of the answer
     that comes from no part of the question.
     """

@@ -52,7 +52,7 @@ class AttentionExplorer(Widget):
         models: a dict name -> model.
         decode: called as decode(model, tokens); returns (the answer's tokens, the probability of each of them,
             attention weights (len(answer), len(tokens)) in reading order or None).
-        text: what stands in the box at first.
+        text: the text in the box at first.
         vocabulary: the tokens that the models know. max_length: the most tokens they read.
         tokenize: called as tokenize(text), returns the tokens; by default ``characters``.
         captions: the words for texts and tokens, see ``Captions``.
@@ -61,7 +61,7 @@ class AttentionExplorer(Widget):
             answer comes from, or raises ValueError for a text without one. None: there is none to show.
         truth: called as truth(tokens); returns the right answer as text, or raises ValueError if it has none. May be
             None.
-        note: a sentence that always stands below the picture.
+        note: a sentence that is always shown below the picture.
 
     Controls: ``text``, ``model``, ``step``, ``gold``, ``message`` (HTML), ``picture`` (HTML). The last good answer is
     in ``question`` and ``answer`` (text), ``question_tokens`` and ``answer_tokens`` (lists), ``confidence`` and

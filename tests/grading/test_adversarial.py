@@ -362,7 +362,7 @@ def test_kernel_that_does_not_start_is_infra(quick, solutions, tmp_path, monkeyp
     ET.parse(tmp_path / "report" / "junit.xml")
 
 
-def test_trouble_that_passes_is_no_trouble(quick, solutions, tmp_path, monkeypatch):
+def test_a_failure_that_does_not_come_back_costs_nothing(quick, solutions, tmp_path, monkeypatch):
     tries = []
     run = sandbox.Sandboxes.run
 

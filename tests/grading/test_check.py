@@ -91,7 +91,7 @@ def test_loops_are_seen(source):
     assert loop_in(source)
 
 
-def test_no_loop_is_seen_where_there_is_none():
+def test_code_without_loops_has_none():
     assert loop_in("y = np.einsum('ij,j->i', x, w)  # for every i") is None
     assert loop_in("not Python at all") is None
 
@@ -103,7 +103,7 @@ def test_stub():
     assert said(answer) == 'Exercise 8.2.2: Not solved yet. hint("8.2.2") gives a hint.'
 
 
-def test_half_of_an_answer_is_told_from_none(capsys):
+def test_a_half_solved_answer_is_not_reported_as_unsolved(capsys):
     exercise = next(exercise for exercise in exercises(8).values() if exercise.name == "Repeat")
     half = type("Repeat", (exercise.reference,), {"backward": stub_of(exercise)})
     with pytest.raises(WrongAnswer, match=r"Right so far: ar\. Not solved yet: da\.") as caught:

@@ -1,6 +1,6 @@
 """Every exercise: the solution is right, the stub and every planted mistake are not, and the message names the mistake.
 
-The solutions stand in notebooks/solutions, the references and the mistakes in ch07/exercises and ch08/exercises: each
+The solutions are in notebooks/solutions, the references and the mistakes in ch07/exercises and ch08/exercises: each
 is written without the other, and they are compared here.
 """
 
@@ -47,7 +47,7 @@ def solution_of(exercise):
     """The solution's answer cell, run with what the notebook gives to it."""
     notebook = nbformat.read(notebook_of(exercise), as_version=4)
     cells = [cell for cell in notebook.cells if cell.get("id") == cell_id("answer", exercise.number)]
-    assert len(cells) == 1, f"Exercise {exercise.number} stands in no solution notebook, or in two"
+    assert len(cells) == 1, f"Exercise {exercise.number} is in no solution notebook, or in two"
     return cells[0].source
 
 
@@ -55,7 +55,7 @@ def notebook_of(exercise):
     for path in SOLUTIONS:
         if f'"{cell_id("answer", exercise.number)}"' in path.read_text(encoding="utf-8"):
             return path
-    raise AssertionError(f"Exercise {exercise.number} stands in no solution notebook")
+    raise AssertionError(f"Exercise {exercise.number} is in no solution notebook")
 
 
 def test_there_are_enough():

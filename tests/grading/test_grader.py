@@ -72,7 +72,7 @@ def test_layouts_of_a_folder(classroom, file, student):
     assert submission.answers["8.2.2"].repairs == []
 
 
-def test_checkpoints_and_hidden_files_are_no_submissions(classroom):
+def test_checkpoints_and_hidden_files_are_not_submissions(classroom):
     classroom.hand_in("ada")
     classroom.hand_in("", file="ada/.ipynb_checkpoints/ch08_02_weight_sum-checkpoint.ipynb")
     classroom.hand_in("", file="ada/.hidden.ipynb")
@@ -104,7 +104,7 @@ def test_of_two_files_one_is_graded_and_the_student_is_told(classroom):
         (b"\0" * 1000, "its JSON is broken"),
     ],
 )
-def test_a_file_that_is_no_notebook(classroom, content, says):
+def test_a_file_that_is_not_a_notebook(classroom, content, says):
     classroom.hand_in("ada", notebook=content)
     (submission,) = collected(classroom)
     assert says in submission.problem
@@ -216,7 +216,7 @@ def test_an_answer_in_a_markdown_cell_is_taken_for_code(classroom):
     assert answer.repairs == ["the answer was in a markdown cell"]
 
 
-def test_the_heading_above_an_answer_is_no_answer(classroom):
+def test_the_heading_above_an_answer_is_not_an_answer(classroom):
     notebook = classroom.with_answers({"8.2.2": RIGHT})
     cell_of(notebook, "answer-8-2-2").source = "x = 1"
     cell_of(notebook, "answer-8-2-2").id = "other"
@@ -770,7 +770,7 @@ def test_a_whole_run_and_its_exit_codes(classroom, solutions, tmp_path, capsys, 
     assert "NOT GRADED: 'ada'" in capsys.readouterr().err
 
 
-# Whoever starts the tests may have told all their children to ignore Ctrl-C.
+# The process that starts the tests may have told its children to ignore Ctrl-C.
 LISTENING = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -832,7 +832,7 @@ def test_threads_share_nothing(classroom):
 
 
 @pytest.mark.slow
-def test_every_solution_gets_all_points_and_every_release_none(tmp_path, sandboxes):
+def test_every_solution_gets_all_points_and_every_released_notebook_gets_none(tmp_path, sandboxes):
     folder = launch.COURSE / "notebooks"
     for student in ("solutions", "exercises"):
         (tmp_path / student).mkdir()

@@ -96,7 +96,7 @@ def package_folders():
 
 @functools.cache
 def font_list():
-    """Return the path of matplotlib's list of fonts, or None; making it anew takes seconds in every sandbox."""
+    """Return the path of matplotlib's list of fonts, or None; making it takes seconds in each sandbox."""
     import matplotlib
     import matplotlib.font_manager as manager
 
