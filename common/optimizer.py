@@ -158,15 +158,6 @@ class _Optimizer:
         self.lr, self.iter = float(state["lr"]), int(state["iter"])
 
 
-def merge_tied(params, grads):
-    """Return (params, grads) with every array once; the gradients of one that is listed several times are added up."""
-    merged = {}
-    for p, g in zip(params, grads, strict=True):
-        known = merged.get(id(p))
-        merged[id(p)] = (p, g) if known is None or known[1] is g else (p, known[1] + g)
-    return [p for p, _ in merged.values()], [g for _, g in merged.values()]
-
-
 class SGD(_Optimizer):
     """p -= lr * g."""
 

@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +87,13 @@ def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=
             skip = 0
             if interrupted:
                 break
-            history.end_epoch(epoch, trainer.step, task.measure(model))
+            history.end_epoch(epoch, trainer, task.measure(model))
             if checkpoint and epoch < recipe.epochs:
                 trainer.save(checkpoint, history.state())
-    except KeyboardInterrupt:  # while measuring, between two epochs: nothing is half done
-        interrupted = True
+    except KeyboardInterrupt:
+        if trainer.cut_off:  # within an update: there is nothing worth saving
+            raise
+        interrupted = True  # while measuring, between two steps: nothing is half done
     finally:
         bar.close()
     if checkpoint:
@@ -111,31 +114,29 @@ class History:
         }
         self.data = {**self.settings, "versions": versions(), "epochs": [], "loss": [], "measures": []}
         self.clock = Clock()
-        self.losses = []  # of this epoch
+        self.recent = deque(maxlen=10)  # losses
         self.smooth, self.headline = None, None
 
     def add_step(self, step, loss):
         """Remember the loss of a step, every tenth in ``data``."""
         self.clock.stop()
-        self.losses.append(loss)
+        self.recent.append(loss)
         self.smooth = loss if self.smooth is None else 0.95 * self.smooth + 0.05 * loss
         if step % 10 == 0:
-            recent = self.losses[-10:]
-            self.data["loss"].append([step, round(sum(recent) / len(recent), 5)])
+            self.data["loss"].append([step, round(sum(self.recent) / len(self.recent), 5)])
 
     def add_measures(self, step, measures):
         """Remember what was measured after a step, the headline first."""
         self.headline = next(iter(measures.items()), None)
         self.data["measures"].append([step, measures])
 
-    def end_epoch(self, epoch, step, measures):
+    def end_epoch(self, epoch, trainer, measures):
         """Remember the epoch: its mean loss, its measures, the seconds of training so far."""
         self.headline = next(iter(measures.items()), None)
-        mean = sum(self.losses) / len(self.losses)
-        self.losses = []
+        loss = round(trainer.epoch_loss, 5)
         seconds = round(self.clock.total, 2)
         self.data["epochs"].append(
-            {"epoch": epoch, "step": step, "loss": round(mean, 5), **measures, "train_seconds": seconds}
+            {"epoch": epoch, "step": trainer.step, "loss": loss, **measures, "train_seconds": seconds}
         )
 
     def line(self):
@@ -145,7 +146,7 @@ class History:
 
     def state(self):
         """Return what going on needs, for the checkpoint."""
-        return {"history": self.data, "settings": self.settings, "spent": self.clock.total, "losses": self.losses}
+        return {"history": self.data, "settings": self.settings, "spent": self.clock.total, "recent": list(self.recent)}
 
     def restore(self, trainer, checkpoint):
         """Load the checkpoint into the trainer and this history. Raises: ValueError for other settings or data."""
@@ -158,12 +159,12 @@ class History:
         self._check(read_extra(checkpoint), checkpoint)
         state = trainer.load(checkpoint)
         self.data = state["history"] | {"recipe": self.settings["recipe"]}
-        self.clock.total, self.losses = state["spent"], state["losses"]
-        if self.losses:
-            self.smooth = self.losses[-1]
+        self.clock.total, self.recent = state["spent"], deque(state["recent"], maxlen=10)
+        if self.recent:
+            self.smooth = self.recent[-1]
 
     def _check(self, state, checkpoint):
-        if not isinstance(state, dict) or not {"history", "settings", "spent", "losses"} <= state.keys():
+        if not isinstance(state, dict) or not {"history", "settings", "spent", "recent"} <= state.keys():
             raise ValueError(f"{checkpoint} is not the checkpoint of such a run; start anew without resume")
         before, now = flat(state["settings"]), flat(self.settings)
         before["task.data"] = now["task.data"] = None  # the contents count, not where they lie
