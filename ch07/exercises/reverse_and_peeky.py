@@ -1,4 +1,4 @@
-"""Exercises 7.2: reversing padded questions, the peeky concatenation and its backward, two bugs of peeky decoders."""
+"""Exercises 7.2: reversing padded questions, peeky concatenation forward and backward, two bugs of peeky decoders."""
 
 from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
@@ -40,12 +40,12 @@ REVERSE = Exercise(
     reference=_reverse,
     mistakes=(
         Mistake(
-            "The padding has moved to the front. Here only the characters of a question are reversed; the padding "
-            "stays behind them.",
+            "The padding has moved to the front. Only the characters of a question are to be reversed; the padding "
+            "stays after them.",
             "def reverse_questions(xs, pad_id):\n    return xs[:, ::-1]",
         ),
         Mistake(
-            "The order of the questions is reversed. Each question stays in its row, and is reversed within it.",
+            "The order of the questions is reversed. Each question should stay in its row and be reversed within it.",
             "def reverse_questions(xs, pad_id):\n    return xs[::-1]",
         ),
         Mistake(
@@ -96,31 +96,31 @@ JOIN = Exercise(
     reference=_joined,
     mistakes=(
         Mistake(
-            "The word vector stands in front of h. The course puts h first, and the weights expect it there.",
+            "The embedding comes before h. The course puts h first, and the weights expect it there.",
             "def peeky_input(h, xs):\n"
             "    hs = np.repeat(h[:, None], xs.shape[1], axis=1)\n"
             "    return np.concatenate((xs, hs), axis=2)",
         ),
         Mistake(
-            "The rows are mixed up: some questions are shown the h of another one. tile repeats all rows in turn.",
+            "The rows are mixed up: some questions see the h of another one. tile repeats the whole block of rows.",
             "def peeky_input(h, xs):\n"
             "    hs = np.tile(h, (xs.shape[1], 1)).reshape(len(h), xs.shape[1], -1)\n"
             "    return np.concatenate((hs, xs), axis=2)",
         ),
         Mistake(
-            "Only the first step is shown h. Peeking means that every step sees it.",
+            "Only the first step sees h. Peeking means that every step sees it.",
             "def peeky_input(h, xs):\n"
             "    hs = np.zeros((*xs.shape[:2], h.shape[1]))\n"
             "    hs[:, 0] = h\n"
             "    return np.concatenate((hs, xs), axis=2)",
         ),
         Mistake(
-            "h is added to the word vectors. It has to stand beside each of them, so that a row has H + D numbers.",
+            "h is added to the embeddings. It belongs next to each of them, so that a row has H + D numbers.",
             "def peeky_input(h, xs):\n    return h[:, None] + xs",
         ),
         Mistake(
-            "The two are joined along the time axis: h stands before the first word vector, as if there were more "
-            "steps. It has to stand beside each word vector.",
+            "The two are joined along the time axis: h comes before the first embedding, as if there were more "
+            "steps. It belongs next to each embedding.",
             "def peeky_input(h, xs):\n"
             "    hs = np.repeat(h[:, None], xs.shape[1], axis=1)\n"
             "    return np.concatenate((hs, xs), axis=1)",
@@ -169,7 +169,7 @@ SPLIT = Exercise(
             changed(_SPLIT, ("dhs.sum(axis=1)", "dhs")),
         ),
         Mistake(
-            "dh is the gradient of the last step alone. h was shown to every step, and each has its share.",
+            "dh is the gradient of the last step alone. h was shown to every step, and each contributes.",
             changed(_SPLIT, ("dhs.sum(axis=1)", "dhs[:, -1]")),
         ),
         Mistake(
@@ -177,7 +177,7 @@ SPLIT = Exercise(
             changed(_SPLIT, ("dhs.sum(axis=1)", "dhs.mean(axis=1)")),
         ),
         Mistake(
-            "The two parts have changed places: the first columns belong to h, the others to the word vectors.",
+            "The two parts are swapped: the first columns belong to h, the others to the embeddings.",
             changed(_SPLIT, ("dvs[:, :, :H], dvs[:, :, H:]", "dvs[:, :, -H:], dvs[:, :, :-H]")),
         ),
         Mistake(
@@ -186,7 +186,7 @@ SPLIT = Exercise(
         ),
     ),
     hints=(
-        "Concatenation forward is a split backward. And what is a repeat, backward?",
+        "Concatenation forward is a split backward. And what does a repeat become backward?",
         "Columns :H of dvs belong to the repeated h, columns H: to xs. Sum the first part over axis 1.",
     ),
     section=f'{SECTION}, "Three gradients for one vector"',
@@ -197,7 +197,7 @@ SPLIT = Exercise(
 # --- 7.2.4: an affine layer that is too small -------------------------------------------------------------------------
 
 
-def _scored(rng, N, T, H, V):
+def _states(rng, N, T, H, V):
     states = {"h": rng.standard_normal((N, H)), "hs": rng.standard_normal((N, T, H))}
     return states | {"weights": rng.standard_normal((2 * H, V)), "bias": rng.standard_normal(V), "H": H, "V": V}
 
@@ -213,14 +213,14 @@ class _PeekyAffine:
 
 _AFFINE = '''\
 class PeekyAffine:
-    """Scores for every step, from h and the step's own hidden state."""
+    """Logits for every step, from h and the step's own hidden state."""
 
     def __init__(self, H, V, rng):
         self.W = 0.1 * rng.standard_normal((2 * H, V))
         self.b = np.zeros(V)
 
     def forward(self, h, hs):
-        """h (N, H), hs (N, T, H) -> scores (N, T, V)."""
+        """h (N, H), hs (N, T, H) -> logits (N, T, V)."""
         N, T, H = hs.shape
         us = np.concatenate((np.repeat(h[:, None], T, axis=1), hs), axis=2)  # (N, T, 2H)
         return us @ self.W + self.b
@@ -234,23 +234,23 @@ WIDTH = Exercise(
 layer = answer(H, V, np.random.default_rng(0))
 W_shape = layer.W.shape
 layer.W, layer.b = np.resize(weights, W_shape), bias
-scores = layer.forward(h, hs)
+logits = layer.forward(h, hs)
 """,
-    outputs=("scores", "W_shape"),
+    outputs=("logits", "W_shape"),
     cases=(
-        Case("one question, three steps", lambda rng: _scored(rng, 1, 3, 2, 3)),
-        Case("T = H", lambda rng: _scored(rng, 2, 3, 3, 2)),
-        Case("N, T, H and V all differ", lambda rng: _scored(rng, 3, int(rng.integers(4, 7)), 2, 7)),
+        Case("one question, three steps", lambda rng: _states(rng, 1, 3, 2, 3)),
+        Case("T = H", lambda rng: _states(rng, 2, 3, 3, 2)),
+        Case("N, T, H and V all differ", lambda rng: _states(rng, 3, int(rng.integers(4, 7)), 2, 7)),
     ),
     reference=_PeekyAffine,
     bug=Mistake(
-        "W is (H, V), though its input is 2H wide. So that the product fits, the hidden states are cut off: the scores "
-        "depend on h alone, and every step gets the same.",
+        "W is (H, V), though its input is 2H wide. To make the product fit, the hidden states are cut off: the logits "
+        "depend on h alone, and every step gets the same ones.",
         changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "us[:, :, :H] @ self.W")),
     ),
     mistakes=(
         Mistake(
-            "W is still (H, V), and now h is cut off in place of the hidden states. Both are to count.",
+            "W is still (H, V), and now h is cut off instead of the hidden states. Both must count.",
             changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "us[:, :, H:] @ self.W")),
         ),
         Mistake(
@@ -258,13 +258,13 @@ scores = layer.forward(h, hs)
             changed(_AFFINE, ("(2 * H, V)", "(H, V)"), ("us @ self.W", "(us[:, :, :H] + us[:, :, H:]) @ self.W")),
         ),
         Mistake(
-            "The hidden states stand in front of h. The course puts h first, and weights trained with it expect that.",
+            "The hidden states come before h. The course puts h first, and weights trained with it expect that.",
             changed(_AFFINE, ("(np.repeat(h[:, None], T, axis=1), hs)", "(hs, np.repeat(h[:, None], T, axis=1))")),
         ),
     ),
     hints=(
-        "All steps get the same scores. What differs from step to step, h or hs? And where does it get lost?",
-        "us is 2H wide. How many rows must W have, so that us @ W works without cutting anything off?",
+        "All steps get the same logits. What differs from step to step, h or hs? Where does it get lost?",
+        "us is 2H wide. How many rows must W have so that us @ W works without cutting anything off?",
     ),
     section=f'{SECTION}, "Peeking"',
     points=2,
@@ -291,7 +291,7 @@ class TanhLayer:
 
 
 class _PeekyDecoder:
-    """Step by step, every place of h by itself."""
+    """Without concatenation: each use of h has a product of its own."""
 
     def __init__(self, Wx, W):
         self.Wx, self.W = Wx, W
@@ -302,21 +302,21 @@ class _PeekyDecoder:
         self.hs = np.tanh(z)
         return (h @ self.W[:H])[:, None] + self.hs @ self.W[H:]
 
-    def backward(self, dscores):
+    def backward(self, dlogits):
         H = self.hs.shape[2]
-        dz = (dscores @ self.W[H:].T) * (1 - self.hs**2)
-        dh = dscores.sum(axis=1) @ self.W[:H].T
+        dz = (dlogits @ self.W[H:].T) * (1 - self.hs**2)
+        dh = dlogits.sum(axis=1) @ self.W[:H].T
         return dh + dz.sum(axis=1) @ self.Wx[:H].T, dz @ self.Wx[H:].T
 
 
 def _decoded(rng, N, T, D, H, V):
-    shapes = {"h": (N, H), "xs": (N, T, D), "dscores": (N, T, V), "Wx": (H + D, H), "W": (2 * H, V)}
+    shapes = {"h": (N, H), "xs": (N, T, D), "dlogits": (N, T, V), "Wx": (H + D, H), "W": (2 * H, V)}
     return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
 _DECODER = '''\
 class PeekyDecoder:
-    """Show h (N, H) to every step in two places: beside the word vectors xs (N, T, D), beside the hidden states."""
+    """Show h (N, H) to every step in two places: next to the embeddings xs (N, T, D) and next to the hidden states."""
 
     def __init__(self, Wx, W):
         self.layer = TanhLayer(Wx)
@@ -328,10 +328,10 @@ class PeekyDecoder:
         hs = self.layer.forward(np.concatenate((h_repeated, xs), axis=2))  # (N, T, H)
         return np.concatenate((h_repeated, hs), axis=2) @ self.W  # (N, T, V)
 
-    def backward(self, dscores):
+    def backward(self, dlogits):
         """Return dh (N, H) and dxs (N, T, D)."""
         H = self.W.shape[0] // 2
-        dus = dscores @ self.W.T  # (N, T, 2H)
+        dus = dlogits @ self.W.T  # (N, T, 2H)
         dh, dhs = dus[:, :, :H].sum(axis=1), dus[:, :, H:]
         dvs = self.layer.backward(dhs)  # (N, T, H + D)
         return dh + dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]
@@ -342,8 +342,8 @@ FORGOTTEN = Exercise(
     number="7.2.5",
     title="Bug hunt: half a gradient",
     name="PeekyDecoder",
-    call="decoder = answer(Wx, W)\nscores = decoder.forward(h, xs)\ndh, dxs = decoder.backward(dscores)",
-    outputs=("scores", "dh", "dxs"),
+    call="decoder = answer(Wx, W)\nlogits = decoder.forward(h, xs)\ndh, dxs = decoder.backward(dlogits)",
+    outputs=("logits", "dh", "dxs"),
     cases=(
         Case("one question, one step", lambda rng: _decoded(rng, 1, 1, 1, 2, 2)),
         Case("D = H", lambda rng: _decoded(rng, 2, 3, 2, 2, 4)),
@@ -352,23 +352,23 @@ FORGOTTEN = Exercise(
     reference=_PeekyDecoder,
     given={"TanhLayer": TanhLayer},
     bug=Mistake(
-        "h went into two places, and the gradient of one of them gets lost: dh holds only what comes from beside the "
-        "word vectors.",
+        "h is used in two places, and the gradient of one of them gets lost: dh holds only what comes from its place "
+        "next to the embeddings.",
         changed(_DECODER, (_END, "        dh, dxs = dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]\n        return dh, dxs")),
     ),
     mistakes=(
         Mistake(
-            "h went into two places, and the gradient of one of them gets lost: dh holds only what comes from beside "
-            "the hidden states.",
+            "h is used in two places, and the gradient of one of them gets lost: dh holds only what comes from its "
+            "place next to the hidden states.",
             changed(_DECODER, (_END, "        return dh, dvs[:, :, H:]")),
         ),
         Mistake(
-            "The gradient from beside the word vectors is that of the last step only. h was shown to every step there, "
+            "The gradient from next to the embeddings is that of the last step only. h was shown to every step there, "
             "too.",
             changed(_DECODER, ("dvs[:, :, :H].sum(axis=1)", "dvs[:, -1, :H]")),
         ),
         Mistake(
-            "The gradient from beside the hidden states is that of the last step only. h was shown to every step "
+            "The gradient from next to the hidden states is that of the last step only. h was shown to every step "
             "there, too.",
             changed(_DECODER, ("dus[:, :, :H].sum(axis=1)", "dus[:, -1, :H]")),
         ),
@@ -378,7 +378,7 @@ FORGOTTEN = Exercise(
         ),
     ),
     hints=(
-        "In forward, count the places that h_repeated goes into. In backward, follow dh from line to line.",
+        "In forward, count the places where h_repeated is used. In backward, follow dh from line to line.",
         "dh is set twice. What became of its first value?",
     ),
     section=f'{SECTION}, "Three gradients for one vector"',

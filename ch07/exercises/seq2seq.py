@@ -19,27 +19,27 @@ def _sizes(rng, N, T, S, D, H, V):
 
 def _shapes(N, T, S, D, H, V):
     ids, states = np.zeros((N, T), int), np.zeros((N, T, H))
-    word_vectors, h = np.zeros((V, D))[ids], states[:, -1]
-    scores = np.zeros((N, S, H))[:, 1:] @ np.zeros((H, V))
-    return word_vectors.shape, states.shape, h.shape, scores.shape, h.shape
+    embeddings, h = np.zeros((V, D))[ids], states[:, -1]
+    logits = np.zeros((N, S, H))[:, 1:] @ np.zeros((H, V))
+    return embeddings.shape, states.shape, h.shape, logits.shape, h.shape
 
 
 _SHAPES = """
 def seq2seq_shapes(N, T, S, D, H, V):
-    word_vectors = (N, T, D)
+    embeddings = (N, T, D)
     hs = (N, T, H)
     h = (N, H)
-    scores = (N, S - 1, V)
+    logits = (N, S - 1, V)
     dh = (N, H)
-    return word_vectors, hs, h, scores, dh
+    return embeddings, hs, h, logits, dh
 """
 
 SHAPES = Exercise(
     number="7.1.1",
     title="Which shapes pass through the model?",
     name="seq2seq_shapes",
-    call="word_vectors, hs, h, scores, dh = answer(N, T, S, D, H, V)",
-    outputs=("word_vectors", "hs", "h", "scores", "dh"),
+    call="embeddings, hs, h, logits, dh = answer(N, T, S, D, H, V)",
+    outputs=("embeddings", "hs", "h", "logits", "dh"),
     cases=(
         Case("one question", lambda rng: _sizes(rng, 1, 7, 5, 16, 32, 13)),
         Case("three questions", lambda rng: _sizes(rng, 3, 6, 4, 2, 5, 8)),
@@ -56,23 +56,24 @@ SHAPES = Exercise(
         ),
         Mistake(
             "h has a time axis here. The encoder hands over its last hidden state only, one vector for each question.",
-            changed(_SHAPES, ("h = (N, H)\n    scores", "h = (N, T, H)\n    scores")),
+            changed(_SHAPES, ("h = (N, H)\n    logits", "h = (N, T, H)\n    logits")),
         ),
         Mistake(
             "dh has a time axis here. A gradient has the shape of the value it belongs to, and dh belongs to h.",
             changed(_SHAPES, ("dh = (N, H)", "dh = (N, T, H)")),
         ),
         Mistake(
-            "Word vectors have D numbers. V is the number of rows of W, the matrix they are taken from.",
+            "An embedding has D numbers. V is the number of rows of W, the matrix it is taken from.",
             changed(_SHAPES, ("(N, T, D)", "(N, T, V)")),
         ),
         Mistake(
-            "The scores do not have H numbers: at every step there is one score for each character of the vocabulary.",
+            "There are not H logits: at every step there is one logit for each character of the vocabulary.",
             changed(_SHAPES, ("(N, S - 1, V)", "(N, S - 1, H)")),
         ),
     ),
     hints=(
-        "Follow the arrows of the first picture: which arrows carry one vector for each step, which only one in all?",
+        "Follow the arrows of the first picture: which arrows carry one vector for each step, and which carry a single "
+        "one?",
         "The decoder reads ts[:, :-1]. And a gradient always has the shape of the value it belongs to.",
     ),
     section=f'{SECTION}, "The encoder hands over the last hidden state" and "Teacher forcing"',
@@ -101,7 +102,7 @@ def _embedding_backward(ids, dout, V):
 
 EMBEDDING = Exercise(
     number="7.1.2",
-    title="The gradient of the word vectors",
+    title="The gradient of the embedding matrix",
     name="embedding_backward",
     call="dW = answer(ids, dout, V)",
     outputs=("dW",),
@@ -119,15 +120,15 @@ EMBEDDING = Exercise(
     reference=_embedding_backward,
     mistakes=(
         Mistake(
-            "An id that stands at several places gets only the gradient of the last of them. NumPy writes repeated "
-            "ids once, the last one wins; also with +=.",
+            "An id that occurs in several places gets only the gradient of the last of them. NumPy writes a repeated "
+            "id only once, and the last one wins, even with +=.",
             "def embedding_backward(ids, dout, V):\n"
             "    dW = np.zeros((V, dout.shape[2]))\n"
             "    dW[ids] += dout\n"
             "    return dW",
         ),
         Mistake(
-            "An id that stands twice within one question gets only one of its gradients.",
+            "An id that occurs twice within one question gets only one of its gradients.",
             "def embedding_backward(ids, dout, V):\n"
             "    dW = np.zeros((V, dout.shape[2]))\n"
             "    for n in range(len(ids)):\n"
@@ -135,15 +136,15 @@ EMBEDDING = Exercise(
             "    return dW",
         ),
         Mistake(
-            "The gradients of an id that stands at several places are averaged. Each place adds its own in full.",
+            "The gradients of an id that occurs in several places are averaged. Each place adds its own in full.",
             "def embedding_backward(ids, dout, V):\n"
             "    dW = np.zeros((V, dout.shape[2]))\n"
             "    np.add.at(dW, ids, dout)\n"
             "    return dW / np.maximum(np.bincount(ids.ravel(), minlength=V), 1)[:, None]",
         ),
         Mistake(
-            "This is the gradient of every place. What is asked for is the gradient of W: one row for each of the V "
-            "ids, also for those that do not occur.",
+            "This is the gradient at every place. The task asks for the gradient of W: one row for each of the V "
+            "ids, including those that do not occur.",
             "def embedding_backward(ids, dout, V):\n    return dout",
         ),
         Mistake(
@@ -208,7 +209,7 @@ LSTM_FORWARD = Exercise(
     given={"sigmoid": sigmoid},
     mistakes=(
         Mistake(
-            "The four parts stand in another order here: i, f, g, o. The course and the book have f, g, i, o.",
+            "The four parts are in a different order here: i, f, g, o. The course and the book use f, g, i, o.",
             changed(_FORWARD, ("zf, zg, zi, zo =", "zi, zf, zg, zo =")),
         ),
         Mistake(
@@ -220,7 +221,7 @@ LSTM_FORWARD = Exercise(
             changed(_FORWARD, ("np.tanh(c_new)", "c_new")),
         ),
         Mistake(
-            "h_new is made of the old memory. The output gate shows the memory after this step.",
+            "h_new is computed from the old memory. The output gate shows the memory after this step.",
             changed(_FORWARD, ("np.tanh(c_new)", "np.tanh(c)")),
         ),
         Mistake("The bias b is not added.", changed(_FORWARD, (" + b", ""))),
@@ -229,7 +230,7 @@ LSTM_FORWARD = Exercise(
             changed(_FORWARD, (" + h @ Wh", "")),
         ),
         Mistake(
-            "f and i have changed places: f is for the old memory, i for the candidate.",
+            "f and i are swapped: f is for the old memory, i for the candidate.",
             changed(_FORWARD, ("f * c + g * i", "i * c + g * f")),
         ),
         Mistake(
@@ -239,8 +240,8 @@ LSTM_FORWARD = Exercise(
     ),
     hints=(
         "Make z, of shape (N, 4H), in one line. Then cut it into four parts of H columns each.",
-        "np.split(z, 4, axis=1) gives the parts in the order f, g, i, o. sigmoid for f, i and o, tanh for g. The rest "
-        "are the last two lines of the formula.",
+        "np.split(z, 4, axis=1) gives the parts in the order f, g, i, o. sigmoid for f, i and o, tanh for g. The last "
+        "two lines of the formula do the rest.",
     ),
     section=f'{SECTION}, "The LSTM as a box"',
     points=3,
@@ -294,21 +295,20 @@ LSTM_BACKWARD = Exercise(
     reference=_lstm_backward,
     mistakes=(
         Mistake(
-            "dc_new is left out. The new memory goes two ways, into h_new and on to the next step: both gradients "
-            "count.",
+            "dc_new is left out. The new memory is used twice, for h_new and in the next step: both gradients count.",
             changed(_BACKWARD, ("dc_new + dh_new * o", "dh_new * o")),
         ),
         Mistake(
-            "The gradient that comes through h_new does not reach the memory. It goes two ways, into h_new and on to "
-            "the next step: both gradients count.",
+            "The gradient that comes through h_new does not reach the memory. The new memory is used twice, for h_new "
+            "and in the next step: both gradients count.",
             changed(_BACKWARD, ("dc_new + dh_new * o * (1 - shown**2)", "dc_new")),
         ),
         Mistake(
-            "The derivative of tanh(c_new) is written with c_new. It is 1 - y ** 2, where y is what tanh gave.",
+            "The derivative of tanh(c_new) is computed from c_new. It is 1 - y ** 2, where y is the output of tanh.",
             changed(_BACKWARD, ("(1 - shown**2)", "(1 - c_new**2)")),
         ),
         Mistake(
-            "g is treated like a gate. It went through tanh, so its derivative is another one.",
+            "g is treated like a gate. It went through tanh, so its derivative is a different one.",
             changed(_BACKWARD, ("dg * (1 - g**2)", "dg * g * (1 - g)")),
         ),
         Mistake(
@@ -323,7 +323,7 @@ LSTM_BACKWARD = Exercise(
             changed(_BACKWARD, ("dmemory * f,", "dmemory,")),
         ),
         Mistake(
-            "The gradients of i and g have changed places: what multiplies g in forward is its factor in backward.",
+            "The gradients of i and g are swapped: what multiplies g in forward is its factor in backward.",
             changed(_BACKWARD, ("dmemory * i, dmemory * g", "dmemory * g, dmemory * i")),
         ),
         Mistake(
@@ -338,7 +338,7 @@ LSTM_BACKWARD = Exercise(
     hints=(
         "Work from the end. First the gradient of c_new: it was used for h_new and handed on, so it is a sum of two "
         "parts. Then f, g, i, o. Then z.",
-        "With y what came out: sigmoid' = y (1 - y), tanh' = 1 - y ** 2. Join the four parts to dz (N, 4H) in the "
+        "With y for the output: sigmoid' = y (1 - y), tanh' = 1 - y ** 2. Join the four parts into dz (N, 4H) in the "
         "order f, g, i, o. From there on it is a matrix product's backward, once with x and Wx, once with h and Wh.",
     ),
     section=f'{SECTION}, "The LSTM as a box"; in the book, section 6.3',
@@ -350,10 +350,10 @@ LSTM_BACKWARD = Exercise(
 
 
 def _table(rng, V, way, size):
-    """A table of scores: greedy decoding goes the ``way`` from place to place; 0 is the start mark, V - 1 the end."""
+    """A table of logits: greedy decoding follows ``way`` from id to id; 0 is the start mark, V - 1 the end mark."""
     ids = rng.permutation(V)
     table = rng.standard_normal((V, V)) - 8
-    for a, b in pairwise((*way, 1) if way[-1] == V - 1 else way):  # behind the end mark stands something else
+    for a, b in pairwise((*way, 1) if way[-1] == V - 1 else way):  # something else follows the end mark
         table[ids[a], ids[b]] = -1.0
     return {"table": table, "start_id": int(ids[0]), "end_id": int(ids[V - 1]), "size": size}
 
@@ -400,7 +400,7 @@ written = list(answer(step, start_id, end_id, size))
     reference=_greedy,
     mistakes=(
         Mistake(
-            "The end mark is among the characters written. It says that the answer has ended, and is no part of it.",
+            "The end mark is among the characters written. It says that the answer has ended; it is not part of it.",
             changed(
                 _GREEDY,
                 (
@@ -414,11 +414,12 @@ written = list(answer(step, start_id, end_id, size))
             changed(_GREEDY, ("written, id_ = [], start_id", "written, id_ = [start_id], start_id")),
         ),
         Mistake(
-            "Every step reads the start mark. From the second step on the decoder reads what it wrote before.",
+            "Every step reads the start mark. From the second step on, the decoder reads what it wrote in the step "
+            "before.",
             changed(_GREEDY, ("step(id_)", "step(start_id)")),
         ),
         Mistake(
-            "Nothing stops at the end mark: the decoder writes on behind it.",
+            "Nothing stops at the end mark: the decoder keeps writing after it.",
             changed(_GREEDY, ("            break", "            continue")),
         ),
         Mistake(
@@ -432,15 +433,15 @@ written = list(answer(step, start_id, end_id, size))
     ),
     hints=(
         "Keep one variable for the character that is read next. Before the loop it is the start mark.",
-        "In a loop of size turns: take the argmax of step(id_); if it is the end mark, break; else append it. The next "
-        "turn reads it.",
+        "In a loop of at most size steps: take the argmax of step(id_); if it is the end mark, break; otherwise append "
+        "it. The next step reads it.",
     ),
     section=f'{SECTION}, "Greedy decoding"',
     points=2,
 )
 
 
-# --- 7.1.6: ids instead of word vectors -------------------------------------------------------------------------------
+# --- 7.1.6: ids instead of embeddings ---------------------------------------------------------------------------------
 
 
 class _Encoder:
@@ -463,12 +464,12 @@ class Encoder:
     """Read xs (N, T) ids; hand over the last hidden state h (N, H)."""
 
     def __init__(self, W, Wx, Wh):
-        self.W = W  # word vectors, (V, D)
+        self.W = W  # one embedding in each row, (V, D)
         self.rnn = RNN(Wx, Wh)
 
     def forward(self, xs):
-        self.word_vectors = self.W[xs]  # (N, T, D)
-        hs = self.rnn.forward(self.word_vectors)  # (N, T, H)
+        self.embeddings = self.W[xs]  # (N, T, D)
+        hs = self.rnn.forward(self.embeddings)  # (N, T, H)
         return hs[:, -1]  # (N, H)
 '''
 
@@ -479,15 +480,15 @@ IDS = Exercise(
     call="h = answer(W, Wx, Wh).forward(xs)",
     outputs=("h",),
     cases=(
-        Case("as many questions as numbers in a word vector, N = D", lambda rng: _questions(rng, 2, 3, 5, 2, 4)),
+        Case("as many questions as numbers in an embedding, N = D", lambda rng: _questions(rng, 2, 3, 5, 2, 4)),
         Case("one question", lambda rng: _questions(rng, 1, 4, 6, 3, 2)),
         Case("N, T, D and H all differ", lambda rng: _questions(rng, 3, int(rng.integers(5, 8)), 9, 4, 2)),
     ),
     reference=_Encoder,
     given={"RNN": RNN},
     bug=Mistake(
-        "The RNN reads the ids themselves, not their word vectors. It runs only where N happens to equal D.",
-        changed(_ENCODER, ("self.rnn.forward(self.word_vectors)", "self.rnn.forward(xs)")),
+        "The RNN reads the ids themselves, not their embeddings. It runs only where N happens to equal D.",
+        changed(_ENCODER, ("self.rnn.forward(self.embeddings)", "self.rnn.forward(xs)")),
     ),
     mistakes=(
         Mistake(
@@ -505,7 +506,7 @@ IDS = Exercise(
     ),
     hints=(
         "Which of the encoder's weights does h depend on? Follow each of them through forward.",
-        "self.word_vectors is computed, and then? Look at what the RNN is given to read.",
+        "self.embeddings is computed, and then? Look at what the RNN is given.",
     ),
     section=f'{SECTION}, "Addition as text" and "The encoder hands over the last hidden state"',
     points=2,

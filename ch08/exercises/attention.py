@@ -1,4 +1,4 @@
-"""Exercises 8.4: Attention out of its two parts, its two gradients of hs, all decoder steps at once, padding."""
+"""Exercises 8.4: Attention from its two parts, its two gradients of hs, all decoder steps at once, padding."""
 
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from common.functions import softmax
@@ -19,7 +19,7 @@ def _one(rng, T, H):
 
 
 def _steps(rng, N, T_enc, T_dec, H, scale=1.0):
-    """What all decoder steps need: states, queries, and a gradient from above."""
+    """What all decoder steps need: states, queries, and an incoming gradient."""
     hs_enc, hs_dec, dout = (rng.standard_normal((N, T, H)) for T in (T_enc, T_dec, T_dec))
     return {"hs_enc": hs_enc, "hs_dec": scale * hs_dec, "dout": dout}
 
@@ -66,7 +66,7 @@ class Attention:
 
 ATTENTION = Exercise(
     number="8.4.1",
-    title="Attention out of its two parts",
+    title="Attention from its two parts",
     name="Attention",
     points=3,
     call="layer = answer()\nc = layer.forward(hs, h)\na = layer.attention_weight\ndhs, dh = layer.backward(dc)",
@@ -80,11 +80,11 @@ ATTENTION = Exercise(
     given={"AttentionWeight": AttentionWeight, "WeightSum": WeightSum},
     mistakes=(
         Mistake(
-            "dhs has only the part that comes by way of the context. hs feeds the scores as well.",
+            "dhs has only the part that comes through the context. hs feeds the scores as well.",
             _attention(returned="dhs_c, dh"),
         ),
         Mistake(
-            "dhs has only the part that comes by way of the scores. hs is also what is weighted.",
+            "dhs has only the part that comes through the scores. hs is also what is weighted.",
             _attention(returned="dhs_s, dh"),
         ),
         Mistake(
@@ -92,22 +92,22 @@ ATTENTION = Exercise(
             _attention(returned="dh, dhs_c + dhs_s"),
         ),
         Mistake(
-            "The two gradients of hs are averaged. At a branch node every way counts in full.",
+            "The two gradients of hs are averaged. At a branch node every path counts in full.",
             _attention(returned="(dhs_c + dhs_s) / 2, dh"),
         ),
         Mistake(
-            "attention_weight holds the context. It is to hold the weights, one for every encoder step.",
+            "attention_weight holds the context. It should hold the weights, one for every encoder step.",
             _attention(kept="c"),
         ),
         Mistake(
-            "attention_weight is still None after forward. It is to hold the weights of the last call.",
+            "attention_weight is still None after forward. It should hold the weights of the last call.",
             _attention(kept="None"),
         ),
     ),
     hints=(
         "Forward calls the two layers in order. Backward calls them in reverse order. Where did hs branch?",
-        "The sum layer's backward gives (a gradient of hs, da); da goes into the weight layer's backward, which gives "
-        "(another gradient of hs, dh). Both gradients of hs have the shape of hs. Add them.",
+        "The sum layer's backward returns (a gradient of hs, da); da goes into the weight layer's backward, which "
+        "returns (another gradient of hs, dh). Both gradients of hs have the shape of hs. Add them.",
     ),
     section=f'{SECTION}, "The rule of a branch"',
 )
@@ -149,22 +149,22 @@ NEVER_RAN = Exercise(
     ),
     mistakes=(
         Mistake(
-            "One bug is mended, and the one behind it shows: weights is an array, and an array has no backward.",
+            "One bug is fixed, and the next one shows: weights is an array, and an array has no backward.",
             _lookup(first="self.mix.backward(dc)"),
         ),
         Mistake(
-            "Both calls are right now, but the gradient of hs by way of the scores got lost.",
+            "Both calls are right now, but the gradient of hs through the scores is lost.",
             _lookup("self.mix.backward(dc)", "self.match.backward(da)", "dhs_mix"),
         ),
         Mistake(
-            "Both calls are right now, but the gradient of hs by way of the context got lost.",
+            "Both calls are right now, but the gradient of hs through the context is lost.",
             _lookup("self.mix.backward(dc)", "self.match.backward(da)", "dhs_match"),
         ),
     ),
     hints=(
         "Read the error's text, then the line it names. Which method of that object should a backward pass call?",
-        "There are two wrong lines, and the second error shows only after the first is mended. A layer has a backward; "
-        "an array has none. Which attribute is the layer that made the weights?",
+        "There are two wrong lines, and the second error shows only after the first is fixed. A layer has a backward, "
+        "an array does not. Which attribute is the layer that made the weights?",
     ),
     section=f'{SECTION}, "The class Attention"',
 )
@@ -213,23 +213,24 @@ FORGOTTEN = Exercise(
     ),
     mistakes=(
         Mistake(
-            "The second gradient of hs is made of da. That is the gradient of the weights; the way leads through the "
-            "softmax, to the scores.",
+            "The second gradient of hs is computed from da. That is the gradient of the weights; it still has to go "
+            "through the softmax, to the scores.",
             _attention_backward("np.outer(a, dc) + np.outer(da, h)"),
         ),
         Mistake(
-            "The gradient by way of the scores stands alone now. The gradient by way of the context was right too.",
+            "Now only the gradient through the scores is left. The gradient through the context was right, too.",
             _attention_backward("np.outer(ds, h)"),
         ),
         Mistake(
-            "The second gradient of hs is made of dc. In a score a state is multiplied with something else.",
+            "The second gradient of hs is computed from dc. In a score, a state is multiplied by something else.",
             _attention_backward("np.outer(a, dc) + np.outer(ds, dc)"),
         ),
     ),
     hints=(
-        "dh is right, so everything up to ds is right. hs is wrong everywhere: that is the mark of a forgotten branch.",
-        "A score is s_t = hs_t . h. So a state gets ds_t times h by way of its score, for every t: an outer product, "
-        "which is added to the one that is there.",
+        "dh is right, so everything up to ds is right. dhs is wrong everywhere: that is the mark of a forgotten "
+        "branch.",
+        "A score is s_t = hs_t . h. So a state gets ds_t times h through its score, for every t: an outer product, "
+        "to be added to the one that is already there.",
     ),
     section=f'{SECTION}, "The rule of a branch"',
 )
@@ -285,7 +286,8 @@ NEVER_EMPTIED = Exercise(
     reference=TimeAttention,
     given=ATTENTION.given,
     bug=Mistake(
-        "The list of attention weights is never emptied: after a second call the weights of the first still lead it.",
+        "The list of attention weights is never emptied: after a second call it still begins with the weights of the "
+        "first.",
         _loop(made=NEW_LIST),
     ),
     mistakes=(
@@ -298,13 +300,14 @@ NEVER_EMPTIED = Exercise(
             _loop(made=NEW_LIST, after=NEW_LIST),
         ),
         Mistake(
-            "The old list is emptied and used again. Whoever kept it from an earlier call finds other weights in it.",
+            "The old list is emptied and used again. A caller who kept it from an earlier call finds other weights in "
+            "it.",
             _loop(made=NEW_LIST, start="self.attention_weights.clear()"),
         ),
     ),
     hints=(
         "How long is the list after one call, after two, after three? How often is the list made?",
-        "Every call of forward needs a list of its own. At which line of which method is it to be made?",
+        "Every call of forward needs a list of its own. In which line of which method should it be made?",
     ),
     section=f'{SECTION}, "All steps of the decoder"',
 )
@@ -378,12 +381,12 @@ ALL_STEPS = Exercise(
     given={"Softmax": Softmax},
     mistakes=(
         Mistake(
-            "The softmax runs over the decoder steps. Every step shares its attention out among the encoder steps.",
+            "The softmax runs over the decoder steps. Every step divides its attention among the encoder steps.",
             _time_attention(a="Softmax().forward(s.swapaxes(1, 2)).swapaxes(1, 2)", ds="dout @ hs_enc.swapaxes(1, 2)"),
         ),
         Mistake(
-            "reshape does not exchange two axes: it cuts the same row of numbers anew, and so mixes the states with "
-            "one another. swapaxes(1, 2) exchanges them.",
+            "reshape does not swap two axes: it cuts the same numbers into other rows, and so mixes the states with "
+            "one another. swapaxes(1, 2) swaps them.",
             _time_attention(
                 s="hs_dec @ hs_enc.reshape(len(hs_enc), hs_enc.shape[2], -1)",
                 ds="self.softmax.backward(dout @ hs_enc.reshape(len(hs_enc), hs_enc.shape[2], -1))",
@@ -392,35 +395,36 @@ ALL_STEPS = Exercise(
             ),
         ),
         Mistake(
-            "weights is turned round: the steps that ask come before the steps that are looked at.",
+            "weights has its axes swapped: the decoder steps come first, then the encoder steps.",
             _time_attention(kept="self.a.swapaxes(1, 2)"),
         ),
         Mistake(
-            "dhs_enc lacks the part that comes by way of the scores.",
+            "dhs_enc lacks the part that comes through the scores.",
             _time_attention(dhs_enc="self.a.swapaxes(1, 2) @ dout"),
         ),
         Mistake(
-            "dhs_enc lacks the part that comes by way of the context.",
+            "dhs_enc lacks the part that comes through the context.",
             _time_attention(dhs_enc="ds.swapaxes(1, 2) @ hs_dec"),
         ),
         Mistake(
-            "The gradient of the weights is taken for that of the scores: between the two lies the softmax.",
+            "The gradient of the weights is used as that of the scores: the softmax is between the two.",
             _time_attention(ds="dout @ hs_enc.swapaxes(1, 2)"),
         ),
         Mistake(
-            "The backward of the scores uses the weights where it needs the gradient of the scores.",
+            "The backward pass of the scores uses the weights where it needs the gradient of the scores.",
             _time_attention(dhs_dec="self.a @ hs_enc"),
         ),
         Mistake(
-            "The values are right, but somewhere an array (N, T_dec, T_enc, H) is made, with all pairs of steps.",
+            "The values are right, but somewhere an array (N, T_dec, T_enc, H) is made, one vector for every pair of "
+            "steps.",
             _time_attention(out="(self.a[..., None] * hs_enc[:, None]).sum(axis=2)"),
         ),
     ),
     hints=(
         "Put the step k into the formulas: s_kt is the sum over j of hs_dec_kj hs_enc_tj. That is a matrix product, "
         "with one factor transposed.",
-        "s = hs_dec @ hs_enc.swapaxes(1, 2), and out is the weights times hs_enc. For Z = XY the way back is "
-        "dX = dZ Y^T and dY = X^T dZ. Use it for both products; hs_enc stands in both.",
+        "s = hs_dec @ hs_enc.swapaxes(1, 2), and out is the weights times hs_enc. For Z = XY the backward pass is "
+        "dX = dZ Y^T and dY = X^T dZ. Use it for both products; hs_enc is in both.",
     ),
     section=f'{SECTION}, "Two matrix products instead of a loop"',
 )
@@ -456,7 +460,7 @@ MASK = Exercise(
         Case("no mask", lambda rng: _padded(rng, 2, 2, [3]), call="c, a = answer(hs_enc, hs_dec)"),
         Case("one sequence with padding", lambda rng: _padded(rng, 2, 2, [2])),
         Case("two sequences, two decoder steps", lambda rng: _padded(rng, 2, 3, [3, 1])),
-        Case("as many decoder as encoder steps", lambda rng: _padded(rng, 5, 3, [4, 2, 1])),
+        Case("as many decoder steps as encoder steps", lambda rng: _padded(rng, 5, 3, [4, 2, 1])),
         Case("all sizes differ", lambda rng: _padded(rng, 4, 7, [int(rng.integers(1, 4)), 5, 2])),
     ),
     reference=_masked_attention,
@@ -475,21 +479,21 @@ MASK = Exercise(
             _masked("s * mask[:, None]"),
         ),
         Mistake(
-            "The mask is turned round: padding is looked at, and the real states are not. True means real.",
+            "The mask is inverted: padding is looked at, and the real states are not. True means real.",
             _masked("np.where(mask[:, None], -np.inf, s)"),
         ),
         Mistake(
-            "The mask meets the wrong axis: its T_enc columns stand along the decoder steps.",
+            "The mask is applied along the wrong axis: its T_enc columns lie along the decoder steps.",
             _masked("np.where(mask[:, :, None], s, -np.inf)"),
         ),
         Mistake(
-            "The mask (N, T_enc) meets the scores (N, T_dec, T_enc) without an axis for the decoder steps. So it is "
-            "taken for one mask per decoder step, not one per sequence.",
+            "The mask (N, T_enc) has no axis for the decoder steps, unlike the scores (N, T_dec, T_enc). So it is "
+            "read as one mask per decoder step, not one per sequence.",
             _masked("np.where(mask, s, -np.inf)"),
         ),
     ),
     hints=(
-        "Which number must the score of padding be, so that its weight after the softmax is 0 exactly?",
+        "Which number must the score of padding be, so that its weight after the softmax is exactly 0?",
         "The scores are (N, T_dec, T_enc). Give the mask an axis of size 1 for the decoder steps, mask[:, None], and "
         "put -np.inf where it is False, before the softmax. With mask=None nothing is changed.",
     ),

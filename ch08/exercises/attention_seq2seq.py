@@ -36,21 +36,21 @@ WIDTH = Exercise(
             "def affine_shape(V, D, H):\n    return H, V",
         ),
         Mistake(
-            "Word vectors go into the LSTM. What goes into the affine layer?",
+            "Embeddings go into the LSTM. What goes into the affine layer?",
             "def affine_shape(V, D, H):\n    return D + H, V",
         ),
         Mistake(
-            "Rows and columns are exchanged: x W wants one row for every number of x.",
+            "Rows and columns are swapped: x W needs one row for every number of x.",
             "def affine_shape(V, D, H):\n    return V, 2 * H",
         ),
         Mistake(
-            "A score for every character comes out, so the columns are as many as the vocabulary has characters.",
+            "One logit for every character comes out, so there are as many columns as characters in the vocabulary.",
             "def affine_shape(V, D, H):\n    return 2 * H, H",
         ),
     ),
     hints=(
-        "How many numbers has the context? How many the decoder's hidden state? They are put side by side.",
-        "The weight has one row for every number that goes in and one column for every score that comes out. "
+        "How many numbers does the context have? And the decoder's hidden state? They are put side by side.",
+        "The weight has one row for every number that goes in and one column for every logit that comes out. "
         "Context and hidden state have H numbers each.",
     ),
     section=f'{SECTION}, "Joining context and hidden state"',
@@ -65,7 +65,7 @@ def _pair(rng, N, T, H):
 
 
 class _Join:
-    """Both ways by hand: allocate, then copy."""
+    """Forward and backward by hand: allocate, then copy."""
 
     def forward(self, c, hs):
         joined = np.empty((*c.shape[:2], c.shape[2] + hs.shape[2]))
@@ -108,15 +108,15 @@ JOIN = Exercise(
             _join("np.concatenate((hs, c), axis=2)"),
         ),
         Mistake(
-            "The two are put one after the other in time. They belong side by side at every step.",
+            "The two are joined along time, one after the other. They belong side by side at every step.",
             _join("np.concatenate((c, hs), axis=1)"),
         ),
         Mistake(
-            "The two are added, so that nobody can tell them apart any more. Put them side by side.",
+            "The two are added, so they can no longer be told apart. Put them side by side.",
             _join("c + hs", "djoined, djoined"),
         ),
         Mistake(
-            "backward gives the halves in the wrong order: the first half belongs to what was joined first.",
+            "backward returns the halves in the wrong order: the first half belongs to what was joined first.",
             _join(split="np.split(djoined, 2, axis=2)[::-1]"),
         ),
         Mistake(
@@ -125,14 +125,14 @@ JOIN = Exercise(
         ),
     ),
     hints=(
-        "np.concatenate puts arrays together along one axis. Which axis holds the numbers of one step?",
-        "np.concatenate((c, hs), axis=2) makes (N, T, 2H). Backward cuts the gradient there where forward joined: "
-        "the first H numbers of every step belong to c. np.split knows the word for that.",
+        "np.concatenate joins arrays along one axis. Which axis holds the numbers of one step?",
+        "np.concatenate((c, hs), axis=2) makes (N, T, 2H). Backward cuts the gradient where forward joined: "
+        "the first H numbers of every step belong to c. np.split does that.",
     ),
     section=f'{SECTION}, "Joining context and hidden state"',
 )
 
-# --- 8.5.3: the last state went two ways ----------------------------------------------------------
+# --- 8.5.3: the last state is used twice ----------------------------------------------------------
 
 
 def _gradients(rng, N, T, H):
@@ -151,7 +151,7 @@ def _sum(line):
 
 LAST_STATE = Exercise(
     number="8.5.3",
-    title="The last state went two ways",
+    title="The last state is used twice",
     name="to_encoder",
     points=2,
     call="d = answer(dhs_enc, dh)",
@@ -164,7 +164,7 @@ LAST_STATE = Exercise(
     reference=_to_encoder,
     mistakes=(
         Mistake(
-            "dh takes the place of what the attention sends to the last state. It went two ways: both gradients count.",
+            "dh replaces the gradient that the attention sends to the last state. The state is used twice: both count.",
             _sum("d[:, -1] = dh"),
         ),
         Mistake(
@@ -176,22 +176,22 @@ LAST_STATE = Exercise(
             _sum("d[:, 0] += dh"),
         ),
         Mistake(
-            "The index picks the last sequence of the batch. The time axis is the second one.",
+            "The index picks the last sequence of the batch. Time is the second axis.",
             _sum("d[-1] += dh"),
         ),
         Mistake(
-            "dh is not used: the way through the start of the decoder's LSTM is forgotten.",
+            "dh is not used: the path through the start of the decoder's LSTM is forgotten.",
             "def to_encoder(dhs_enc, dh):\n    return dhs_enc.copy()",
         ),
     ),
     hints=(
-        "Which of the T_enc states did the decoder's LSTM start from? Only that one went a second way.",
+        "Which of the T_enc states did the decoder's LSTM start from? Only that one is used a second time.",
         "Copy dhs_enc, then add dh to the part [:, -1] of the copy: every sequence, last step, all H numbers.",
     ),
     section=f'{SECTION}, "The decoder, backward"',
 )
 
-# --- 8.5.4: the whole way back through the decoder ------------------------------------------------
+# --- 8.5.4: the whole backward pass of the decoder ------------------------------------------------
 
 
 class _DecoderByNumbers:
@@ -203,21 +203,21 @@ class _DecoderByNumbers:
     def forward(self, xs, hs_enc):
         Wx, Wh, Wc, Ws = self.weights
         self.inputs = xs.copy(), hs_enc.copy()
-        h, scores = hs_enc[:, -1], []
+        h, logits = hs_enc[:, -1], []
         for t in range(xs.shape[1]):
             h = np.tanh(xs[:, t] @ Wx + h @ Wh)
             a = softmax(np.einsum("nth,nh->nt", hs_enc, h))
-            scores.append(np.einsum("nt,nth->nh", a, hs_enc) @ Wc + h @ Ws)
-        return np.stack(scores, axis=1)
+            logits.append(np.einsum("nt,nth->nh", a, hs_enc) @ Wc + h @ Ws)
+        return np.stack(logits, axis=1)
 
-    def backward(self, dscore):
+    def backward(self, dlogits):
         inputs = self.inputs
-        return tuple(numerical_gradient(lambda: self.forward(*inputs), x, dscore) for x in inputs)
+        return tuple(numerical_gradient(lambda: self.forward(*inputs), x, dlogits) for x in inputs)
 
 
 def _decoder_inputs(rng, N, T_enc, T_dec, H, V, D):
     shapes = {"Wx": (D, H), "Wh": (H, H), "Wc": (H, V), "Ws": (H, V)}
-    shapes |= {"xs": (N, T_dec, D), "hs_enc": (N, T_enc, H), "dscore": (N, T_dec, V)}
+    shapes |= {"xs": (N, T_dec, D), "hs_enc": (N, T_enc, H), "dlogits": (N, T_dec, V)}
     return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
@@ -235,8 +235,8 @@ class Decoder:
         c = self.attention.forward(hs_enc, hs)
         return c @ self.Wc + hs @ self.Ws
 
-    def backward(self, dscore):
-        dc, dhs = dscore @ self.Wc.T, dscore @ self.Ws.T
+    def backward(self, dlogits):
+        dc, dhs = dlogits @ self.Wc.T, dlogits @ self.Ws.T
         d_enc, dhs_query = self.attention.backward(dc)
         dxs = self.rnn.backward({dhs})
         {last}
@@ -249,9 +249,9 @@ DECODER = Exercise(
     title="What goes back to the encoder",
     name="Decoder",
     points=3,
-    call="decoder = answer(Wx, Wh, Wc, Ws)\nscore = decoder.forward(xs, hs_enc)\n"
-    "dxs, dhs_enc = decoder.backward(dscore)",
-    outputs=("score", "dxs", "dhs_enc"),
+    call="decoder = answer(Wx, Wh, Wc, Ws)\nlogits = decoder.forward(xs, hs_enc)\n"
+    "dxs, dhs_enc = decoder.backward(dlogits)",
+    outputs=("logits", "dxs", "dhs_enc"),
     cases=(
         Case("one sequence, one decoder step", lambda rng: _decoder_inputs(rng, 1, 2, 1, 2, 3, 2)),
         Case("N = T_enc = T_dec = H", lambda rng: _decoder_inputs(rng, 2, 2, 2, 2, 3, 2)),
@@ -261,16 +261,16 @@ DECODER = Exercise(
     given={"RNN": RNN, "TimeAttention": TimeAttention},
     mistakes=(
         Mistake(
-            "The gradient that the attention sends to the queries is lost. hs went two ways: to the scores over the "
-            "vocabulary, and to the attention.",
+            "The gradient that the attention sends to the queries is lost. hs is used twice: for the logits, and by "
+            "the attention.",
             _decoder(dhs="dhs"),
         ),
         Mistake(
-            "The gradient that the scores over the vocabulary send to hs directly is lost. hs went two ways.",
+            "The gradient that the logits send to hs directly is lost. hs is used twice.",
             _decoder(dhs="dhs_query"),
         ),
         Mistake(
-            "What the attention sends back is right, but the encoder's last state also started the decoder.",
+            "The gradient from the attention is right, but the encoder's last state also started the decoder.",
             _decoder(last="pass"),
         ),
         Mistake(
@@ -278,7 +278,7 @@ DECODER = Exercise(
             _decoder(last="d_enc += self.rnn.dh[:, None]"),
         ),
         Mistake(
-            "The gradient of the decoder's first state takes the place of the attention's. Both count.",
+            "The gradient of the decoder's first state replaces that of the attention. Both count.",
             _decoder(last="d_enc[:, -1] = self.rnn.dh"),
         ),
         Mistake(
@@ -288,28 +288,28 @@ DECODER = Exercise(
     ),
     hints=(
         "Go through forward from its last line to its first. Two values are used twice: find them, and add there.",
-        "dc = dscore Wc^T, and dscore Ws^T is one part of the gradient of hs; the attention's backward gives the "
-        "other, and the gradient of hs_enc. The sum for hs goes into rnn.backward; after it rnn.dh belongs to "
+        "dc = dlogits Wc^T, and dlogits Ws^T is one part of the gradient of hs; the attention's backward returns the "
+        "other, and the gradient of hs_enc. The sum for hs goes into rnn.backward; after that, rnn.dh belongs to "
         "hs_enc[:, -1].",
     ),
     section=f'{SECTION}, "The decoder, backward"',
 )
 
-# --- 8.5.5: the last state's second way, forgotten ------------------------------------------------
+# --- 8.5.5: the last state's second use, forgotten ------------------------------------------------
 
 
 class _OneStepByNumbers(_DecoderByNumbers):
-    """One step: x (N, D) in place of xs (N, T, D)."""
+    """One step: x (N, D) instead of xs (N, T, D)."""
 
     def forward(self, x, hs_enc):
-        score = super().forward(x[:, None], hs_enc)[:, 0]
+        logits = super().forward(x[:, None], hs_enc)[:, 0]
         self.inputs = x.copy(), hs_enc.copy()
-        return score
+        return logits
 
 
 def _one_step(rng, N, T_enc, H, V, D):
     drawn = _decoder_inputs(rng, N, T_enc, 1, H, V, D)
-    drawn["x"], drawn["dscore"] = drawn.pop("xs")[:, 0], drawn["dscore"][:, 0]
+    drawn["x"], drawn["dlogits"] = drawn.pop("xs")[:, 0], drawn["dlogits"][:, 0]
     return drawn
 
 
@@ -326,13 +326,13 @@ class OneStepDecoder:
         self.cache = hs_enc, h, a
         return c @ self.Wc + h @ self.Ws  # (N, V)
 
-    def backward(self, dscore):
+    def backward(self, dlogits):
         hs_enc, h, a = self.cache
-        dc = dscore @ self.Wc.T  # (N, H)
+        dc = dlogits @ self.Wc.T  # (N, H)
         da = np.einsum("nth,nh->nt", hs_enc, dc)
         ds = a * (da - (a * da).sum(axis=1, keepdims=True))  # (N, T_enc)
         dhs_enc = np.einsum("nt,nh->nth", a, dc) + np.einsum("nt,nh->nth", ds, h)
-        dh = dscore @ self.Ws.T + np.einsum("nt,nth->nh", ds, hs_enc)
+        dh = dlogits @ self.Ws.T + np.einsum("nt,nth->nh", ds, hs_enc)
         dz = dh * (1 - h**2)  # (N, H), through tanh
 {f"        {last}" + chr(10) if last else ""}\
         return dz @ self.Wx.T, dhs_enc
@@ -344,8 +344,9 @@ NOT_ADDED = Exercise(
     title="Bug hunt: one encoder step is wrong",
     name="OneStepDecoder",
     points=2,
-    call="decoder = answer(Wx, Wh, Wc, Ws)\nscore = decoder.forward(x, hs_enc)\ndx, dhs_enc = decoder.backward(dscore)",
-    outputs=("score", "dx", "dhs_enc"),
+    call="decoder = answer(Wx, Wh, Wc, Ws)\nlogits = decoder.forward(x, hs_enc)\n"
+    "dx, dhs_enc = decoder.backward(dlogits)",
+    outputs=("logits", "dx", "dhs_enc"),
     cases=(
         Case("one sequence", lambda rng: _one_step(rng, 1, 2, 2, 3, 2)),
         Case("N = T_enc = H", lambda rng: _one_step(rng, 3, 3, 3, 4, 2)),
@@ -354,7 +355,7 @@ NOT_ADDED = Exercise(
     reference=_OneStepByNumbers,
     given={"softmax": softmax},
     bug=Mistake(
-        "The gradient of the encoder's last state is not complete: that state is used in two lines of forward.",
+        "The gradient of the encoder's last state is incomplete: that state is used in two lines of forward.",
         _one_step_decoder(),
     ),
     mistakes=(
@@ -363,7 +364,7 @@ NOT_ADDED = Exercise(
             _one_step_decoder("dhs_enc[:, -1] += dh @ self.Wh.T"),
         ),
         Mistake(
-            "The gradient of the start goes to all encoder steps now, so that all of them are wrong.",
+            "The gradient of the start goes to all encoder steps now, so all of them are wrong.",
             _one_step_decoder("dhs_enc += (dz @ self.Wh.T)[:, None]"),
         ),
         Mistake(
@@ -371,25 +372,25 @@ NOT_ADDED = Exercise(
             _one_step_decoder("dhs_enc[:, -1] += dz @ self.Wh"),
         ),
         Mistake(
-            "dz is added as it is. Forward multiplied the last state before it came to tanh.",
+            "dz is added as it is. Forward multiplied the last state by a weight before tanh.",
             _one_step_decoder("dhs_enc[:, -1] += dz"),
         ),
         Mistake(
-            "The gradient by way of the start takes the place of what the attention sends. Both count.",
+            "The gradient from the start replaces the one that the attention sends. Both count.",
             _one_step_decoder("dhs_enc[:, -1] = dz @ self.Wh.T"),
         ),
     ),
     hints=(
         "Only the last encoder step is wrong. Which line of forward uses the last step and no other?",
-        "In forward hs_enc[:, -1] is multiplied by Wh, inside tanh. dz is the gradient inside tanh; "
-        "bring it back through that product and add it to dhs_enc[:, -1].",
+        "In forward, hs_enc[:, -1] is multiplied by Wh, inside tanh. dz is the gradient inside tanh: "
+        "pass it back through that product and add it to dhs_enc[:, -1].",
     ),
     section=f'{SECTION}, "The decoder, backward"',
 )
 
 # --- 8.5.6: first weights -------------------------------------------------------------------------
 
-# Statistics of an array w whose standard deviation is to be s: rounded, so that they hold for any good draw.
+# Statistics of an array w whose standard deviation should be s: rounded, so that they hold for any good draw.
 STATISTICS = """\
 def mean_of(w):
     return round(float(w.mean() / max(w.std(), 1e-9)), 1) + 0.0
@@ -445,15 +446,15 @@ INIT = Exercise(
             _affine("rng.standard_normal((2 * H, V)) / np.sqrt(H)"),
         ),
         Mistake(
-            "The weights are not made smaller: their spread is 1, and the first scores will be far too large.",
+            "The weights are not scaled down: their spread is 1, and the first logits will be far too large.",
             _affine("rng.standard_normal((2 * H, V))"),
         ),
         Mistake(
-            "The spread is far too small: the number of inputs counts, but by its root.",
+            "The spread is far too small: the number of inputs counts, but by its square root.",
             _affine("rng.standard_normal((2 * H, V)) / (2 * H)"),
         ),
         Mistake(
-            "The spread follows the number of scores that come out. It depends on how many numbers go in.",
+            "The spread follows the number of logits that come out. It depends on how many numbers go in.",
             _affine("rng.standard_normal((2 * H, V)) / np.sqrt(V)"),
         ),
         Mistake(
@@ -465,12 +466,12 @@ INIT = Exercise(
             _affine("np.random.default_rng().standard_normal((2 * H, V)) / np.sqrt(2 * H)"),
         ),
         Mistake(
-            "The bias is drawn at random. It is to start at 0.",
+            "The bias is drawn at random. It should start at 0.",
             _affine("rng.standard_normal((2 * H, V)) / np.sqrt(2 * H)", "rng.standard_normal(V)"),
         ),
     ),
     hints=(
-        "rng.standard_normal(shape) draws numbers with mean 0 and spread 1. How many inputs has the layer?",
+        "rng.standard_normal(shape) draws numbers with mean 0 and spread 1. How many inputs does the layer have?",
         "Divide the normal numbers by the square root of the number of inputs, 2H. np.zeros makes the bias.",
     ),
     section='notebook 8.3, "Why scores grow with the hidden size"',
@@ -479,7 +480,7 @@ INIT = Exercise(
 # --- 8.5.7: not divided ---------------------------------------------------------------------------
 
 
-def _output(W, score="joined @ self.W + self.b"):
+def _output(W, logits="joined @ self.W + self.b"):
     return f"""\
 class OutputLayer:
     def __init__(self, H, V, rng):
@@ -487,7 +488,7 @@ class OutputLayer:
         self.b = np.zeros(V)
 
     def forward(self, joined):
-        return {score}
+        return {logits}
 """
 
 
@@ -509,9 +510,9 @@ NOT_DIVIDED = Exercise(
     name="OutputLayer",
     points=2,
     call=STATISTICS + "layer = answer(H, V, np.random.default_rng(seed))\nW, b = layer.W, layer.b\nshape = W.shape\n"
-    "score = layer.forward(joined)\nscore_is_joined_W_plus_b = bool(np.allclose(score, joined @ W + b))\n"
+    "logits = layer.forward(joined)\nlogits_are_joined_W_plus_b = bool(np.allclose(logits, joined @ W + b))\n"
     "mean_over_spread = mean_of(W)\nspread_times_root_2H = spread_of(W, (2 * H) ** -0.5)",
-    outputs=("shape", "b", "score_is_joined_W_plus_b", "mean_over_spread", "spread_times_root_2H"),
+    outputs=("shape", "b", "logits_are_joined_W_plus_b", "mean_over_spread", "spread_times_root_2H"),
     cases=(
         Case("a small model", lambda rng: _with_joined(rng, 70, 100 + int(rng.integers(20)))),
         Case("a large vocabulary", lambda rng: _with_joined(rng, 40, 600)),
@@ -519,12 +520,12 @@ NOT_DIVIDED = Exercise(
     ),
     reference=_Output,
     bug=Mistake(
-        "The weights have a spread of 1. A score is a sum of 2H products, so it grows with the width of the layer.",
+        "The weights have a spread of 1. A logit is a sum of 2H products, so it grows with the width of the layer.",
         _output("rng.standard_normal((2 * H, V))"),
     ),
     mistakes=(
         Mistake(
-            "The scores are made smaller instead of the weights. Then forward is no affine layer any more, and "
+            "The logits are scaled down instead of the weights. Then forward is no longer an affine layer, and "
             "backward would need the same factor.",
             _output("rng.standard_normal((2 * H, V))", "(joined @ self.W + self.b) / np.sqrt(self.W.shape[0])"),
         ),
@@ -533,7 +534,7 @@ NOT_DIVIDED = Exercise(
             _output("rng.standard_normal((2 * H, V)) / np.sqrt(H)"),
         ),
         Mistake(
-            "The weights are far too small now: the number of inputs counts, but by its root.",
+            "The weights are far too small now: the number of inputs counts, but by its square root.",
             _output("rng.standard_normal((2 * H, V)) / (2 * H)"),
         ),
         Mistake(
@@ -541,7 +542,7 @@ NOT_DIVIDED = Exercise(
             _output("0.1 * rng.standard_normal((2 * H, V))"),
         ),
         Mistake(
-            "All weights are 0. The first loss is that of a guess, but nothing comes back through weights of 0, so the "
+            "All weights are 0. The first loss is that of a guess, but no gradient passes through weights of 0, so the "
             "layers before this one do not learn at first.",
             _output("np.zeros((2 * H, V))"),
         ),
@@ -594,7 +595,7 @@ ALL_POSITIVE = Exercise(
     ),
     reference=_init_encoder,
     bug=Mistake(
-        "All weights are positive, so every product pushes in the same direction. Their mean is to be 0.",
+        "All weights are positive, so every product pushes in the same direction. Their mean should be 0.",
         """\
 def init_encoder(V, D, H, rng):
     embed_W = 0.01 * rng.random((V, D))
@@ -606,19 +607,19 @@ def init_encoder(V, D, H, rng):
     ),
     mistakes=(
         Mistake(
-            "The recurrent weights Wh are still all positive, and they are multiplied in at every step.",
+            "The recurrent weights Wh are still all positive, and the state is multiplied by them at every step.",
             _encoder(recurrent="random"),
         ),
         Mistake(
-            "Only the recurrent weights are mended. The word vectors and Wx are still all positive.",
+            "Only the recurrent weights are fixed. The embeddings and Wx are still all positive.",
             _encoder(embed="random", lstm="random", recurrent="standard_normal"),
         ),
         Mistake(
-            "The word vectors are still all positive.",
+            "The embeddings are still all positive.",
             _encoder(embed="random"),
         ),
         Mistake(
-            "The numbers lie on both sides of 0 now, but evenly from -1/2 to 1/2. Normal numbers were asked for.",
+            "The numbers lie on both sides of 0 now, but evenly from -1/2 to 1/2. The task asks for normal numbers.",
             _encoder(embed="random", lstm="random", less=" - 0.5"),
         ),
     ),

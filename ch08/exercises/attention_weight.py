@@ -1,4 +1,4 @@
-"""Exercises 8.3: scores, softmax, its backward, masks, temperature, the layer AttentionWeight, and three bug hunts."""
+"""Exercises 8.3: scores, softmax, its gradient, masks, temperature, the layer AttentionWeight, and three bug hunts."""
 
 from ch08.attention_layer import AttentionWeight
 from common.grading.exercise import Case, Exercise, Mistake, changed
@@ -9,7 +9,7 @@ SECTION = "notebook 8.3"
 
 
 def _some(rng, low=3, high=6):
-    """A size, from low up to high, high left out."""
+    """A size, from low up to but not including high."""
     return int(rng.integers(low, high))
 
 
@@ -40,7 +40,7 @@ SCORES = Exercise(
     call="s = answer(hs, h)",
     outputs=("s",),
     cases=(
-        Case("N = T", lambda rng: _states(rng, 3, 3, 2)),  # first: more than one sequence tells hs @ h.T apart
+        Case("N = T", lambda rng: _states(rng, 3, 3, 2)),  # first: with more than one sequence, hs @ h.T shows
         Case("one sequence", lambda rng: _states(rng, 1, 2, 3)),
         Case("T = H", lambda rng: _states(rng, 2, 3, 3)),
         Case("N, T and H all differ", lambda rng: _states(rng, 2, _some(rng), 6)),
@@ -53,7 +53,7 @@ SCORES = Exercise(
         ),
         Mistake(
             "h meets the wrong states: without a time axis, NumPy lines up its sequences with the time steps of hs. "
-            "That runs only where N = T or N = 1.",
+            "That runs only if N = T or N = 1.",
             changed(SCORES_SOURCE, ("h[:, None, :]", "h")),
         ),
         Mistake(
@@ -76,8 +76,8 @@ SCORES = Exercise(
         ),
     ),
     hints=(
-        "Every time step of a sequence meets the same h. Which axis is missing in h?",
-        "h[:, None, :] is (N, 1, H), and NumPy stretches it over time. Multiply with hs, then sum over the last axis.",
+        "Every time step of a sequence meets the same h. Which axis does h lack?",
+        "h[:, None, :] is (N, 1, H), and NumPy stretches it over time. Multiply by hs, then sum over the last axis.",
     ),
     section=f'{SECTION}, "For a batch, without a loop"',
     points=2,
@@ -120,7 +120,7 @@ SOFTMAX = Exercise(
         ),
         Mistake(
             "The largest score of the whole array is subtracted. A row that lies far below it is left with zeros only. "
-            "Each row has a largest score of its own.",
+            "Each row has its own largest score.",
             changed(SOFTMAX_SOURCE, ("s.max(axis=-1, keepdims=True)", "s.max()")),
         ),
         Mistake(
@@ -133,7 +133,7 @@ SOFTMAX = Exercise(
             "def softmax(s):\n    e = np.exp(s - s.max())\n    return e / e.sum()",
         ),
         Mistake(
-            "The sums have lost their axis, so the rows are divided by one another's sums. That runs only where N = T "
+            "The sums have lost their axis, so the rows are divided by one another's sums. That runs only if N = T "
             "(or N = 1).",
             changed(SOFTMAX_SOURCE, ("e.sum(axis=-1, keepdims=True)", "e.sum(axis=-1)")),
         ),
@@ -176,7 +176,7 @@ def _weights_and_gradient(rng, *shape):
 
 SOFTMAX_BACKWARD = Exercise(
     number="8.3.3",
-    title="The way back of softmax",
+    title="The backward pass of softmax",
     name="softmax_backward",
     call="dx = answer(y, dout)",
     outputs=("dx",),
@@ -206,11 +206,11 @@ SOFTMAX_BACKWARD = Exercise(
             changed(SOFTMAX_BACKWARD_SOURCE, ("(y * dout).sum(", "dout.sum(")),
         ),
         Mistake(
-            "The sum runs over the sequences of the batch. They have nothing to do with one another: sum over time.",
+            "The sum runs over the sequences of the batch. They are independent of one another: sum over time.",
             changed(SOFTMAX_BACKWARD_SOURCE, ("axis=-1", "axis=0")),
         ),
         Mistake(
-            "The weighted mean is subtracted after the product with y. It is subtracted from dout, before.",
+            "The weighted mean is subtracted after the product with y. Subtract it from dout, before the product.",
             "def softmax_backward(y, dout):\n    p = y * dout\n    return p - p.sum(axis=-1, keepdims=True)",
         ),
         Mistake(
@@ -283,12 +283,12 @@ MASKED_SOFTMAX = Exercise(
             changed(MASKED_SOURCE, ("-np.inf", "0.0")),
         ),
         Mistake(
-            "The mask is read the wrong way round: True marks a real state, False marks padding.",
+            "The mask is inverted: True marks a real state, False marks padding.",
             changed(MASKED_SOURCE, ("np.where(mask, s, -np.inf)", "np.where(mask, -np.inf, s)")),
         ),
         Mistake(
             "The largest score is taken over padding as well. Where padding scores far above the rest, "
-            "nothing of the real states is left: 0 divided by 0. Mask first, then take the maximum.",
+            "nothing is left of the real states: 0 divided by 0. Mask first, then take the maximum.",
             changed(
                 MASKED_SOURCE,
                 ("    s = np.where(mask, s, -np.inf)\n", ""),
@@ -296,8 +296,8 @@ MASKED_SOFTMAX = Exercise(
             ),
         ),
         Mistake(
-            "A large negative number in place of minus infinity gives a row of padding equal weights, as if nothing "
-            "were wrong. There is nothing to attend to, and that is worth a ValueError.",
+            "A large negative number instead of minus infinity gives a row of padding equal weights, as if nothing "
+            "were wrong. There is nothing to attend to: raise a ValueError.",
             changed(
                 MASKED_SOURCE,
                 ('    if not mask.any(axis=1).all():\n        raise ValueError("a row is all padding")\n', ""),
@@ -314,7 +314,7 @@ MASKED_SOFTMAX = Exercise(
         ),
     ),
     hints=(
-        "Which score gives the weight 0, exactly? Put it in the place of padding, then do what softmax always does.",
+        "Which score gives a weight of exactly 0? Give it to the padding, then do what softmax always does.",
         "np.where(mask, s, -np.inf) masks the scores. Before it, mask.any(axis=1) says which rows have a real state.",
     ),
     section=f'{SECTION}, "Padding gets no weight"',
@@ -359,7 +359,7 @@ TEMPERATURE = Exercise(
     reference=_temperature_softmax,
     mistakes=(
         Mistake(
-            "The scores are multiplied by tau, so hot and cold are exchanged.",
+            "The scores are multiplied by tau, so hot and cold are swapped.",
             changed(TEMPERATURE_SOURCE, ("s / tau", "s * tau")),
         ),
         Mistake(
@@ -371,7 +371,7 @@ TEMPERATURE = Exercise(
             changed(TEMPERATURE_SOURCE, ("x = s / tau", "x = s")),
         ),
         Mistake(
-            "exp runs over: a small tau makes large numbers of small scores. "
+            "exp overflows: a small tau turns small scores into large numbers. "
             "Divide by tau first, then make the largest 0.",
             changed(TEMPERATURE_SOURCE, (" - x.max(axis=-1, keepdims=True)", "")),
         ),
@@ -439,7 +439,7 @@ ATTENTION_WEIGHT = Exercise(
             changed(ATTENTION_WEIGHT_SOURCE, ("a = e / e.sum(axis=1, keepdims=True)", "a = s")),
         ),
         Mistake(
-            "exp runs over for large scores. Subtract the largest score of each row first.",
+            "exp overflows for large scores. Subtract the largest score of each row first.",
             changed(ATTENTION_WEIGHT_SOURCE, (" - s.max(axis=1, keepdims=True)", "")),
         ),
         Mistake(
@@ -456,15 +456,15 @@ ATTENTION_WEIGHT = Exercise(
             changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = da")),
         ),
         Mistake(
-            "backward: the way through softmax is only a * da. The weighted mean of da is not subtracted.",
+            "backward: the gradient through softmax is only a * da. The weighted mean of da is not subtracted.",
             changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a * da")),
         ),
         Mistake(
-            "backward goes on with the scores s, where their gradient ds belongs.",
+            "backward continues with the scores s, where their gradient ds belongs.",
             changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = s")),
         ),
         Mistake(
-            "backward goes on with the weights a, where the gradient of the scores belongs.",
+            "backward continues with the weights a, where the gradient of the scores belongs.",
             changed(ATTENTION_WEIGHT_SOURCE, (_DS, "ds = a")),
         ),
         Mistake(
@@ -481,12 +481,12 @@ ATTENTION_WEIGHT = Exercise(
         ),
     ),
     hints=(
-        "forward is scores, then softmax. backward goes the other way: da through softmax to ds, "
+        "forward is scores, then softmax. backward goes in reverse: da through softmax to ds, "
         "then ds through the dot product.",
         "ds is softmax_backward(a, da). dhs[n, t] is the number ds[n, t] times the vector h[n]. "
         "dh[n] is the sum over t of ds[n, t] times hs[n, t].",
     ),
-    section=f'{SECTION}, "The way back, step by step"',
+    section=f'{SECTION}, "The backward pass, step by step"',
     points=3,
 )
 
@@ -516,7 +516,7 @@ class DotScore:
         dh = dhr.sum(axis=1)  # (N, H)
         return dhs, dh
 '''
-_DOT_MENDED = changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat(ds.reshape"))
+_DOT_FIXED = changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat(ds.reshape"))
 
 
 class _DotScore:
@@ -551,27 +551,28 @@ DOT_SCORE = Exercise(
     ),
     mistakes=(
         Mistake(
-            "ds is there now, but the score is still in the product. The slope of a score holds no score.",
+            "ds is used now, but the score is still in the product. The derivative of a score does not contain the "
+            "score.",
             changed(DOT_BUG, ("np.repeat(s.reshape", "np.repeat((s * ds).reshape")),
         ),
         Mistake(
-            "The other factors are exchanged: dhs needs h, and dh needs hs.",
-            changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp * hs, dp * hr")),
+            "The other factors are swapped: dhs needs h, and dh needs hs.",
+            changed(_DOT_FIXED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp * hs, dp * hr")),
         ),
         Mistake(
-            "The other factors are gone: ds is repeated, but multiplied neither with h nor with hs.",
-            changed(_DOT_MENDED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp, dp")),
+            "The other factors are gone: ds is repeated, but multiplied by neither h nor hs.",
+            changed(_DOT_FIXED, ("dhs, dhr = dp * hr, dp * hs", "dhs, dhr = dp, dp")),
         ),
         Mistake(
             "dh is summed over the hidden axis now. h was repeated over time, so the sum runs over time.",
-            changed(_DOT_MENDED, ("dhr.sum(axis=1)", "dhr.sum(axis=2)")),
+            changed(_DOT_FIXED, ("dhr.sum(axis=1)", "dhr.sum(axis=2)")),
         ),
     ),
     hints=(
         "Twice the gradient in should give twice the gradient out. Follow ds through backward: where is it used?",
-        "The way back of sum is a repeat. What has to be repeated: what sum gave out, or the gradient of it?",
+        "The backward pass of sum is a repeat. What has to be repeated: the output of sum, or its gradient?",
     ),
-    section=f'{SECTION}, "The way back, step by step"',
+    section=f'{SECTION}, "The backward pass, step by step"',
     points=2,
 )
 
@@ -585,7 +586,7 @@ def attention_weights(hs, h):
     e = np.exp(s - s.max(axis=0))
     return e / e.sum(axis=0)
 '''
-_BATCH_MENDED = changed(BATCH_BUG, ("(axis=0)", "(axis=1, keepdims=True)"))
+_BATCH_FIXED = changed(BATCH_BUG, ("(axis=0)", "(axis=1, keepdims=True)"))
 
 
 def _attention_weights(hs, h):
@@ -611,13 +612,13 @@ ATTENTION_WEIGHTS = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Half of it is mended: the maximum is still taken over the batch, so the scores of one row "
-            "are moved by different amounts.",
-            changed(_BATCH_MENDED, ("s.max(axis=1, keepdims=True)", "s.max(axis=0)")),
+            "Half of it is fixed: the maximum is still taken over the batch, so the scores of one row "
+            "are shifted by different amounts.",
+            changed(_BATCH_FIXED, ("s.max(axis=1, keepdims=True)", "s.max(axis=0)")),
         ),
         Mistake(
-            "Half of it is mended: the sum still runs over the batch.",
-            changed(_BATCH_MENDED, ("e.sum(axis=1, keepdims=True)", "e.sum(axis=0)")),
+            "Half of it is fixed: the sum still runs over the batch.",
+            changed(_BATCH_FIXED, ("e.sum(axis=1, keepdims=True)", "e.sum(axis=0)")),
         ),
         Mistake(
             "All weights of the batch together add up to 1. Each row should.",
@@ -629,8 +630,8 @@ ATTENTION_WEIGHTS = Exercise(
             changed(BATCH_BUG, ("(axis=0)", "(axis=1)")),
         ),
         Mistake(
-            "Softmax runs over the hidden axis. First the sum over the hidden axis makes scores, "
-            "then softmax makes weights of them.",
+            "Softmax runs over the hidden axis. First the sum over the hidden axis makes the scores, "
+            "then softmax turns them into weights.",
             changed(
                 BATCH_BUG,
                 ("(hs * h[:, None, :]).sum(axis=2)", "hs * h[:, None, :]"),
@@ -640,7 +641,7 @@ ATTENTION_WEIGHTS = Exercise(
     ),
     hints=(
         "Add up the weights of each row, then of each column. Which of them are 1, and which should be?",
-        "The scores are (N, T). The weights of one sequence stand along T, axis 1; keepdims=True keeps that axis.",
+        "The scores are (N, T). The weights of one sequence lie along T, axis 1; keepdims=True keeps that axis.",
     ),
     section=f'{SECTION}, "From scores to weights: softmax"',
     points=2,
@@ -670,7 +671,7 @@ class TemperatureSoftmax:
         dx = a * da  # (N, T)
         return dx / self.tau
 '''
-_LAYER_MENDED = changed(LAYER_BUG, ("dx = a * da", "dx = a * (da - (a * da).sum(axis=1, keepdims=True))"))
+_LAYER_FIXED = changed(LAYER_BUG, ("dx = a * da", "dx = a * (da - (a * da).sum(axis=1, keepdims=True))"))
 
 
 class _TemperatureSoftmax:
@@ -702,7 +703,7 @@ TEMPERATURE_SOFTMAX = Exercise(
     reference=_TemperatureSoftmax,
     bug=Mistake(
         "A row of ds does not add up to 0. All weights share one sum: what one of them gains, the others lose, "
-        "and backward does not know it.",
+        "and backward ignores that.",
         LAYER_BUG,
     ),
     mistakes=(
@@ -711,20 +712,21 @@ TEMPERATURE_SOFTMAX = Exercise(
             changed(LAYER_BUG, ("a * da  #", "a * (da - da.mean(axis=1, keepdims=True))  #")),
         ),
         Mistake(
-            "The rows add up to 0, but each weight has the same part in it: the mean is subtracted after the product.",
+            "The rows add up to 0, but all weights share the correction equally: the mean is subtracted after the "
+            "product.",
             changed(LAYER_BUG, ("a * da  #", "a * da - (a * da).mean(axis=1, keepdims=True)  #")),
         ),
         Mistake(
             "The sum runs over the batch. What one weight gains is lost by the others of the same sequence.",
-            changed(_LAYER_MENDED, ("(a * da).sum(axis=1, keepdims=True)", "(a * da).sum(axis=0)")),
+            changed(_LAYER_FIXED, ("(a * da).sum(axis=1, keepdims=True)", "(a * da).sum(axis=0)")),
         ),
         Mistake(
             "These are only the slopes on the diagonal of the Jacobian, a * (1 - a).",
             changed(LAYER_BUG, ("a * da  #", "a * (1 - a) * da  #")),
         ),
         Mistake(
-            "The temperature is lost on the way back: s was divided by tau, so its gradient is divided by tau, too.",
-            changed(_LAYER_MENDED, ("return dx / self.tau", "return dx")),
+            "The temperature is missing in backward: s was divided by tau, so its gradient is divided by tau, too.",
+            changed(_LAYER_FIXED, ("return dx / self.tau", "return dx")),
         ),
     ),
     hints=(

@@ -34,7 +34,7 @@ COUNT = Exercise(
     reference=_count,
     mistakes=(
         Mistake(
-            "The last state does not grow with the question: there is one of it for each question, however long.",
+            "The last state does not grow with the question: each question has one, however long it is.",
             "def numbers_handed_over(N, T, H):\n    return N * T * H, N * T * H",
         ),
         Mistake(
@@ -50,7 +50,7 @@ COUNT = Exercise(
             "def numbers_handed_over(N, T, H):\n    return N * H, N * (T + H)",
         ),
         Mistake(
-            "The two have changed places: first the last state alone, then all states.",
+            "The two are swapped: first the last state alone, then all states.",
             "def numbers_handed_over(N, T, H):\n    return N * T * H, N * H",
         ),
     ),
@@ -75,7 +75,7 @@ def _last_real(hs, lengths):
 
 LAST_REAL = Exercise(
     number="8.1.2",
-    title="The last state that is no padding",
+    title="The last state that is not padding",
     name="last_real_state",
     call="h = answer(hs, lengths)",
     outputs=("h",),
@@ -89,8 +89,8 @@ LAST_REAL = Exercise(
     no_loops=True,
     mistakes=(
         Mistake(
-            "h is the state after the last column, where shorter questions have padding. Each row has a last character "
-            "of its own.",
+            "h is the state after the last column, where shorter questions have padding. Each row has its own last "
+            "character.",
             "def last_real_state(hs, lengths):\n    return hs[:, -1]",
         ),
         Mistake(
@@ -106,28 +106,29 @@ LAST_REAL = Exercise(
             "def last_real_state(hs, lengths):\n    return hs[:, lengths.max() - 1] + 0 * lengths[:, None]",
         ),
         Mistake(
-            "h is the mean of the real states. Asked for is the last of them.",
+            "h is the mean of the real states. The task asks for the last of them.",
             "def last_real_state(hs, lengths):\n"
             "    real = np.arange(hs.shape[1]) < lengths[:, None]\n"
             "    return (hs * real[:, :, None]).sum(axis=1) / lengths[:, None]",
         ),
         Mistake(
-            "The states are summed up to the last real one. Asked for is that one alone.",
+            "The states are summed up to the last real one. The task asks for that one alone.",
             "def last_real_state(hs, lengths):\n"
             "    real = np.arange(hs.shape[1]) < lengths[:, None]\n"
             "    return (hs * real[:, :, None]).sum(axis=1)",
         ),
     ),
     hints=(
-        "For row n you want hs[n, lengths[n] - 1]. NumPy takes a whole array of row numbers and one of places at once.",
-        "hs[rows, places] with two arrays of length N picks N states. The rows are 0, 1, ..., N - 1: np.arange(N).",
+        "For row n you want hs[n, lengths[n] - 1]. NumPy takes a whole array of row numbers and an array of positions "
+        "at once.",
+        "hs[rows, positions] with two arrays of length N picks N states. The rows are 0, 1, ..., N - 1: np.arange(N).",
     ),
     section=f'{SECTION}, "One size for every question"',
     points=2,
 )
 
 
-# --- 8.1.3: backward of handing over the last state -------------------------------------------------------------------
+# --- 8.1.3: handing over the last state, backward ---------------------------------------------------------------------
 
 
 def _gradient(rng, N, T, H):
@@ -152,18 +153,18 @@ LAST_BACKWARD = Exercise(
     reference=_last_backward,
     mistakes=(
         Mistake(
-            "Every step gets dh. Only the last state was handed over, the others were used by nobody outside.",
+            "Every step gets dh. Only the last state was handed over; nothing outside used the others.",
             "def last_state_backward(dh, T):\n    return np.repeat(dh[:, None], T, axis=1)",
         ),
         Mistake(
-            "dh stands at the first step. It belongs to the state that was handed over.",
+            "dh is at the first step. It belongs to the state that was handed over.",
             "def last_state_backward(dh, T):\n"
             "    dhs = np.zeros((len(dh), T, dh.shape[1]))\n"
             "    dhs[:, 0] = dh\n"
             "    return dhs",
         ),
         Mistake(
-            "dh is shared out among the steps, as if the mean of the states had been handed over. It was the last one.",
+            "dh is divided among the steps, as if the mean of the states had been handed over. It was the last one.",
             "def last_state_backward(dh, T):\n    return np.repeat(dh[:, None], T, axis=1) / T",
         ),
         Mistake(
@@ -207,13 +208,13 @@ class Encoder:
         self.rnn = RNN(Wx, Wh)
 
     def forward(self, xs):
-        """xs (N, T, D): word vectors."""
+        """xs (N, T, D): embeddings."""
         hs = self.rnn.forward(xs)
         return hs, hs[:, -1]
 
     def backward(self, dhs, dh):
-        """The gradients of both that were handed over -> dxs (N, T, D)."""
-        dhs = dhs.copy()  # whoever called keeps the array unchanged
+        """The gradients of hs and h -> dxs (N, T, D)."""
+        dhs = dhs.copy()  # the caller's array stays unchanged
         dhs[:, -1] += dh
         return self.rnn.backward(dhs)
 '''
@@ -233,13 +234,13 @@ LEAVES_TWICE = Exercise(
     reference=_Encoder,
     given={"RNN": RNN},
     bug=Mistake(
-        "The gradient dh gets lost. The last hidden state was handed over twice, within hs and as h: its two gradients "
+        "The gradient dh is lost. The last hidden state was handed over twice, within hs and as h: its two gradients "
         "add up.",
         _ENCODER.replace(_ADD, ""),
     ),
     mistakes=(
         Mistake(
-            "dh takes the place of the gradient that the last state got within hs. A value used twice gets the sum.",
+            "dh replaces the gradient that the last state got within hs. A value used twice gets the sum.",
             _ENCODER.replace(_ADD, "        dhs[:, -1] = dh\n"),
         ),
         Mistake(
@@ -251,13 +252,13 @@ LEAVES_TWICE = Exercise(
             _ENCODER.replace(_ADD, "        dhs += dh[:, None]\n"),
         ),
         Mistake(
-            "Only dh goes back now, and the gradients of hs get lost.",
+            "Only dh is passed on now, and the gradients of hs are lost.",
             _ENCODER.replace(_ADD, "        dhs[:] = 0\n        dhs[:, -1] = dh\n"),
         ),
     ),
     hints=(
         "backward is given two gradients. Follow each of them: does it reach the RNN?",
-        "h is hs[:, -1]. So dh is one more gradient of that state, beside the one in dhs.",
+        "h is hs[:, -1]. So dh is one more gradient of that state, besides the one in dhs.",
     ),
     section=f'{SECTION}, "Backward: a gradient for every state"',
     points=2,

@@ -11,7 +11,7 @@ SECTION = "notebook 8.6"
 def _answers(rng, T, wrong):
     """Right answers ts with the start mark 0 in front; answers ids, of which row n has wrong[n] wrong characters.
 
-    The characters of a row all differ, and a wrong one occurs in no right answer: shifted by a column, nothing is hit.
+    The characters of a row all differ, and a wrong one occurs in no right answer: shifted by a column, nothing matches.
     """
     ts = np.stack([np.append(0, 1 + rng.permutation(T + 9)[:T]) for _ in wrong])  # (N, T + 1)
     ids = ts[:, 1:].copy()
@@ -52,23 +52,23 @@ EXACT = Exercise(
     mistakes=(
         Mistake(
             "Every character is compared with the one before it. ts begins with the start mark, so the first character "
-            "to compare stands in its second column.",
+            "to compare is in its second column.",
             _two_shares(right="ids == ts[:, :-1]"),
         ),
         Mistake(
-            "ts has one column more than ids: the start mark stands in front. It is no part of the answer.",
+            "ts has one column more than ids: the start mark comes first. It is not part of the answer.",
             _two_shares(right="ids == ts"),
         ),
         Mistake(
-            "The start mark is counted as one more right character. It was given to the model, not written by it.",
+            "The start mark counts as one more right character here. It was given to the model, not written by it.",
             _two_shares(right="np.insert(ids, 0, ts[:, 0], axis=1) == ts"),
         ),
         Mistake(
-            "The two figures have changed places: first exact match, then the share of characters.",
+            "The two figures are swapped: first exact match, then the share of characters.",
             _two_shares("right.mean()", "right.all(axis=1).mean()"),
         ),
         Mistake(
-            "An answer counts as soon as one of its characters is right. Exact match wants all of them.",
+            "An answer counts as soon as one of its characters is right. Exact match requires all of them.",
             _two_shares("right.any(axis=1).mean()"),
         ),
         Mistake(
@@ -76,22 +76,22 @@ EXACT = Exercise(
             _two_shares("right.all(axis=0).mean()"),
         ),
         Mistake(
-            "These are counts. A share is the count divided by how many there are, a number from 0 to 1.",
+            "These are counts. A share is the count divided by the total, a number from 0 to 1.",
             _two_shares("right.all(axis=1).sum()", "right.sum()"),
         ),
         Mistake(
-            "These are percent. A share is a number from 0 to 1.",
+            "These are percentages. A share is a number from 0 to 1.",
             _two_shares("100 * right.all(axis=1).mean()", "100 * right.mean()"),
         ),
         Mistake(
             "Exact match is computed from the share of characters. That holds only if mistakes are independent of one "
-            "another, and often they stand together in one answer. Count the answers.",
+            "another, and often several are in one answer. Count the answers.",
             _two_shares("right.mean() ** ids.shape[1]"),
         ),
     ),
     hints=(
         "Make one array (N, T) first: which characters are right? Which columns of ts belong to which columns of ids?",
-        "right = ids == ts[:, 1:] is True or False for every character. all(axis=1) asks for every row whether all of "
+        "right = ids == ts[:, 1:] is True or False for every character. all(axis=1) says for each row whether all of "
         "it is True, and the mean of True and False is a share.",
     ),
     section=f'{SECTION}, "What counts as right"',
@@ -130,13 +130,13 @@ RATE = Exercise(
     cases=(
         Case("six steps, two of them warm-up", lambda rng: _schedule(rng, 2, 6)),
         Case("no warm-up", lambda rng: _schedule(rng, 0, 4)),
-        Case("warm-up until the last step but one", lambda rng: _schedule(rng, 3, 4)),
-        Case("a long training", lambda rng: _schedule(rng, 100, rng.integers(200, 400))),
+        Case("warm-up until the second to last step", lambda rng: _schedule(rng, 3, 4)),
+        Case("a long training run", lambda rng: _schedule(rng, 100, rng.integers(200, 400))),
     ),
     reference=_learning_rate,
     mistakes=(
         Mistake(
-            "The first step has the rate 0, as if steps were counted from 0. They count from 1.",
+            "The first step has the rate 0, as if steps were counted from 0. They are counted from 1.",
             changed(_RATE, ("peak * step /", "peak * (step - 1) /")),
         ),
         Mistake(
@@ -148,7 +148,7 @@ RATE = Exercise(
             changed(_RATE, ("/ (total_steps - warmup_steps)", "/ total_steps")),
         ),
         Mistake(
-            "There is no warm-up: the largest rate comes at once.",
+            "There is no warm-up: the largest rate comes right away.",
             "def learning_rate(step, peak, warmup_steps, total_steps):\n"
             f"    done = step / total_steps\n    return peak * {_FALL}\n",
         ),
@@ -162,7 +162,7 @@ RATE = Exercise(
         ),
         Mistake(
             "The rate falls below 0, and the model would climb up its loss. The cosine runs from 1 to -1: it has to be "
-            "lifted, and halved.",
+            "raised and halved.",
             changed(_RATE, (_FALL, "np.cos(np.pi * done)")),
         ),
         Mistake(
@@ -170,11 +170,12 @@ RATE = Exercise(
             changed(_RATE, (_FALL, "(1 + np.cos(np.pi * done))")),
         ),
         Mistake(
-            "This is a quarter of a cosine: it falls fastest at the end. Asked for is half of one, from top to bottom.",
+            "This is a quarter of a cosine: it falls fastest at the end. The task asks for half of one, from top to "
+            "bottom.",
             changed(_RATE, (_FALL, "np.cos(0.5 * np.pi * done)")),
         ),
         Mistake(
-            "This is a whole cosine: the rate falls and climbs again. Asked for is half of one.",
+            "This is a whole cosine: the rate falls and climbs again. The task asks for half of one.",
             changed(_RATE, (_FALL, "0.5 * (1 + np.cos(2 * np.pi * done))")),
         ),
         Mistake(
@@ -182,15 +183,15 @@ RATE = Exercise(
             changed(_RATE, (_FALL, "0.5 * (1 + np.cos(180 * done))")),
         ),
         Mistake(
-            "Without a warm-up there is nothing to divide by. Ask first whether this step belongs to the warm-up.",
+            "Without a warm-up this divides by 0. Check first whether the step belongs to the warm-up.",
             "def learning_rate(step, peak, warmup_steps, total_steps):\n    up = step / warmup_steps\n"
             "    done = max(step - warmup_steps, 0) / (total_steps - warmup_steps)\n"
             f"    return peak * min(up, {_FALL})\n",
         ),
     ),
     hints=(
-        "Two cases. Which share of the warm-up is done at this step? And after it: which share of the steps that are "
-        "left, as a number from 0 to 1?",
+        "There are two cases. What share of the warm-up is done at this step? And after it: what share of the "
+        "remaining steps, as a number from 0 to 1?",
         "After the warm-up, done = (step - warmup_steps) / (total_steps - warmup_steps). np.cos(np.pi * done) runs "
         "from 1 to -1. Add 1, halve it, and it runs from 1 to 0.",
     ),
@@ -201,9 +202,9 @@ RATE = Exercise(
 
 
 def _lines(rng, learned, tested, absent=0):
-    """learned[k] lines of the k-th day to learn from, tested[k] of the k-th day to test; the last line is learned from.
+    """learned[k] lines of the k-th training day, tested[k] lines of the k-th test day; the last line is for training.
 
-    absent: so many days more are asked for that no line has. Days are large numbers, so none is the number of a row.
+    absent: the number of further test days that occur in no line. Days are large numbers, so none is a row number.
     """
     days = 1000 + rng.permutation(9000)[: len(learned) + len(tested) + absent]
     all_lines = np.repeat(days[: len(learned) + len(tested)], [*learned, *tested])
@@ -241,38 +242,37 @@ SPLIT = Exercise(
     outputs=("train", "test"),
     cases=(
         Case("seven lines of four days", lambda rng: _lines(rng, [2, 1], [2, 2])),
-        Case("more days to test than to learn from", lambda rng: _lines(rng, [2], [1, 3, 2])),
-        Case("a day that no line has", lambda rng: _lines(rng, [3, 1, 2], [2, 2, 1], absent=1)),
+        Case("more test days than training days", lambda rng: _lines(rng, [2], [1, 3, 2])),
+        Case("a test day that no line has", lambda rng: _lines(rng, [3, 1, 2], [2, 2, 1], absent=1)),
         Case("forty lines", lambda rng: _lines(rng, rng.permutation([1, 2, 3, 4, 5, 5]), rng.permutation([9, 7, 4]))),
-        Case("a single line, of a day to learn from", _one_line),
+        Case("a single line, of a training day", _one_line),
     ),
     reference=_grouped_split,
     mistakes=(
         Mistake(
-            "The two have changed places: first the rows to learn from, then those to test.",
+            "The two are swapped: first the training rows, then the test rows.",
             _split(rows="np.flatnonzero(test), np.flatnonzero(train)"),
         ),
         Mistake(
-            "These are the days. Asked for are the rows at which they stand, counted from 0.",
+            "These are the days. The task asks for the rows in which they occur, counted from 0.",
             _split(rows="days[train], days[test]"),
         ),
         Mistake(
-            "These are True and False for every row. Asked for are the numbers of the rows.",
+            "These are True and False for every row. The task asks for the row numbers.",
             _split(rows="train, test"),
         ),
         Mistake(
-            "The rows to test are right, but they are also among the rows to learn from. The model would know the "
-            "answers.",
+            "The test rows are right, but they are also among the training rows. The model would know the answers.",
             _split(train="np.ones(len(days), bool)"),
         ),
         Mistake(
-            "Only the first line of each test day is kept for testing. Its other lines are learned from, and they have "
-            "the same answer: that is the leak.",
+            "Only the first line of each test day is kept for testing. Its other lines are used for training, and they "
+            "have the same answer: that is the leak.",
             _split("np.isin(np.arange(len(days)), [days.tolist().index(d) for d in test_days if d in days])"),
         ),
         Mistake(
-            "As many lines as asked for are kept for testing, but they are the last ones, whatever their day. Days "
-            "stand on both sides.",
+            "The right number of lines is kept for testing, but they are the last ones, whatever their day. Some days "
+            "are on both sides.",
             _split("np.arange(len(days)) >= len(days) - np.isin(days, test_days).sum()"),
         ),
         Mistake(
@@ -280,19 +280,19 @@ SPLIT = Exercise(
             _split("days == test_days[0]"),
         ),
         Mistake(
-            "The numbers in test_days are taken for rows. They are days: find the rows at which these days stand.",
+            "The numbers in test_days are used as rows. They are days: find the rows in which these days occur.",
             _split("np.isin(np.arange(len(days)), test_days)"),
         ),
         Mistake(
-            "days == test_days compares the first with the first, the second with the second. The day of each line has "
-            "to be looked for among all test days.",
+            "days == test_days compares the first with the first, the second with the second. Look for the day of each "
+            "line among all test days.",
             _split("days == test_days"),
         ),
     ),
     hints=(
-        "Take one line: to which side does it go? That depends on its day alone, never on its row.",
-        "np.isin(days, test_days) is True for every line whose day is kept for testing, and np.flatnonzero gives the "
-        "rows at which an array is True.",
+        "Take one line: which side does it go to? That depends on its day alone, never on its row.",
+        "np.isin(days, test_days) is True for every line whose day is kept for testing, and np.flatnonzero returns "
+        "the rows in which an array is True.",
     ),
     section=f'{SECTION}, "Why a random split flatters"',
 )
@@ -301,7 +301,7 @@ SPLIT = Exercise(
 
 
 def _questions(rng, lengths, T, batch_size):
-    """Questions as the model reads them: last character first, the padding 0 in front. Their answers are two ids."""
+    """Questions as the model reads them: padding 0 first, then the last character. Their answers are two ids."""
     xs = np.zeros((len(lengths), T), dtype=int)
     for row, length in zip(xs, lengths):
         row[T - length :] = 1 + rng.permutation(60)[:length]
@@ -347,18 +347,18 @@ BATCHES = Exercise(
     ),
     reference=_by_length,
     bug=Mistake(
-        "The wrong end is cut off. The model reads the last character first, so the padding stands in front: what is "
+        "The wrong end is cut off. The model reads the last character first, so the padding comes first: what is "
         "left of a short question is nothing but spaces.",
         changed(_BATCHES, (_CUT, "xs[rows, :width]")),
     ),
     mistakes=(
         Mistake(
-            "The questions are turned round now. The model was to read their last character first: keep that order, "
+            "The questions are reversed now. The model is supposed to read the last character first: keep that order, "
             "and cut off the padding.",
             changed(_BATCHES, (_CUT, "xs[rows, ::-1][:, :width]")),
         ),
         Mistake(
-            "Nothing is cut off any more. The model reads all of the padding, and half of the encoder's steps are "
+            "Nothing is cut off anymore. The model reads all of the padding, and half of the encoder's steps are "
             "wasted on it.",
             changed(_BATCHES, (_CUT, "xs[rows]")),
         ),
@@ -379,19 +379,19 @@ BATCHES = Exercise(
             changed(_BATCHES, ("lengths[rows].max()", "lengths.max()")),
         ),
         Mistake(
-            "The questions are sorted by length, the answers are not: they stand beside other questions now.",
+            "The questions are sorted by length, the answers are not: they now belong to other questions.",
             changed(_BATCHES, ("ts[rows]", "ts[k : k + batch_size]")),
         ),
         Mistake(
-            "The last batch is left out if it is not full. Its questions are never learned from.",
+            "The last batch is dropped if it is not full. The model never sees its questions.",
             changed(_BATCHES, ("len(xs), batch_size", "len(xs) - batch_size + 1, batch_size")),
         ),
     ),
     hints=(
-        "Look at one row of a batch of short questions. On which side of the question does its padding stand, and "
-        "which columns were kept?",
+        "Look at one row of a batch of short questions. On which side of the question is its padding, and which "
+        "columns were kept?",
         "The order and the widths are right. The questions are read last character first, so their padding comes "
-        "first: of every row the last columns are to be kept.",
+        "first: keep the last columns of every row.",
     ),
     section=f'{SECTION}, "The data" and, on trim, "Two recipes"',
 )

@@ -1,4 +1,4 @@
-"""Exercises 8.7: reading a heatmap, turning it back, the alignment score and the alignment loss."""
+"""Exercises 8.7: reading a heatmap, restoring its reading order, the alignment score and the alignment loss."""
 
 import datetime
 
@@ -30,7 +30,7 @@ def _heatmap(rng, form, T_dec=10):
 
 
 def _word(rng):
-    """A word whose letters all differ, each step looks at another: so every wrong column shows."""
+    """A word whose letters all differ; each step looks at a different one, so that every wrong column shows."""
     looked_at = np.eye(6)[rng.permutation(6)[:5]]
     return {
         "weights": softmax(rng.random((5, 6)) + 2 * looked_at),
@@ -67,18 +67,18 @@ READ = Exercise(
             'def most_attended(weights, question):\n    return "".join(question[i] for i in weights.argmin(axis=1))',
         ),
         Mistake(
-            "The question is read backward. The weights are in reading order here, as the question is.",
+            "The question is read backward. Here the weights are in reading order, as the question is.",
             "def most_attended(weights, question):\n"
             '    return "".join(question[-1 - i] for i in weights.argmax(axis=1))',
         ),
         Mistake(
-            "The columns are counted from 1. The first character has the index 0.",
+            "The columns are counted from 1. The first character has index 0.",
             "def most_attended(weights, question):\n"
             '    return "".join(question[i - 1] for i in weights.argmax(axis=1))',
         ),
     ),
     hints=(
-        "argmax gives the place of the largest number. Along which axis do the characters of the question lie?",
+        "argmax gives the position of the largest number. Along which axis do the characters of the question lie?",
         "weights.argmax(axis=1) gives one column for every step. Take question[i] for each and join them.",
     ),
     section=f'{SECTION}, "Digit by digit"',
@@ -88,7 +88,7 @@ READ = Exercise(
 
 
 def _read_backward(rng, T_dec, lengths):
-    """Weights as they come from the model: row n fills lengths[n] columns, behind them stand zeros."""
+    """Weights as they come from the model: row n fills lengths[n] columns, followed by zeros."""
     T = max(lengths)
     weights = np.zeros((len(lengths), T_dec, T))
     for n, length in enumerate(lengths):
@@ -129,29 +129,29 @@ TURN_BACK = Exercise(
     reference=_turn_back,
     mistakes=(
         Mistake(
-            "The whole width is turned, padding included. Short questions now begin with their padding.",
+            "The whole width is reversed, padding included. Short questions now begin with their padding.",
             "def turn_back(weights, lengths):\n    return weights[:, :, ::-1].copy()",
         ),
         Mistake(
-            "The rows are turned, so that the answer is read backward. The columns are the question's.",
+            "The rows are reversed, so the answer is read backward. The columns are the question's.",
             "def turn_back(weights, lengths):\n    return weights[:, ::-1].copy()",
         ),
         Mistake(
-            "Nothing is turned: the first column is still the last character.",
+            "Nothing is reversed: the first column is still the last character.",
             "def turn_back(weights, lengths):\n    return weights.copy()",
         ),
         Mistake(
-            "All questions are turned as if they had the length of the first one.",
+            "All questions are reversed as if they had the length of the first one.",
             "def turn_back(weights, lengths):\n    L, turned = lengths[0], weights.copy()\n"
             "    turned[:, :, :L] = weights[:, :, :L][:, :, ::-1]\n    return turned",
         ),
         Mistake(
-            "Columns and rows are turned. The answer was written in order; only the question was read backward.",
+            "Columns and rows are reversed. The answer was written in order; only the question was read backward.",
             _turned("turned[n, :, :length] = weights[n, :, :length][::-1, ::-1]"),
         ),
     ),
     hints=(
-        "Do it for one question first: its first lengths[n] columns are turned, the others stay where they are.",
+        "Do it for one question first: reverse its first lengths[n] columns and leave the others where they are.",
         "For each n: turned[n, :, :L] = weights[n, :, :L][:, ::-1] with L = lengths[n], in a copy of the weights.",
     ),
     section=f'{SECTION}, "One question, one heatmap"',
@@ -166,7 +166,7 @@ def _aligned(rng, forms, T):
 
 
 def _some_rows(rng, N, T_dec, T):
-    """Gold alignments of any kind: a row may have no gold character, also of something else than a date."""
+    """Gold alignments of any kind, not only of dates: a row may have no gold character."""
     gold = rng.random((N, T_dec, T)) < 0.3
     gold[:, 0], gold[:, 1, 0] = False, True
     return {"weights": softmax(2 * rng.standard_normal(gold.shape) + 1.5 * gold), "gold": gold}
@@ -176,7 +176,7 @@ SCORE_CASES = (
     Case("two short questions", lambda rng: _aligned(rng, ["slashes"] * 2, 8)),
     Case("ten characters of question and answer", lambda rng: _aligned(rng, ["slashes"] * 3, 10)),
     Case("questions of all forms, padded", lambda rng: _aligned(rng, FORMS, 29)),
-    Case("another task, other rows without gold", lambda rng: _some_rows(rng, 3, 5, int(rng.integers(6, 9)))),
+    Case("another task, with other rows without gold", lambda rng: _some_rows(rng, 3, 5, int(rng.integers(6, 9)))),
 )
 
 
@@ -216,12 +216,13 @@ MASS = Exercise(
             "def mass(weights, gold):\n    return float((weights * gold).sum(axis=1)[gold.any(axis=1)].mean())",
         ),
         Mistake(
-            "Only the largest gold weight of each row is counted. The mass is all that lies on gold characters.",
+            "Only the largest gold weight of each row is counted. The mass is all the weight on gold characters.",
             "def mass(weights, gold):\n    return float((weights * gold).max(axis=2)[gold.any(axis=2)].mean())",
         ),
     ),
     hints=(
-        "First one row: which of its weights lie on gold characters, and what is their sum? Then: which rows count?",
+        "Start with one row: which of its weights lie on gold characters, and what is their sum? Then: which rows "
+        "count?",
         "(weights * gold).sum(axis=2) is the mass of every row, (N, T_dec). gold.any(axis=2) says which rows are "
         "digits. Take the mean over those only.",
     ),
@@ -260,11 +261,11 @@ HIT = Exercise(
             _hit_rate(share="hits.mean()"),
         ),
         Mistake(
-            "The hits are right. But they are counted, and not divided by the number of digits.",
+            "The hits are right. But they are only counted, not divided by the number of digits.",
             _hit_rate(share="hits.sum()"),
         ),
         Mistake(
-            "A row is called a hit if more than half of its weight lies on gold. That is a question about the mass.",
+            "Here a row is a hit if more than half of its weight lies on gold. That is a question about the mass.",
             _hit_rate("(weights * gold).sum(axis=2) > 0.5"),
         ),
         Mistake(
@@ -278,17 +279,17 @@ HIT = Exercise(
     ),
     hints=(
         "weights.argmax(axis=2) gives a column for every row, (N, T_dec). Look up in gold whether that column is gold.",
-        "np.take_along_axis(gold, largest[..., None], axis=2)[..., 0] looks it up for all rows; a loop does as well. "
+        "np.take_along_axis(gold, largest[..., None], axis=2)[..., 0] looks it up for all rows; a loop works as well. "
         "gold.any(axis=2) says which rows are digits: take the mean of the hits over those.",
     ),
     section=f'{SECTION}, "The alignment score"',
 )
 
-# --- 8.7.5: not turned back -----------------------------------------------------------------------
+# --- 8.7.5: not in reading order ------------------------------------------------------------------
 
 
 def encoder_states(ids, vectors):
-    """A small encoder: each state is the word vector of what is read, and half of the state before."""
+    """A small encoder: each state is the embedding of what is read, plus half of the state before."""
     hs, h = [], 0
     for x in vectors[ids]:
         h = 0.5 * h + x
@@ -331,27 +332,27 @@ NOT_TURNED = Exercise(
     reference=_reading_order,
     given={"softmax": softmax, "encoder_states": encoder_states},
     bug=Mistake(
-        "The columns stand in the order in which the model reads, last character first. A heatmap is in reading order.",
+        "The columns are in the order in which the model reads, last character first. A heatmap is in reading order.",
         _heatmap_weights("weights"),
     ),
     mistakes=(
         Mistake(
-            "The rows are turned now, so that the answer runs backward. What was read backward is the question.",
+            "The rows are reversed now, so the answer runs backward. It was the question that was read backward.",
             _heatmap_weights("weights[::-1]"),
         ),
         Mistake(
-            "Rows and columns are turned. The answer was written in order; only the question was read backward.",
+            "Rows and columns are reversed. The answer was written in order; only the question was read backward.",
             _heatmap_weights("weights[::-1, ::-1]"),
         ),
         Mistake(
             "The model reads the question forward now. It was trained on reversed questions: it would see states that "
-            "it has never met. Mend the picture, not the model.",
+            "it has never seen. Fix the picture, not the model.",
             _heatmap_weights("weights", read="ids"),
         ),
     ),
     hints=(
         "Compare a row of the heatmap with the characters below it, counted from the left and from the right.",
-        "The weights are right, their columns stand in the wrong order. Which axis of weights is the question's, and "
+        "The weights are right, but their columns are in the wrong order. Which axis of weights is the question's, and "
         "how do you reverse an array along it?",
     ),
     section=f'{SECTION}, "One question, one heatmap"',
@@ -393,7 +394,8 @@ LOSS = Exercise(
     reference=_alignment_loss,
     mistakes=(
         Mistake(
-            "The loss is right, da has the wrong sign. More attention on gold makes the loss smaller: da is negative.",
+            "The loss is right, but da has the wrong sign. More attention on gold makes the loss smaller: da is "
+            "negative.",
             _loss(da="gold / mass[..., None] / mass.size"),
         ),
         Mistake(
@@ -401,7 +403,7 @@ LOSS = Exercise(
             _loss(da="gold / -mass[..., None]"),
         ),
         Mistake(
-            "The loss is right. But da divides by each weight on its own. The logarithm is that of the row's mass.",
+            "The loss is right. But da divides by each weight on its own. The logarithm is taken of the row's mass.",
             _loss(da="np.where(gold, -1 / weights, 0) / mass.size"),
         ),
         Mistake(
@@ -409,11 +411,11 @@ LOSS = Exercise(
             _loss(da="known[..., None] / mass[..., None] / -mass.size + 0 * weights"),
         ),
         Mistake(
-            "The mean is taken over the rows with gold only. A row without gold adds 0, and it is counted.",
+            "The mean is taken over the rows with gold only. A row without gold adds 0, but it still counts.",
             _loss("per_row.sum() / known.sum()", "gold / mass[..., None] / -known.sum()"),
         ),
         Mistake(
-            "The logarithm is taken of the mean mass. Take it for every row, then the mean.",
+            "The logarithm is taken of the mean mass. Take it for every row first, then the mean.",
             _loss("-np.log(mass.mean())", "gold / mass.mean() / -mass.size"),
         ),
         Mistake(
@@ -421,7 +423,7 @@ LOSS = Exercise(
             _loss(da="gold / -mass.size", per_row="1 - mass"),
         ),
         Mistake(
-            "The loss is negative: it is minus the logarithm. da has the wrong sign for the same reason.",
+            "The loss is negative: it should be minus the logarithm. da has the wrong sign for the same reason.",
             _loss(da="gold / mass[..., None] / mass.size", per_row="np.log(mass)"),
         ),
         Mistake(
@@ -436,9 +438,9 @@ LOSS = Exercise(
         ),
     ),
     hints=(
-        "First one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if a gold "
-        "weight grows a little? And if a weight that is not gold does? Then: by what is all of it divided?",
-        "Give rows without gold the mass 1, for example with np.where: -log(1) is 0. The derivative of -log(m) is "
+        "Start with one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if a gold "
+        "weight grows a little? And if a weight that is not gold does? Then: what is all of it divided by?",
+        "Give rows without gold a mass of 1, for example with np.where: -log(1) is 0. The derivative of -log(m) is "
         "-1 / m, so da is gold * (-1 / m)[..., None], divided by the number of all rows, N * T_dec.",
     ),
     section=f'{SECTION}, "Told where to look"',

@@ -1,4 +1,4 @@
-"""Exercises 8.2: repeat and sum, the weighted sum, its backward, and two layers that are not quite right."""
+"""Exercises 8.2: repeat and sum, the weighted sum, its backward pass, and two layers that are not quite right."""
 
 from ch08.attention_layer import WeightSum
 from common.grading.exercise import Case, Exercise, Mistake, changed
@@ -58,13 +58,13 @@ CONTEXT = Exercise(
     reference=_context,
     mistakes=(
         Mistake(
-            "The weights stand along the hidden axis: a[0] multiplies the first number of every state. "
+            "The weights are applied along the hidden axis: a[0] multiplies the first number of every state. "
             "It belongs to the whole first state.",
             "def context(hs, a):\n    return (hs * a).sum(axis=0)",
         ),
         Mistake(
-            "The weights stand along the hidden axis, and the numbers of each state are added up, as hs @ a does. "
-            "A weight belongs to a whole state, and the states are added up.",
+            "The weights are applied along the hidden axis, and the numbers of each state are added up, as hs @ a "
+            "does. A weight belongs to a whole state, and the states are to be added up.",
             "def context(hs, a):\n    return hs @ a",
         ),
         Mistake(
@@ -77,7 +77,7 @@ CONTEXT = Exercise(
             "def context(hs, a):\n    return hs * a[:, None]",
         ),
         Mistake(
-            "The sum is divided by T. The weights already add up to 1, so nothing is to be divided.",
+            "The sum is divided by T. The weights already add up to 1, so there is no need to divide.",
             "def context(hs, a):\n    return (hs * a[:, None]).sum(axis=0) / len(a)",
         ),
         Mistake(
@@ -114,7 +114,7 @@ WEIGHTED_SUM = Exercise(
     reference=_weighted_sum,
     mistakes=(
         Mistake(
-            "c is summed over the hidden axis. The sum runs over time, the axis along which the weights stand.",
+            "c is summed over the hidden axis. The sum runs over time, the axis of the weights.",
             "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=2)",
         ),
         Mistake(
@@ -126,7 +126,7 @@ WEIGHTED_SUM = Exercise(
             "def weighted_sum(hs, a):\n    return hs.mean(axis=1)",
         ),
         Mistake(
-            "The weights stand along the hidden axis. That runs only where T = H, and is wrong there, too.",
+            "The weights are applied along the hidden axis. That runs only if T = H, and even then it is wrong.",
             "def weighted_sum(hs, a):\n    return (hs * a[:, None, :]).sum(axis=1)",
         ),
         Mistake(
@@ -136,7 +136,7 @@ WEIGHTED_SUM = Exercise(
     ),
     hints=(
         "Give a a third axis, so that every weight meets the H numbers of its hidden state.",
-        "a[:, :, None] is (N, T, 1). Multiply, then sum over axis 1. einsum or matmul say it in one word.",
+        "a[:, :, None] is (N, T, 1). Multiply, then sum over axis 1. einsum or matmul can do it in one call.",
     ),
     section=f'{SECTION}, "A batch"',
     points=2,
@@ -173,7 +173,7 @@ SHAPES = Exercise(
     reference=_shapes,
     mistakes=(
         _shapes_mistake(
-            "ar is repeated: every weight has been copied H times. What you give is a before the copies are made.",
+            "ar is repeated: every weight has been copied H times. What you return is a before the copies are made.",
             "(N, T, 1), (N, H), (N, T, H), (N, T)",
         ),
         _shapes_mistake(
@@ -194,8 +194,9 @@ SHAPES = Exercise(
         ),
     ),
     hints=(
-        "The gradient of a loss with respect to x says for every number of x how the loss moves. What shape is that?",
-        "ar and hs are multiplied number by number, so they have one shape. The sum over time takes the axis T away.",
+        "The gradient of a loss with respect to x says for every number of x how the loss changes. What shape is that?",
+        "ar and hs are multiplied element by element, so they have the same shape. The sum over time removes the axis "
+        "T.",
     ),
     section=f'{SECTION}, "All three together"',
 )
@@ -228,7 +229,7 @@ def _repeat_case(rng, N, T, H):
 
 REPEAT = Exercise(
     number="8.2.4",
-    title="Repeat, and its way back",
+    title="Repeat, forward and backward",
     name="Repeat",
     call="layer = answer()\nar = layer.forward(a, H)\nda = layer.backward(dar)",
     outputs=("ar", "da"),
@@ -241,11 +242,11 @@ REPEAT = Exercise(
     reference=_Repeat,
     mistakes=(
         Mistake(
-            "da is the mean over the copies. The loss feels the move of every copy, so their gradients add up.",
+            "da is the mean over the copies. Every copy affects the loss, so their gradients add up.",
             changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.mean(axis=2)")),
         ),
         Mistake(
-            "da is summed over time. The copies stand along the last axis, so the sum runs over that one.",
+            "da is summed over time. The copies lie along the last axis, so the sum runs over that one.",
             changed(REPEAT_SOURCE, ("dar.sum(axis=2)", "dar.sum(axis=1)")),
         ),
         Mistake(
@@ -267,10 +268,11 @@ REPEAT = Exercise(
         ),
     ),
     hints=(
-        "Forward: an axis of size 1 at the end, then H copies along it. Backward: what is the way back of a copy?",
-        "np.repeat(x, H, axis=2) copies along the last axis. Backward, add up the gradients of the copies, axis 2.",
+        "Forward: an axis of size 1 at the end, then H copies along it. Backward: what does a copy become?",
+        "np.repeat(x, H, axis=2) copies along the last axis. Backward, add up the gradients of the copies, over axis "
+        "2.",
     ),
-    section=f'{SECTION}, "Repeat goes back as a sum"',
+    section=f'{SECTION}, "Backward through repeat: a sum"',
 )
 
 
@@ -303,7 +305,7 @@ def _sum_case(rng, N, T, H):
 
 SUM = Exercise(
     number="8.2.5",
-    title="Sum, and its way back",
+    title="Sum, forward and backward",
     name="Sum",
     call="layer = answer()\nc = layer.forward(p)\ndp = layer.backward(dc)",
     outputs=("c", "dp"),
@@ -316,12 +318,12 @@ SUM = Exercise(
     reference=_Sum,
     mistakes=(
         Mistake(
-            "dp is a share of dc: it is divided by T. Every term enters the sum with the factor 1, "
+            "dp is only a share of dc: it is divided by T. Every term enters the sum with the factor 1, "
             "so every term gets the whole gradient.",
             changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=1) / self.T")),
         ),
         Mistake(
-            "dp has no copies: its time axis has the size 1.",
+            "dp has no copies: its time axis has size 1.",
             changed(SUM_SOURCE, ("np.stack([dc] * self.T, axis=1)", "dc[:, None, :]")),
         ),
         Mistake(
@@ -332,7 +334,7 @@ SUM = Exercise(
             ),
         ),
         Mistake(
-            "dp has its last two axes exchanged: the copies stand along the last axis. Time is axis 1.",
+            "dp has its last two axes swapped: the copies lie along the last axis. Time is axis 1.",
             changed(SUM_SOURCE, ("[dc] * self.T, axis=1)", "[dc] * self.T, axis=2)")),
         ),
         Mistake(
@@ -345,10 +347,10 @@ SUM = Exercise(
         ),
     ),
     hints=(
-        "dc does not say how many terms were added. Keep T in forward, so that backward knows it.",
+        "dc does not say how many terms were added. Store T in forward, so that backward knows it.",
         "Backward: every time step gets the whole dc. Give dc a time axis of size 1, then repeat it T times along it.",
     ),
-    section=f'{SECTION}, "Sum goes back as a repeat"',
+    section=f'{SECTION}, "Backward through sum: a repeat"',
 )
 
 
@@ -370,7 +372,7 @@ def weighted_sum_backward(hs, a, dc):
 
 BACKWARD = Exercise(
     number="8.2.6",
-    title="The way back of the weighted sum",
+    title="The backward pass of the weighted sum",
     name="weighted_sum_backward",
     call="dhs, da = answer(hs, a, dc)",
     outputs=("dhs", "da"),
@@ -390,7 +392,7 @@ BACKWARD = Exercise(
             changed(BACKWARD_SOURCE, (".sum(axis=2)", "")),
         ),
         Mistake(
-            "da does not depend on hs. Multiply goes back as the other factor, here the state.",
+            "da does not depend on hs. The gradient of a product has the other factor, here the state.",
             changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "np.repeat(dc[:, None, :], hs.shape[1], axis=1)")),
         ),
         Mistake(
@@ -398,12 +400,13 @@ BACKWARD = Exercise(
             changed(BACKWARD_SOURCE, ("(hs * dc[:, None, :])", "(hs * dhs)")),
         ),
         Mistake(
-            "dhs does not depend on the weights: every state gets the whole dc. A state gets its share, by its weight.",
+            "dhs does not depend on the weights: every state gets the whole dc. A state should get its share, by its "
+            "weight.",
             changed(BACKWARD_SOURCE, ("a[:, :, None] *", "np.ones_like(a)[:, :, None] *")),
         ),
         Mistake(
             "hs was reshaped to (N, H, T), to be multiplied as a matrix. A reshape cuts the numbers into other rows; "
-            "it does not exchange axes.",
+            "it does not swap axes.",
             changed(
                 BACKWARD_SOURCE,
                 ("(hs * dc[:, None, :]).sum(axis=2)", "(dc[:, None, :] @ hs.reshape(len(hs), hs.shape[2], -1))[:, 0]"),
@@ -415,7 +418,7 @@ BACKWARD = Exercise(
         ),
     ),
     hints=(
-        "Walk back from c: sum goes back as repeat, multiply as the other factor, repeat as sum.",
+        "Work backward from c: sum becomes repeat, multiply the other factor, repeat becomes sum.",
         "dhs[n, t] is a[n, t] times the vector dc[n]. da[n, t] is the dot product of dc[n] and hs[n, t].",
     ),
     section=f'{SECTION}, "All three together"',
@@ -427,7 +430,7 @@ BACKWARD = Exercise(
 
 LOOP_BUG = '''\
 class LoopWeightSum:
-    """The weighted sum, with its way back as a loop over time."""
+    """The weighted sum, with its backward pass as a loop over time."""
 
     def __init__(self):
         self.params, self.grads = [], []
@@ -446,7 +449,7 @@ class LoopWeightSum:
             da[:, t] = (hs[:, t] * dc).sum(axis=1)  # (N,)
         return dhs, da
 '''
-_LOOP_MENDED = changed(LOOP_BUG, ("N, T = dc.shape", "N, T = a.shape"))
+_LOOP_FIXED = changed(LOOP_BUG, ("N, T = dc.shape", "N, T = a.shape"))
 
 LOOP_WEIGHT_SUM = Exercise(
     number="8.2.7",
@@ -462,27 +465,27 @@ LOOP_WEIGHT_SUM = Exercise(
     ),
     reference=WeightSum,
     bug=Mistake(
-        "backward is right only where T = H. With more states than hidden numbers, the last states get the gradient 0; "
-        "with fewer, an index runs out.",
+        "backward is right only if T = H. With more states than hidden numbers, the last states get a gradient of 0; "
+        "with fewer, an index is out of range.",
         LOOP_BUG,
     ),
     mistakes=(
         Mistake(
-            "The loop makes N steps: it runs over the sequences now, and not over time.",
+            "The loop takes N steps: now it runs over the sequences, not over time.",
             changed(LOOP_BUG, ("range(T)", "range(N)")),
         ),
         Mistake(
             "da is summed over the whole batch. Each sequence has its own weights: sum over the hidden axis only.",
-            changed(_LOOP_MENDED, ("(hs[:, t] * dc).sum(axis=1)", "(hs[:, t] * dc).sum()")),
+            changed(_LOOP_FIXED, ("(hs[:, t] * dc).sum(axis=1)", "(hs[:, t] * dc).sum()")),
         ),
         Mistake(
-            "dhs does not depend on the weights any more: every state gets the whole dc.",
-            changed(_LOOP_MENDED, ("a[:, t].reshape(N, 1) * dc", "dc")),
+            "dhs does not depend on the weights anymore: every state gets the whole dc.",
+            changed(_LOOP_FIXED, ("a[:, t].reshape(N, 1) * dc", "dc")),
         ),
     ),
     hints=(
-        "Which states have the gradient 0? Count how often the loop runs, and how often it should.",
-        "dc is (N, H): it knows nothing of time. Which arrays in the cache do?",
+        "Which states have a gradient of 0? Count how often the loop runs, and how often it should.",
+        "dc is (N, H): it has no time axis. Which arrays in the cache have one?",
     ),
     section=f'{SECTION}, "All three together"',
     points=2,
@@ -512,7 +515,7 @@ class LeanWeightSum:
         ar *= dp  # now it is dhs, (N, T, H)
         return ar, da
 '''
-_LEAN_MENDED = changed(
+_LEAN_FIXED = changed(
     LEAN_BUG, ("        ar *= dp  # now it is dhs, (N, T, H)\n", ""), ("return ar, da", "return ar * dp, da")
 )
 
@@ -533,34 +536,34 @@ LEAN_WEIGHT_SUM = Exercise(
     ),
     reference=WeightSum,
     bug=Mistake(
-        "The second call of backward gives another dhs than the first one, "
+        "The second call of backward returns a different dhs than the first one, "
         "so the first call has changed something that the second one needs.",
         LEAN_BUG,
     ),
     mistakes=(
         Mistake(
-            "ar is spared, but now hs is changed, and it belongs to the caller. The second da is wrong.",
-            changed(_LEAN_MENDED, ("da = (dp * hs).sum(axis=2)", "hs *= dp\n        da = hs.sum(axis=2)")),
+            "ar is left alone, but now hs is changed, and it belongs to the caller. The second da is wrong.",
+            changed(_LEAN_FIXED, ("da = (dp * hs).sum(axis=2)", "hs *= dp\n        da = hs.sum(axis=2)")),
         ),
         Mistake(
-            "da is made from ar, the repeated weights. A weight's other factor is its state, so da needs hs.",
-            changed(_LEAN_MENDED, ("(dp * hs).sum(axis=2)", "(dp * ar).sum(axis=2)")),
+            "da is computed from ar, the repeated weights. A weight's other factor is its state, so da needs hs.",
+            changed(_LEAN_FIXED, ("(dp * hs).sum(axis=2)", "(dp * ar).sum(axis=2)")),
         ),
         Mistake(
             "backward empties the cache, so a second call has nothing to work with.",
             changed(
-                _LEAN_MENDED,
+                _LEAN_FIXED,
                 ("        hs, ar = self.cache\n", "        hs, ar = self.cache\n        self.cache = None\n"),
             ),
         ),
         Mistake(
-            "dhs has lost its weights: every state gets the whole dc.",
-            changed(_LEAN_MENDED, ("return ar * dp, da", "return dp + 0 * ar, da")),
+            "dhs has lost the weights: every state gets the whole dc.",
+            changed(_LEAN_FIXED, ("return ar * dp, da", "return dp + 0 * ar, da")),
         ),
     ),
     hints=(
-        "Print layer.cache[1] before and after backward. It should not move.",
-        "`x *= y` writes into the array x itself, whoever else holds it. `x * y` makes a new one.",
+        "Print layer.cache[1] before and after backward. It should not change.",
+        "`x *= y` writes into the array x itself, no matter who else uses it. `x * y` makes a new one.",
     ),
     section=f'{SECTION}, "The class"',
     points=2,
