@@ -13,7 +13,7 @@ from common.time_layers import TimeSoftmaxWithLoss
 class PeekyDecoder(Decoder):
     """A Decoder whose LSTM and affine layer both read h (N, H) again at every step.
 
-    The LSTM's input is (h, word vector), of size H + D; the affine layer's is (h, hidden state), of size 2H.
+    The LSTM's input is (h, embedding), of size H + D; the affine layer's is (h, hidden state), of size 2H.
     """
 
     def __init__(self, vocab_size, wordvec_size, hidden_size, *, dtype=np.float32, rng=None):
@@ -42,7 +42,7 @@ class PeekyDecoder(Decoder):
         """h was used at every step in two places and as the first state: all its gradients are added. Return dh."""
         H = self.cache
         dout = self.affine.backward(dlogits)  # (N, T, 2H): h, hidden state
-        dx = self.lstm.backward(dout[:, :, H:])  # (N, T, H + D): h, word vector
+        dx = self.lstm.backward(dout[:, :, H:])  # (N, T, H + D): h, embedding
         self.embed.backward(dx[:, :, H:])
         return dout[:, :, :H].sum(axis=1) + dx[:, :, :H].sum(axis=1) + self.lstm.dh
 

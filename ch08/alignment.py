@@ -13,7 +13,7 @@ from dataset.dates import gold_mask
 class AlignmentScore(NamedTuple):
     """mass: the mean share of attention that lies on the right characters, 0 to 1, over all digits.
 
-    hit: the share of digits whose largest weight lies on a right character. digits: how many digits were counted.
+    hit: the share of digits whose largest weight lies on a right character. digits: the number of digits counted.
     """
 
     mass: float
@@ -26,7 +26,7 @@ def alignment_score(weights, questions):
 
     Args:
         weights: (N, 10, T) attention weights for the ten characters of each answer, over the characters of the
-            question in reading order (turn them back first if the input was reversed).
+            question in reading order (reverse them first if the input was reversed).
         questions: N strings, padded or not.
 
     Returns: an AlignmentScore. The two hyphens of the answer come from nowhere and are not counted.
@@ -36,7 +36,7 @@ def alignment_score(weights, questions):
     if weights.ndim != 3 or len(weights) != len(questions) or weights.shape[1] != 10 or len(weights) == 0:
         raise ValueError(
             f"alignment_score: weights must be ({len(questions)}, 10, T) for {len(questions)} questions, "
-            f"and there must be one at least; got {weights.shape}"
+            f"and there must be at least one; got {weights.shape}"
         )
     gold = gold_alignment(questions, weights.shape[2])  # (N, 10, T)
     digit = gold.any(axis=2)  # (N, 10)
@@ -47,7 +47,7 @@ def alignment_score(weights, questions):
 
 
 def gold_alignment(questions, width):
-    """Return for N questions where an ideal reader looks, bool (N, 10, width), in reading order.
+    """Return where an ideal reader looks for each of N questions, bool (N, 10, width), in reading order.
 
     Raises: ValueError if a question is not a date, or longer than width.
     """
@@ -64,7 +64,7 @@ class AlignmentLoss:
     Args: weight, a factor of the loss. floor keeps the logarithm finite: the loss of a character is
     -log((mass + floor) / (1 + floor)).
     Source: the idea is guided alignment, Chen et al. 2016, and supervised attention, Mi et al. 2016 and Liu et al.
-    2016. The formula, which leaves it free how the gold characters share the attention, is ours.
+    2016. The formula, which lets the gold characters share the attention in any way, is ours.
     """
 
     def __init__(self, weight=1.0, floor=1e-4):
@@ -75,7 +75,7 @@ class AlignmentLoss:
     def forward(self, weights, gold):
         """Return the loss, 0 without gold (None).
 
-        Raises: ValueError for shapes that do not fit, and for a gold that is not bool.
+        Raises: ValueError for shapes that do not fit, and if gold is not bool.
         """
         self.cache = None
         if gold is None:

@@ -22,9 +22,9 @@ def softmax(x, out=None):
     """Return exp(x) / sum(exp(x)) along the last axis; the sums of the result along it are 1.
 
     The largest score of each row is subtracted first: that changes nothing in the result and keeps exp from
-    overflowing. A score of -inf gets the weight 0.
+    overflowing. A score of -inf gets a weight of 0.
 
-    Args: x (..., K) scores; out, a floating array of x's shape to write into, x itself if you like. Returns: (..., K).
+    Args: x (..., K) scores; out, a floating array of x's shape to write into, possibly x itself. Returns: (..., K).
     Raises: ValueError if the last axis is empty or x has no axis.
     """
     x = np.asarray(x)
@@ -42,7 +42,7 @@ def cross_entropy_error(y, t):
     """Return the mean over the batch of -log y[correct class].
 
     Args: y (N, V) or (V,) probabilities; t (N,) class ids, a single id, or one-hot rows of y's shape.
-    Returns: a float. Raises: ValueError if the shapes do not belong together.
+    Returns: a float. Raises: ValueError if the shapes do not match.
     """
     y, t = np.asarray(y), np.asarray(t)
     if y.ndim == 1:
@@ -51,7 +51,7 @@ def cross_entropy_error(y, t):
         t = t.argmax(axis=1)
     t = t.reshape(-1)
     if y.ndim != 2 or t.shape[0] != y.shape[0] or y.size == 0:
-        raise ValueError(f"cross_entropy_error: probabilities {y.shape} and targets {t.shape} do not belong together")
+        raise ValueError(f"cross_entropy_error: probabilities {y.shape} and targets {t.shape} do not match")
     if ((t < 0) | (t >= y.shape[1])).any():
         raise ValueError(f"cross_entropy_error: there is a target outside the {y.shape[1]} classes: {t.tolist()}")
     tiny = 1e-7  # the log of an exact 0 would be -inf

@@ -12,20 +12,21 @@ ROW = 1.15  # inches from row to row
 
 
 def computational_graph(nodes, edges, title=None):
-    """Draw a computational graph: above each edge the value that runs forward, below it the gradient that runs back.
+    """Draw a computational graph: each edge has its forward value above and its gradient below.
 
     Args:
-        nodes: a dict name -> (column, row), or (column, row, text) to show another text than the name. Columns run to
+        nodes: a dict name -> (column, row), or (column, row, text) to show a text other than the name. Columns count to
             the right, rows down; both may be fractions. The positions of the columns on the page are computed.
             A node without edges into it, or without edges out of it, is a variable: a white box with square corners.
-            Every other one is an operation: a gray box with round corners. The text "" makes a dot, where one value
-            goes two ways.
+            Every other node is an operation: a gray box with round corners. The text "" makes a dot, where one value
+            branches.
         edges: a list of (start, end, value, gradient), four strings; without a gradient (start, end, value). An edge
-            between two rows runs level, then up or down into its end; from a dot first up or down, then level.
-        title: a line above.
+            between two rows runs level, then up or down into its end; from a dot it runs up or down first, then level.
+        title: a line above the graph.
 
-    A text may have several lines. A forward arrow is solid, its value upright. A backward arrow is dashed, its gradient
-    in italics. Returns: a matplotlib Figure, which a notebook shows as a cell's last line after ``%matplotlib inline``.
+    A text may have several lines. A forward arrow is solid, with its value upright. A backward arrow is dashed, with
+    its gradient in italics. Returns: a matplotlib Figure, which a notebook shows as a cell's last line after
+    ``%matplotlib inline``.
     Raises: ValueError for an edge to or from an unknown node.
 
     The weighted sum of one sequence:
@@ -93,7 +94,7 @@ class _Edge:
         self.label_width = max(_text_width(value), _text_width(gradient or ""))
 
     def room(self):
-        """The inches that the label needs between the columns of the two ends."""
+        """The space in inches that the label needs between the columns of the two ends."""
         ends = 2 * MARGIN + self.label_width
         if self.start.y == self.end.y:
             return self.start.half_width + self.end.half_width + ends
@@ -139,7 +140,7 @@ def _text_width(text):
 
 
 def _place_columns(nodes, edges):
-    """Give every node its x: the columns as close as the labels between them allow."""
+    """Set the x of every node: the columns are as close as the labels between them allow."""
     columns = sorted({node.column for node in nodes})
     x = {}
     for k, column in enumerate(columns):
@@ -192,7 +193,7 @@ def _direction(p, q):
 
 
 def _beside(line, distance):
-    """Return the line shifted to its left, seen in its direction."""
+    """Return the line shifted to the left of its direction."""
     steps = [_direction(p, q) for p, q in itertools.pairwise(line)]
     shifted = []
     for k, (x, y) in enumerate(line):

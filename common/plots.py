@@ -9,7 +9,7 @@ from common.np import host, to_cpu
 
 
 def new_figure(width, height):
-    """Return (figure, axes) that belong to no window, so that nothing needs to be closed."""
+    """Return (figure, axes) without a window, so that nothing needs to be closed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -17,7 +17,7 @@ def new_figure(width, height):
 
 
 def attention_heatmap(weights, question, answer, title=None):
-    """Draw attention weights: a row for each character of the answer, a column for each one of the question.
+    """Draw attention weights: one row for each character of the answer, one column for each one of the question.
 
     Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
     Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (black).
@@ -55,7 +55,7 @@ MARKERS = ("o", "s", "^", "D")
 def learning_curve(loss, accuracy):
     """Draw the training loss and the accuracy on unseen questions over the steps of one run.
 
-    Args: loss, pairs (step, loss); accuracy, pairs (step, share right in 0 to 1). Returns: a matplotlib Figure.
+    Args: loss, pairs (step, loss); accuracy, pairs (step, share right from 0 to 1). Returns: a matplotlib Figure.
     """
     figure, ax = new_figure(7, 4)
     right = ax.twinx()
@@ -78,7 +78,7 @@ def learning_curve(loss, accuracy):
 def accuracy_curves(curves, title=None):
     """Draw the accuracy over the epochs of several runs.
 
-    Args: curves, a dict label -> list of runs, each a list of accuracies in 0 to 1, epoch by epoch. With more than
+    Args: curves, a dict label -> list of runs, each a list of accuracies from 0 to 1, epoch by epoch. With more than
     one run, the line is the median and a band runs from the lowest to the highest. Returns: a matplotlib Figure.
     """
     figure, ax = new_figure(7, 4)
@@ -108,7 +108,7 @@ def save_figure(figure, path):
 
 
 def unrolled_model(question, answer, peeky=False, title=None, start="_"):
-    """Draw an encoder that reads ``question`` and a decoder that writes ``answer``, a column for each step.
+    """Draw an encoder that reads ``question`` and a decoder that writes ``answer``, one column for each step.
 
     Args: question and answer, strings as the model reads and writes them (a space is drawn as an open box); peeky, let
     every step of the decoder see h; start, what the decoder reads first. Returns: a matplotlib Figure.

@@ -1,8 +1,8 @@
-"""How much of the test side was seen in training: `python -m dataset.check_split [FILE ...] [--seed N]`.
+"""How much of the test set was seen in training: `python -m dataset.check_split [FILE ...] [--seed N]`.
 
 Without a file it looks at the two shipped ones. For each split it prints the share of test questions that
-stand word for word in the training set, and the share whose date (for additions: whose unordered pair of
-numbers) does.
+are in the training set word for word, and the share whose date (for additions: whose unordered pair of
+numbers) is.
 """
 
 import argparse
@@ -16,8 +16,8 @@ def seen_shares(file_name, split="grouped", seed=1984):
     """Measure one split of one file.
 
     Returns:
-        `(questions, groups)`, fractions of the test rows: the same question is in the training set; the same
-        date or the same unordered pair of numbers is.
+        `(questions, groups)`, fractions of the test rows for which the same question is in the training set, and for
+        which the same date or the same unordered pair of numbers is.
     """
     data = sequence.load(file_name, seed, split)
     train = _rows(data.x_train, data.t_train, data.vocab)
@@ -37,7 +37,7 @@ def _rows(x, t, vocab):
 
 def main(argv=None):
     """Print the shares; see `--help`. Returns the exit code: 1 where a file cannot be read or split."""
-    parser = argparse.ArgumentParser(description="How much of the test side was seen in training.")
+    parser = argparse.ArgumentParser(description="How much of the test set was seen in training.")
     parser.add_argument("files", nargs="*", default=list(sequence.SHIPPED), metavar="FILE")
     parser.add_argument("--seed", type=seed, default=1984, help="seed of the split (default: 1984)")
     args = parser.parse_args(argv)

@@ -7,7 +7,7 @@
 | `short`   | `Jun 17, 2013`                | `2013-06-17` |
 | `slashes` | `2/10/93` (month/day/year)    | `1993-02-10` |
 
-The month names stand here as literals, so nothing depends on the locale of the machine. `may` is a full name
+The month names are literals here, so nothing depends on the locale of the machine. `may` is a full name
 and counts as `long`; the short form leaves May out, so every question has exactly one form.
 """
 
@@ -23,7 +23,7 @@ SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
 WEEKDAYS = tuple("monday tuesday wednesday thursday friday saturday sunday".split())  # date.weekday() order
 FIRST_YEAR, LAST_YEAR = 1970, 2017  # a two-digit year 70-99 is 19xx, 00-17 is 20xx
 QUESTION_WIDTH = 29  # "wednesday, september 25, 1985"
-ANSWER_PARTS = {"year": slice(0, 4), "month": slice(5, 7), "day": slice(8, 10)}  # places in "YYYY-MM-DD"
+ANSWER_PARTS = {"year": slice(0, 4), "month": slice(5, 7), "day": slice(8, 10)}  # positions in "YYYY-MM-DD"
 
 _WORDS = re.compile(
     r"(?:(?P<weekday>[A-Za-z]+), )?(?P<month>[A-Za-z]+) (?P<day>[1-9][0-9]?), (?P<year>[0-9]{4})", re.ASCII
@@ -44,12 +44,12 @@ def write(date, form, case=str.lower):
 
     Raises:
         ValueError: an unknown form, a short May (its name is short already: use `long`), or a year that two
-            digits cannot tell.
+            digits cannot express.
     """
     month = MONTHS[date.month - 1]
     if form == "slashes":
         if not FIRST_YEAR <= date.year <= LAST_YEAR:
-            raise ValueError(f"two digits tell the years {FIRST_YEAR} to {LAST_YEAR} only, not {date.year}")
+            raise ValueError(f"two digits can express only the years {FIRST_YEAR} to {LAST_YEAR}, not {date.year}")
         return f"{date.month}/{date.day}/{date.year % 100:02d}"
     if form == "long":
         text = f"{month} {date.day}, {date.year:04d}"
@@ -65,21 +65,21 @@ def write(date, form, case=str.lower):
 
 
 def parse(question):
-    """Read a question of any known form, padded with spaces at its end or not.
+    """Read a question of any known form, with or without padding spaces at its end.
 
-    A weekday name must be a real one but need not be the true one for the date: it says nothing about the
+    A weekday name must be a real one but need not be the right one for the date: it does not affect the
     answer. Years of four digits may lie outside 1970 to 2017.
 
     Returns:
         `(date, form, spans)`: a `datetime.date`, one of `FORMS`, and the spans of `gold_spans`.
 
     Raises:
-        ValueError: the text is in no known form, or there is no such day.
+        ValueError: the text is not in a known form, or there is no such day.
     """
     text = question.rstrip(" ")
     match = _SLASHES.fullmatch(text) or _WORDS.fullmatch(text)
     if match is None:
-        raise _unknown(question, "it fits none of them")
+        raise _unknown(question, "it does not match any of them")
 
     if match.re is _SLASHES:
         form, year, month = "slashes", _century(question, match["year"]), int(match["month"])
@@ -97,7 +97,7 @@ def to_iso(question):
     """The right answer to a question: `to_iso("2/10/93") == "1993-02-10"`.
 
     Raises:
-        ValueError: the text is in no known form, or there is no such day.
+        ValueError: the text is not in a known form, or there is no such day.
     """
     date, _, _ = parse(question)
     return date.isoformat()
@@ -106,16 +106,16 @@ def to_iso(question):
 def gold_spans(question):
     """Where in the question each part of the answer is written.
 
-    The weekday is the source of nothing; a two-digit year is the source of all four digits in the answer.
+    Nothing comes from the weekday; all four digits of the year in the answer come from a two-digit year.
 
     Args:
-        question: a question of any form, padded with spaces at its end or not.
+        question: a question of any form, with or without padding spaces at its end.
 
     Returns:
         `{"year": (start, end), "month": (start, end), "day": (start, end)}`: offsets from 0, end exclusive.
 
     Raises:
-        ValueError: the text is in no known form, or there is no such day.
+        ValueError: the text is not in a known form, or there is no such day.
     """
     _, _, spans = parse(question)
     return spans
@@ -133,11 +133,11 @@ def gold_mask(question, width=QUESTION_WIDTH):
         bool array (10, width). Row k belongs to character k of "YYYY-MM-DD"; the rows of "-" are all False.
 
     Raises:
-        ValueError: the text is in no known form, or is longer than `width`.
+        ValueError: the text is not in a known form, or is longer than `width`.
     """
     length = len(question.rstrip(" "))
     if length > width:
-        raise ValueError(f"the question {question!r} has {length} characters, the mask only {width} columns")
+        raise ValueError(f"the question {question!r} has {length} characters, but the mask has only {width} columns")
     mask = np.zeros((10, width), dtype=bool)
     for part, (start, end) in gold_spans(question).items():
         mask[ANSWER_PARTS[part], start:end] = True
@@ -148,7 +148,7 @@ def _named_month(question, match):
     """(form, month from 1 to 12) of a question with a month name, after checking its words and their case."""
     words = match["month"] if match["weekday"] is None else f"{match['weekday']}, {match['month']}"
     if not any(case(words) == words for case in CASES):
-        raise _unknown(question, "words are all lower, all Title or all UPPER case")
+        raise _unknown(question, "all words must be lower, Title or UPPER case alike")
     name = match["month"].lower()
     if match["weekday"] is not None and match["weekday"].lower() not in WEEKDAYS:
         raise _unknown(question, f"{match['weekday']!r} is not a weekday")
@@ -156,7 +156,7 @@ def _named_month(question, match):
         return "long" if match["weekday"] is None else "weekday", MONTHS.index(name) + 1
     if name in SHORT_MONTHS and match["weekday"] is None:
         return "short", SHORT_MONTHS.index(name) + 1
-    raise _unknown(question, f"{match['month']!r} is not a month name that fits here")
+    raise _unknown(question, f"{match['month']!r} is not a valid month name here")
 
 
 def _century(question, two_digits):

@@ -33,7 +33,7 @@ class Draw:
 
 
 def seed(text):
-    """The value of `--seed`, for argparse: a whole number that both Python and NumPy take for a seed."""
+    """The value of `--seed`, for argparse: a whole number that both Python and NumPy accept as a seed."""
     try:
         number = int(text)
     except ValueError:
@@ -50,10 +50,10 @@ def run(make_lines, description, default_out, max_lines, argv=None):
         make_lines: function `(lines, seed) -> list of str`.
         description: text for `--help`.
         default_out: the file to write when `--out` is not given.
-        max_lines: the most lines that can be drawn without a repeat.
+        max_lines: the largest number of lines that can be drawn without a repeat.
         argv: the arguments, by default those of the process.
 
-    Arguments that are wrong, or a file that cannot be written, end the program with a sentence and exit code 2.
+    Wrong arguments, or a file that cannot be written, end the program with a sentence and exit code 2.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=default_out, help="file to write (default: the shipped file)")
@@ -61,11 +61,11 @@ def run(make_lines, description, default_out, max_lines, argv=None):
     parser.add_argument("--lines", type=int, default=50_000, help=f"1 to {max_lines} (default: 50000)")
     args = parser.parse_args(argv)
     if not 1 <= args.lines <= max_lines:
-        parser.error(f"--lines must be 1 to {max_lines}, so that no line comes twice; got {args.lines}")
+        parser.error(f"--lines must be 1 to {max_lines}, so that no line is repeated; got {args.lines}")
 
     lines = make_lines(args.lines, args.seed)
     try:
         args.out.write_bytes("".join(line + "\n" for line in lines).encode("ascii"))
     except OSError as error:
-        parser.error(f"--out: cannot write {str(args.out)!r}: {error.strerror}; name a file that you may write")
+        parser.error(f"--out: cannot write {str(args.out)!r}: {error.strerror}; name a file that you can write")
     print(f"{len(lines)} lines written to {args.out}")

@@ -1,8 +1,8 @@
 """Make `addition.txt`: `python -m dataset.make_additions [--out PATH] [--seed N] [--lines N]`.
 
 Every line is a sum of two numbers from 0 to 999, padded with spaces to 7 characters, `_`, and the result
-padded to 4: `16+75  _91  `. Each number is drawn below 10, 100 or 1000 with equal chance, so that short
-questions are not rare. No line comes twice (`3+5` and `5+3` may both be there). The same seed gives the same
+padded to 4: `16+75  _91  `. Each number is drawn below 10, 100 or 1000 with equal probability, so that short
+questions are not rare. No line is repeated (`3+5` and `5+3` may both occur). The same seed gives the same
 bytes on every machine.
 """
 
@@ -17,7 +17,7 @@ MAX_LINES = 200_000
 
 
 def make_lines(lines=50_000, seed=1984):
-    """Draw that many distinct lines, without their line ends; a line that came before is drawn again."""
+    """Draw that many distinct lines, without line endings; a line that came before is drawn again."""
     draw = Draw(random.Random(seed))
     made = {}  # a dict keeps the order in which lines were drawn
     while len(made) < lines:

@@ -1,7 +1,7 @@
 """Make `date.txt`: `python -m dataset.make_dates [--out PATH] [--seed N] [--lines N]`.
 
 Every line is a question padded with spaces to 29 characters, `_`, and the answer as an ISO date. The dates
-lie between 1970 and 2017, no line comes twice, the weekdays are true. The same seed gives the same bytes on
+lie between 1970 and 2017, no line is repeated, and the weekdays are right. The same seed gives the same bytes on
 every machine.
 """
 
@@ -19,7 +19,7 @@ LAST_DAY = datetime.date(LAST_YEAR, 12, 31).toordinal()
 
 
 def make_lines(lines=50_000, seed=1984):
-    """Draw that many distinct lines, without their line ends.
+    """Draw that many distinct lines, without line endings.
 
     The form is drawn first and kept: a day that cannot be used is drawn again, so repeats do not change the
     shares.

@@ -5,7 +5,7 @@ an answer padded with spaces; all questions are equally wide, and so are all ans
 
     16+75  _91
 
-Two of them are shipped, `date.txt` and `addition.txt`. Short use, as in the book:
+Two such files are shipped, `date.txt` and `addition.txt`. Basic use, as in the book:
 
     from dataset import sequence
     (x_train, t_train), (x_test, t_test) = sequence.load_data("date.txt")
@@ -41,8 +41,8 @@ class Vocab:
 
     Attributes:
         char_to_id, id_to_char: dicts, one the reverse of the other.
-        question_width: the characters of a padded question, or None: `encode` does not pad then.
-        answer_width: the characters of a padded answer with its `_`, or None.
+        question_width: the length of a padded question, or None: then `encode` does not pad.
+        answer_width: the length of a padded answer with its `_`, or None.
         source: where the characters come from, for messages.
     """
 
@@ -126,14 +126,14 @@ def load_data(file_name="addition.txt", seed=1984, split="grouped"):
 
     The split decides what the test accuracy means:
 
-    - `"grouped"` (the default) leaks nothing: no answer stands on both sides, so no calendar date does; for
-      additions no unordered pair of numbers does, so `3+5` and `5+3` stay together. 10 % of the lines are
+    - `"grouped"` (the default) leaks nothing: no answer is on both sides, so no calendar date is; for
+      additions no unordered pair of numbers is, so `3+5` and `5+3` stay together. 10 % of the lines are
       test lines (of the shipped files exactly 5,000 of 50,000), or as near to that as whole groups allow.
     - `"random"` is the book's split: the lines are shuffled and the last 10 % are the test lines.
 
     Accuracies reported for the book are not comparable with ours. In the book's own `date.txt` 28 % of the
-    test questions stand word for word in the training set, and 93 % of the test dates: a model that only
-    memorizes looks good there. Here are the same two shares of the shipped files, as measured by
+    test questions are in the training set word for word, and 93 % of the test dates are: a model that only
+    memorizes looks good there. Here are the same two shares for the shipped files, as measured by
     `python -m dataset.check_split`:
 
     | file           | split   | test questions also in training | test lines whose date or number pair is |
@@ -145,14 +145,14 @@ def load_data(file_name="addition.txt", seed=1984, split="grouped"):
 
     Args:
         file_name: `"date.txt"` or `"addition.txt"` for the shipped files, whatever the working directory is.
-            Any other name is a path. Write the string `"./date.txt"` for a file of your own called so.
+            Any other name is a path. Write `"./date.txt"` for a file of your own with such a name.
         seed: the same seed gives the same split; None gives a new one each time. NumPy's global state is
             neither used nor changed.
         split: `"grouped"` or `"random"`.
 
     Returns:
         `(x_train, t_train), (x_test, t_test)`, int arrays (N, width). Questions of dates have 29 columns,
-        answers 11; additions 7 and 5. Answers start with the id of `_`. The lines come in shuffled order.
+        answers 11; additions 7 and 5. Answers start with the id of `_`. The lines are in shuffled order.
 
     Raises:
         FileNotFoundError: there is no such file; the message has the command that makes it.
@@ -295,7 +295,7 @@ def _fault(line, width, mark):
     if line.count(START) == 0:
         return f"no '_' between question and answer in {_show(line)}"
     if line.count(START) > 1:
-        return f"{line.count(START)} times '_' in {_show(line)}; it stands once, between question and answer"
+        return f"{line.count(START)} times '_' in {_show(line)}; it must occur once, between question and answer"
     if len(line) != width:
         return f"{len(line)} characters, but line 1 has {width}; pad with spaces: {_show(line)}"
     return f"'_' in column {line.find(START) + 1}, but in column {mark + 1} of line 1: {_show(line)}"
@@ -307,12 +307,12 @@ def _split_random(path, n, rng):
     rng.shuffle(order)
     n_test = n // 10
     if n_test == 0:
-        raise ValueError(f"{path}: {n} lines are too few, the test side would be empty; a random split needs 10")
+        raise ValueError(f"{path}: {n} lines are too few, the test set would be empty; a random split needs 10")
     return order[:-n_test], order[-n_test:]
 
 
 def _split_grouped(path, keys, rng):
-    """Row numbers (train, test) with every key on one side only."""
+    """Row numbers (train, test) with every key on only one side."""
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     if len(number) == 1:
         raise ValueError(
@@ -330,9 +330,9 @@ def _split_grouped(path, keys, rng):
 
 
 def _pick(sizes, target, total):
-    """Positions of groups whose sizes add up to `target`, or as near as can be, leaving groups on both sides.
+    """Positions of groups whose sizes add up to `target`, or as near as possible, leaving groups on both sides.
 
-    The earliest groups that do it are taken. Bit s of `reached` says that some groups so far add up to s;
+    The earliest such groups are taken. Bit s of `reached` says that some groups so far add up to s;
     `last[s]` is the group that made s possible, so that s - sizes[last[s]] was possible before it.
     """
     limit = min(total - 1, target + max(sizes))  # the nearest sum is never farther
@@ -361,7 +361,7 @@ def _name(char):
 
 
 def _show(text):
-    """A text in quotes, cut to a length that a message can bear."""
+    """A text in quotes, cut to a length that fits in a message."""
     return repr(_cut(text, 80))
 
 

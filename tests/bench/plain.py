@@ -8,7 +8,7 @@ gradient is summed step by step. That makes it easy to check against the formula
 - as an independent reference for the tests: same weights in, same loss and same gradients out. It shares
   no code with the library. The parameters stand in the same order, so they can be copied one by one.
 
-Shapes: ``N`` batch, ``T`` time steps, ``D`` word vector size, ``H`` hidden size, ``V`` vocabulary size.
+Shapes: ``N`` batch, ``T`` time steps, ``D`` embedding size, ``H`` hidden size, ``V`` vocabulary size.
 All layers follow the dtype of their parameters. Gates stand in the order f, g, i, o.
 """
 
@@ -27,7 +27,7 @@ def softmax(x):
 
 
 class Embedding:
-    """One step of word vectors: row ``idx[n]`` of W for every sample."""
+    """One step of embeddings: row ``idx[n]`` of W for every sample."""
 
     def __init__(self, W):
         self.params = [W]

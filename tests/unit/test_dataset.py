@@ -90,7 +90,7 @@ SEED = r"argument --seed: expected a whole number from 0 to 4294967295, got '{}'
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--out", "."], r"--out: cannot write '\.': Is a directory; name a file that you may write"),
+        (["--out", "."], r"--out: cannot write '\.': Is a directory; name a file that you can write"),
         (["--out", "missing/made.txt"], "--out: cannot write 'missing/made.txt': No such file or directory"),
         (["--out", "a.txt/made.txt"], "--out: cannot write 'a.txt/made.txt': Not a directory"),
         (["--out", ""], "--out: cannot write"),
@@ -501,7 +501,7 @@ def test_messages_do_not_repeat_a_whole_file(tmp_path):
 
 def test_a_side_without_lines_is_an_error(tmp_path):
     path = write(tmp_path, GOOD)
-    with pytest.raises(ValueError, match=r"2 lines are too few, the test side would be empty"):
+    with pytest.raises(ValueError, match=r"2 lines are too few, the test set would be empty"):
         sequence.load_data(path, split="random")
     assert len(sequence.load(path).x_test) == 1  # grouped: one line each
     with pytest.raises(ValueError, match=r"all lines have the same answer"):
@@ -722,7 +722,7 @@ def test_gold_mask_is_the_spans_for_any_width(date_rows):
 
 
 def test_gold_mask_refuses_a_question_wider_than_itself():
-    with pytest.raises(ValueError, match="has 18 characters, the mask only 17 columns"):
+    with pytest.raises(ValueError, match="has 18 characters, but the mask has only 17 columns"):
         dates.gold_mask("september 27, 1994", width=17)
 
 
@@ -776,5 +776,5 @@ def test_write_refuses_what_cannot_be_read_back():
     with pytest.raises(ValueError, match="unknown form 'roman'"):
         dates.write(datetime.date(1990, 1, 1), "roman")
     for year in (1969, 2018):
-        with pytest.raises(ValueError, match="two digits tell the years 1970 to 2017 only"):
+        with pytest.raises(ValueError, match="two digits can express only the years 1970 to 2017"):
             dates.write(datetime.date(year, 1, 1), "slashes")

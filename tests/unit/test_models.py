@@ -34,7 +34,7 @@ def make_batch(N=3, seed=2):
 
 
 def plain_lstm(embed_W, Wx, Wh, b, ids, h, c, more=None):
-    """Yield the hidden state of each step; ``more`` (N, H) is put in front of each word vector."""
+    """Yield the hidden state of each step; ``more`` (N, H) is put in front of each embedding."""
     cell = LSTM(Wx, Wh, b)
     for t in range(ids.shape[1]):
         x = embed_W[ids[:, t]]
