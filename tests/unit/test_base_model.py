@@ -97,7 +97,7 @@ def test_params_and_grads_are_the_layers_own_arrays():
     ]
 
 
-def test_a_layer_put_in_anothers_place_is_trained_saved_and_named(tmp_path):
+def test_a_layer_that_replaces_another_is_trained_saved_and_named(tmp_path):
     model = Model()
     rng = np.random.default_rng(3)
     old = model.decoder.lstm
@@ -184,7 +184,7 @@ def test_cycles_end():
     assert len(copy.deepcopy(model).params) == 4
 
 
-def test_what_looks_like_a_layer_and_is_none():
+def test_what_looks_like_a_layer_but_is_not_one():
     class Odd(BaseModel):
         def __init__(self):
             self.kind, self.part_kind = TimeLSTM, Part
@@ -281,7 +281,7 @@ def test_lists_of_different_length_are_refused_with_the_name_of_the_layer():
 
 
 @pytest.mark.parametrize("how", ["set", "on the class", "a property"])
-def test_names_of_ones_own(how, tmp_path):
+def test_custom_names(how, tmp_path):
     class Mine(Model):
         def __init__(self):
             super().__init__()

@@ -30,7 +30,7 @@ ENGLISH_DAYS = [name.lower() for name in calendar.day_name]
 
 @pytest.fixture(autouse=True)
 def nothing_loaded(monkeypatch):
-    """Each test begins as a fresh program does."""
+    """Each test starts like a new program."""
     monkeypatch.setattr(sequence, "_vocab", None)
 
 
@@ -101,7 +101,7 @@ SEED = r"argument --seed: expected a whole number from 0 to 4294967295, got '{}'
         (["--seed", "4294967296"], SEED.format("4294967296")),
     ],
 )
-def test_a_bad_argument_of_a_generator_is_a_sentence(module, arguments, sentence, tmp_path, monkeypatch, capsys):
+def test_a_generator_explains_a_bad_argument(module, arguments, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, ADDITIONS, "a.txt")
     with pytest.raises(SystemExit) as end:
@@ -111,7 +111,7 @@ def test_a_bad_argument_of_a_generator_is_a_sentence(module, arguments, sentence
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_the_most_lines_of_dates_can_be_made():
+def test_the_largest_number_of_date_lines_can_be_made():
     assert len(set(make_dates.make_lines(make_dates.MAX_LINES))) == make_dates.MAX_LINES
 
 
@@ -136,7 +136,7 @@ def test_lines_are_distinct_ascii_of_one_width_with_lf(shipped):
     assert {(len(line), line.index("_"), line.count("_")) for line in lines} == {(width, mark, 1)}
 
 
-def test_additions_are_right_and_of_all_sizes():
+def test_additions_are_correct_and_of_all_sizes():
     lines = (FOLDER / "addition.txt").read_text(encoding="ascii").split("\n")[:-1]
     sizes = Counter()
     for line in lines:
@@ -176,7 +176,7 @@ def test_dates_have_the_forms_and_shares_of_the_course(date_rows):
     assert max(len(question) for question, _ in date_rows) == 29
 
 
-def test_dates_are_right_and_the_weekdays_true(date_rows):
+def test_dates_and_weekdays_are_correct(date_rows):
     seen_days = set()
     for question, answer in date_rows:
         day = datetime.date.fromisoformat(answer)
@@ -241,7 +241,7 @@ def test_every_line_lands_on_exactly_one_side(shipped, split):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 1984])
-def test_no_date_stands_on_both_sides(seed):
+def test_no_date_is_on_both_sides(seed):
     data = sequence.load("date.txt", seed)
     train, test = (set(texts(data.vocab, t)) for t in (data.t_train, data.t_test))
     assert not train & test
@@ -249,7 +249,7 @@ def test_no_date_stands_on_both_sides(seed):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 1984])
-def test_no_pair_of_numbers_stands_on_both_sides(seed):
+def test_no_pair_of_numbers_is_on_both_sides(seed):
     data = sequence.load("addition.txt", seed)
     train, test = (
         {frozenset(map(int, text.split("+"))) for text in texts(data.vocab, x)} for x in (data.x_train, data.x_test)
@@ -294,7 +294,7 @@ def test_the_shares_in_the_docstring_are_the_measured_ones(shipped, capsys):
             assert measured == [0, 0]
 
 
-def test_what_check_split_cannot_do_is_a_sentence(tmp_path, monkeypatch, capsys):
+def test_check_split_explains_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, ADDITIONS + "1+1", "bad.txt")
     write(tmp_path, ADDITIONS, "good.txt")
@@ -392,7 +392,7 @@ def test_a_file_of_any_unicode(tmp_path):
     ],
     ids=["CRLF", "BOM", "BOM and CRLF", "CR", "no last line end", "blank last line", "blank last lines"],
 )
-def test_files_from_other_systems_are_read_right(content, tmp_path):
+def test_files_from_other_systems_are_read_correctly(content, tmp_path):
     plain = sequence.load(write(tmp_path, ADDITIONS, "plain.txt"))
     other = sequence.load(write(tmp_path, content))
     assert other.vocab.char_to_id == plain.vocab.char_to_id
@@ -486,7 +486,7 @@ GOOD = "1+1    _2   \n1+2    _3   \n"
         (GOOD + "\ufeff1+3    _4   \n", 3, r"13 characters, but line 1 has 12; pad with spaces: '\ufeff1+3"),
     ],
 )
-def test_a_fault_in_a_file_is_told_with_its_line(content, line, words, tmp_path):
+def test_a_fault_in_a_file_is_reported_with_its_line(content, line, words, tmp_path):
     path = write(tmp_path, content)
     with pytest.raises(ValueError, match=re.escape(words)) as error:
         sequence.load_data(path)
@@ -630,7 +630,7 @@ def test_encode_takes_text_only():
         sequence.Vocab("abc").encode(b"abc")
 
 
-def test_decode_refuses_what_is_no_row_of_ids():
+def test_decode_refuses_what_is_not_a_row_of_ids():
     vocab = sequence.Vocab("abc ")
     assert vocab.decode([]) == ""
     assert vocab.decode(np.array([0, 3, 1, 3, 3], dtype=np.int32)) == "a b"
@@ -760,7 +760,7 @@ def test_a_wrong_weekday_changes_nothing():
         "ſeptember 27, 1994",
     ],
 )
-def test_text_in_no_known_form_is_an_error(text):
+def test_text_in_an_unknown_form_is_an_error(text):
     for function in (dates.gold_spans, dates.gold_mask, dates.to_iso, dates.parse):
         with pytest.raises(ValueError, match="is not a date in a known form"):
             function(text)

@@ -64,7 +64,7 @@ def test_rows_of_a_state_can_be_reordered_between_two_steps(model_class):
     order = np.array([2, 2, 0, 3])
     _, state, _ = model.step(np.full(4, 2), model.start(xs))
     expected, _, _ = model.step(np.array([1, 5, 7, 4])[order], tuple(array[order] for array in state))
-    model.generate(xs[:1], 2, 3)  # whatever the layers held, it plays no part
+    model.generate(xs[:1], 2, 3)  # whatever the layers hold does not matter
     logits, _, _ = model.step(np.array([1, 5, 7, 4]), state)
     np.testing.assert_allclose(expected, logits[order], rtol=1e-12)
 
@@ -132,9 +132,9 @@ def test_with_another_recurrent_layer(model_class, layer, gates, part):
     assert_greedy_is_generate(model, xs)
 
 
-def test_with_a_recurrent_layer_of_ones_own():
+def test_with_a_custom_recurrent_layer():
     class Leaky:
-        """The least that the book's code needs of a recurrent layer."""
+        """The least that the book's code needs from a recurrent layer."""
 
         def __init__(self, W):
             self.params, self.grads, self.h = [W], [np.zeros_like(W)], None
@@ -155,7 +155,7 @@ def test_with_a_recurrent_layer_of_ones_own():
         assert_greedy_is_generate(model, questions())
 
 
-def test_with_an_attention_of_ones_own():
+def test_with_a_custom_attention():
     class Loop:
         def __init__(self):
             self.params, self.grads, self.attention_weights = [], [], None
@@ -174,11 +174,11 @@ def test_with_an_attention_of_ones_own():
     assert_greedy_is_generate(model, xs)
     _, _, weights = model.greedy_decode(xs, 2, T_DEC, with_details=True)
     assert weights.shape == (20, T_DEC, T_ENC)
-    model.forward(xs, np.zeros((20, T_DEC + 1), int))  # trains as well: it need not know masks and labels
+    model.forward(xs, np.zeros((20, T_DEC + 1), int))  # trains as well, without knowing masks and labels
     model.backward()
 
 
-def test_with_an_encoder_of_ones_own():
+def test_with_a_custom_encoder():
     class LastButOne(Encoder):
         def forward(self, xs):
             return super().forward(xs[:, :-1])
@@ -191,7 +191,7 @@ def test_with_an_encoder_of_ones_own():
     assert_greedy_is_generate(model, questions())
 
 
-def test_a_generate_of_ones_own_is_what_runs():
+def test_a_custom_generate_is_what_runs():
     class Backward(Decoder):
         def generate(self, h, start_id, sample_size):
             return super().generate(h, start_id, sample_size)[::-1]
@@ -222,7 +222,7 @@ def test_a_generate_of_ones_own_is_what_runs():
     np.testing.assert_array_equal(make_model(Twice).greedy_decode(questions(), 2, T_DEC), 2 * plain % V)
 
 
-def test_a_step_of_ones_own_below_a_generate_of_ones_own_is_batched():
+def test_a_custom_step_below_a_custom_generate_is_batched():
     class Shy(Decoder):
         def generate(self, h, start_id, sample_size):
             raise AssertionError("row by row")

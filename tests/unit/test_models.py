@@ -43,7 +43,7 @@ def plain_lstm(embed_W, Wx, Wh, b, ids, h, c, more=None):
 
 
 def plain_scores(model, xs, ids):
-    """The scores (N, T_dec, V) of a model, written out step by step from its params."""
+    """The logits (N, T_dec, V) of a model, written out step by step from its params."""
     p = dict(zip(model.param_names, model.params, strict=True))
     N = len(xs)
     zeros = np.zeros((N, H))
@@ -87,7 +87,7 @@ def test_generate_equals_the_plain_version(model_class):
 
 @pytest.mark.parametrize("model_class", MODELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_params_stand_in_the_order_of_the_book(model_class, dtype):
+def test_params_are_in_the_order_of_the_book(model_class, dtype):
     model = model_class(V, D, H, dtype=dtype)
     more_in = H if model_class is PeekySeq2seq else 0
     more_out = 0 if model_class is Seq2seq else H
@@ -143,7 +143,7 @@ def test_start_weights_have_the_sizes_of_the_book(model_class):
 
 
 @pytest.mark.parametrize("bad", ["seed", 1.5, object()])
-def test_rng_that_is_none(bad):
+def test_what_is_not_a_random_generator(bad):
     with pytest.raises(TypeError, match=r"rng must be a NumPy Generator, a RandomState"):
         Seq2seq(V, D, H, rng=bad)
 
@@ -172,7 +172,7 @@ def test_the_parts_are_what_their_names_say():
 
 
 @pytest.mark.parametrize("model_class", MODELS)
-def test_a_model_learns_a_handful_of_answers_by_heart(model_class):
+def test_a_model_memorizes_a_handful_of_answers(model_class):
     model, (xs, ts) = model_class(V, D, 16, rng=0), make_batch(N=5)
     ts[:, 0] = 0
     optimizer = Adam(lr=0.02)

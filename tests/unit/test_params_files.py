@@ -80,7 +80,7 @@ def test_smaller_numbers_on_request(tmp_path, dtype, error):
         np.testing.assert_allclose(q, p, rtol=error, atol=error)
 
 
-def test_a_float64_model_reads_a_float32_file_and_the_other_way_round(tmp_path):
+def test_a_float64_model_reads_a_float32_file_and_vice_versa(tmp_path):
     model, precise = make(), make(dtype=np.float64, seed=2)
     precise.load_params(model.save_params(tmp_path / "a.npz"))
     assert_params(precise, model.params)
@@ -106,7 +106,7 @@ def test_a_saved_file_has_the_rights_of_any_new_file(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
-def test_names_of_ones_own(tmp_path):
+def test_custom_names(tmp_path):
     class Mine(BaseModel):
         def __init__(self, seed, names=None):
             super().__init__()
@@ -240,7 +240,7 @@ def test_numbers_too_large_for_float16(tmp_path):
     model.save_params(path, dtype="float32")
 
 
-def test_infinities_and_nan_are_no_overflow():
+def test_infinities_and_nan_are_not_an_overflow():
     given = np.array([np.inf, -np.inf, np.nan, 1.0])
     np.testing.assert_array_equal(narrow("w", given, "float16"), given)
 
@@ -372,7 +372,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "disk" / "real.npz").is_file()
 
 
-def test_where_nothing_can_be_written_a_sentence_says_so(tmp_path, monkeypatch):
+def test_a_message_says_that_nothing_can_be_written(tmp_path, monkeypatch):
     model, path = make(), tmp_path / "w.npz"
     model.save_params(path)
     old = path.read_bytes()
@@ -569,7 +569,7 @@ def test_infinities_and_nan_are_loaded_as_they_were_saved(tmp_path):
     np.testing.assert_array_equal(other.params[-1], model.params[-1])
 
 
-def test_a_file_with_numbered_arrays_of_an_own_model_is_still_read(tmp_path):
+def test_a_file_with_numbered_arrays_of_a_custom_model_is_still_read(tmp_path):
     model, other = make(), make(seed=2)
     save_arrays(tmp_path / "w.npz", {f"param_{k}": p for k, p in enumerate(model.params)})
     other.load_params(tmp_path / "w.npz")
@@ -633,7 +633,7 @@ def test_a_compressed_array_of_another_shape_is_refused_unread(tmp_path):
         tracemalloc.stop()
 
 
-def test_arrays_that_lie_over_each_other_are_refused(tmp_path):
+def test_overlapping_arrays_are_refused(tmp_path):
     path = tmp_path / "w.npz"
     with zipfile.ZipFile(path, "w") as file:
         data = io.BytesIO()
@@ -647,7 +647,7 @@ def test_arrays_that_lie_over_each_other_are_refused(tmp_path):
         load_arrays(path)
 
 
-def test_an_array_that_is_there_twice(tmp_path):
+def test_a_duplicate_array(tmp_path):
     path = tmp_path / "w.npz"
     data = io.BytesIO()
     np.save(data, np.zeros(3))

@@ -1,4 +1,4 @@
-"""Figures: what they say, where it stands, and that no two texts lie on each other."""
+"""Figures: what they say, where they say it, and that no two texts overlap."""
 
 import itertools
 

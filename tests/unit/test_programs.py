@@ -26,7 +26,7 @@ SMALL = ["--epochs", "1", "--hidden-size", "8", "--batch-size", "32", "--quiet"]
 
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it whoever started them."""
+    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -238,7 +238,7 @@ def test_ch07_train_trains_the_three_variants(additions_file, tmp_path, capsys):
     assert [(r["system"], r["seed"]) for r in curves["runs"]] == [("plain", 0), ("reversed", 0), ("peeky", 0)]
     assert all({"epoch", "loss", "exact_match"} <= e.keys() for r in curves["runs"] for e in r["epochs"])
     assert curves["command"].startswith("python -m ch07.train --data ")
-    assert "--quiet" not in curves["command"]  # it changes nothing of the result
+    assert "--quiet" not in curves["command"]  # it does not affect the result
 
 
 def test_compare_goes_on_where_it_stopped(arguments, tmp_path, monkeypatch, capsys):

@@ -115,7 +115,7 @@ def test_environment_yml_lists_what_pyproject_lists():
     assert sorted(listed) == sorted(expected)
 
 
-def test_environment_yml_is_read_right():
+def test_environment_yml_is_read_correctly():
     text = "name: x\ndependencies:\n  - python>=3.11\n  # why\n  - a-b>=1,<2  # two\n\nother:\n  - c\n"
     assert conda_dependencies(text) == ["python>=3.11", "a-b>=1,<2"]
     with pytest.raises(AssertionError, match="not a plain entry"):
@@ -209,7 +209,7 @@ def wrong_imports(path, text):
 
 
 def wrong_order(path, text):
-    """Imports of a module of layers that stands above `path` in ORDER."""
+    """Imports of a module of layers that is above `path` in ORDER."""
     names = [f"common.{name}" for name in ORDER]
     own = path.removesuffix(".py").replace("/", ".")
     if own not in names:
@@ -223,7 +223,7 @@ def wrong_order(path, text):
 
 
 def path_tricks(path, text):
-    """Star imports and changes of sys.path."""
+    """Star imports and changes to sys.path."""
     wrong = []
     for node in ast.walk(ast.parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
@@ -248,7 +248,7 @@ def test_rooms_import_only_what_the_house_allows():
     assert [wrong for source in sources() for wrong in wrong_imports(*source)] == []
 
 
-def test_layers_import_only_what_stands_below_them():
+def test_layers_import_only_what_is_below_them():
     texts = dict(sources())
     assert {f"common/{name}.py" for name in ORDER} <= texts.keys()
     assert [wrong for source in texts.items() for wrong in wrong_order(*source)] == []
@@ -268,7 +268,7 @@ def test_an_import_from_above_is_found(path, text, wrong):
     assert len(wrong_order(path, text)) == wrong
 
 
-def test_no_star_imports_and_no_changes_of_sys_path_in_the_library():
+def test_no_star_imports_and_no_changes_to_sys_path_in_the_library():
     assert [wrong for source in sources() for wrong in path_tricks(*source)] == []
 
 
@@ -323,11 +323,11 @@ def test_a_right_import_is_left_alone(path, text):
         "import site\nsite.addsitedir('.')",
     ],
 )
-def test_a_star_import_or_a_change_of_sys_path_is_found(text):
+def test_a_star_import_or_a_change_to_sys_path_is_found(text):
     assert len(path_tricks("common/x.py", text)) == 1
 
 
-def test_reading_sys_path_is_no_change_of_it():
+def test_reading_sys_path_is_not_a_change_to_it():
     text = "import sys\nprint(sys.path)\nsys.path_hooks = []\nx = sys.path[0]"
     assert path_tricks("common/x.py", text) == []
 
@@ -394,7 +394,7 @@ def test_a_right_import_in_grading_is_left_alone(path, text):
 
 
 def python(code, *, cwd=ROOT, scratch):
-    """Run `code` in a Python of its own, with the root on the path and the caches in `scratch`."""
+    """Run `code` in its own Python process, with the root on the path and the caches in `scratch`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATTENTION_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": str(scratch)}
     command = [sys.executable, "-c", textwrap.dedent(code)]
@@ -472,7 +472,7 @@ def without_docstring(path, text):
 
 
 def is_setter(node):
-    """A property's setter: the text stands at the property."""
+    """A property's setter: the property has the text."""
     return any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in node.decorator_list)
 
 
@@ -491,7 +491,7 @@ def test_a_missing_docstring_is_found():
 # --- nothing of one machine -----------------------------------------------------------------------
 
 MACHINE_PATH = re.compile(
-    r"(?<![\w.~$}/-])/(?:work|root|home|Users|opt)/\w"  # an absolute path of somebody's machine
+    r"(?<![\w.~$}/-])/(?:work|root|home|Users|opt)/\w"  # an absolute path of someone's machine
     r"|/tmp/(?:ipykernel_|\w/)"  # a kernel's temporary file, as warnings in stored outputs show it
     r"|\b[A-Z]:\\+Users\\"
 )

@@ -326,7 +326,7 @@ from dataset import sequence
 assert GPU is False
 np.random.seed(0)
 
-# A language model as in chapter 5 and 6, out of the same layers
+# A language model as in chapters 5 and 6, from the same layers
 class Rnnlm(BaseModel):
     def __init__(self, vocab_size=20, wordvec_size=6, hidden_size=8):
         V, D, H = vocab_size, wordvec_size, hidden_size
@@ -395,7 +395,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory, root):
-    """A copy of the rooms that scripts use, so that what they write stands in nobody's way."""
+    """A copy of the rooms that scripts use, so that what they write is in nobody's way."""
     copy = tmp_path_factory.mktemp("course")
     for room in ("common", "dataset", "ch07", "ch08"):
         shutil.copytree(root / room, copy / room, ignore=shutil.ignore_patterns("__pycache__", "pretrained"))

@@ -26,7 +26,7 @@ SIZES = {"hidden_size": 8}
 
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it whoever started them."""
+    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -43,7 +43,7 @@ def run(system, **options):
 
 
 def same_result(a, b):
-    """Whether two runs have the same weights, bit by bit, and the same history but for the seconds."""
+    """Whether two runs have the same weights, bit by bit, and the same history except for the seconds."""
     histories = [copy.deepcopy(r.history) for r in (a, b)]
     for history in histories:
         for epoch in history["epochs"]:

@@ -219,7 +219,7 @@ def test_a_mask_hides_the_share_it_is_asked_for(dates_file):
     assert seen[~separator].mean() == pytest.approx(0.8, abs=0.02)
 
 
-def test_a_question_of_which_nothing_would_be_left_stays_whole(dates_file):
+def test_a_question_that_would_be_hidden_completely_stays_whole(dates_file):
     task = Dates(dates_file, hide=1.0)
     xs = np.array([task.vocab.encode(text, 6) for text in (" ,/,, ", "1, 2//")])
     assert task.mask(xs, 0.0, np.random.default_rng(0)).tolist() == [

@@ -23,7 +23,7 @@ from common.trainer import DivergedError, RnnlmTrainer, Trainer, shuffled_batche
 
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it whoever started them."""
+    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -118,7 +118,7 @@ def test_fit_follows_numpys_global_state_by_default():
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_fit_goes_on_counting_epochs():
+def test_fit_continues_to_count_epochs():
     model, x, t = small_problem()
     trainer = Trainer(model, SGD())
     trainer.fit(x, t, max_epoch=2, verbose=False)
@@ -226,7 +226,7 @@ class Batch:
 
 
 class Constant(BaseModel):
-    """Its loss is the mean of the targets that count; it has one parameter, which stands still."""
+    """Its loss is the mean of the targets that count; it has one parameter, which does not change."""
 
     def __init__(self):
         self.w = TimeAffine(np.zeros((1, 1)), np.zeros(1))
@@ -376,7 +376,7 @@ def test_an_error_in_a_callback_is_not_an_update_cut_off(tmp_path):
     assert trainer.step == trainer.batch == 1
 
 
-def test_where_ctrl_c_is_ignored_it_stays_so():
+def test_ctrl_c_stays_ignored_where_it_was_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     model, x, t = small_problem()
     seen = []
@@ -493,7 +493,7 @@ def refuse(trainer, path, *parts, error=ValueError):
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Momentum, Adam])
-def test_going_on_from_a_checkpoint_is_going_on(tmp_path, optimizer):
+def test_continuing_from_a_checkpoint_is_continuing(tmp_path, optimizer):
     whole, first = trained(optimizer=optimizer(0.01)), trained(optimizer=optimizer(0.01))
     whole.model.vocab = first.model.vocab = list("abcdef")
     extra = {"text": "Ж", "numbers": [1, 2.5, None, True]}
@@ -614,7 +614,7 @@ def test_files_of_other_programs(tmp_path):
     refuse(trainer, path, "is not an .npz file")
 
 
-def test_a_checkpoint_of_before_is_still_read(tmp_path):
+def test_an_old_checkpoint_is_still_read(tmp_path):
     path, trainer = tmp_path / "a.npz", trained()
     trainer.save(path, {"a": 1})
     arrays = load_arrays(path)
@@ -788,7 +788,7 @@ def test_rnnlm_sizes_that_make_no_sense(kwargs, message):
         trainer.fit(CORPUS[:0], CORPUS[:0])
 
 
-def test_a_text_shorter_than_a_batch_is_read_round_and_round():
+def test_a_text_shorter_than_a_batch_is_read_again_and_again():
     trainer = RnnlmTrainer(Rnnlm(4, 2, 2), SGD())
     trainer.fit(CORPUS[:9], CORPUS[1:10], max_epoch=2, batch_size=2, time_size=35, eval_interval=1, verbose=False)
     assert len(trainer.ppl_list) == 2

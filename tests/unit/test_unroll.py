@@ -178,7 +178,7 @@ def test_a_step_without_state_sums_its_gradients_over_the_steps(rng):
 
 
 class Lookup(Composite):
-    """Ids have no gradient: (ids, h) -> h + W[ids], nothing put out."""
+    """Ids have no gradient: (ids, h) -> h + W[ids], no output."""
 
     def __init__(self, W):
         self.params, self.grads = [W], [np.zeros_like(W)]
@@ -263,7 +263,7 @@ def test_the_step_can_be_used_between_forward_and_backward(rng):
         np.testing.assert_array_equal(got, e)
 
 
-def test_a_layer_that_stands_in_two_places_of_a_step_is_one_layer_in_every_copy(rng):
+def test_a_layer_used_in_two_places_of_a_step_is_one_layer_in_every_copy(rng):
     class Twice(Composite):
         def __init__(self, affine):
             self.affine, self.parts = affine, (affine, {"inner": [Tanh()]})
