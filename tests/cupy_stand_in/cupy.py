@@ -160,7 +160,8 @@ def _wrap(function, allowed=None):
     def wrapped(*args, **kwargs):
         unknown = set(kwargs) - set(kwargs if allowed is None else allowed)
         if unknown:
-            raise TypeError(f"cupy.{function.__name__}() got an unexpected keyword argument {sorted(unknown)[0]!r}")  # `min` is CuPy's here
+            first = sorted(unknown)[0]  # not min(unknown): here `min` is CuPy's
+            raise TypeError(f"cupy.{function.__name__}() got an unexpected keyword argument {first!r}")
         result = function(*map(_host, args), **{name: _host(value) for name, value in kwargs.items()})
         out = kwargs.get("out")
         return out if isinstance(out, ndarray) else _device(result)
