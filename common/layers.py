@@ -149,11 +149,13 @@ class CrossEntropy:
         self.count = 0
         self.cache = None
 
-    def _targets(self, x, t, counts=None):
-        """Return ids t (...) that fit x (..., V), or raise. counts: which of them count, by default all."""
-        name, V = type(self).__name__, x.shape[-1]
+    def _check_scores(self, x):
         if x.size == 0:
-            raise ValueError(f"{name}: there are no scores in an array of shape {x.shape}")
+            raise ValueError(f"{type(self).__name__}: there are no scores in an array of shape {x.shape}")
+
+    def _check_ids(self, x, t, counts=None):
+        """Raise unless the ids t (...) fit x (..., V). counts: which of them count, by default all."""
+        name, V = type(self).__name__, x.shape[-1]
         if t.dtype.kind not in "iu":
             raise TypeError(f"{name}: targets are integer ids or one-hot, got {t.shape} of {t.dtype} for {x.shape}")
         wrong = (t < 0) | (t >= V)
@@ -161,7 +163,6 @@ class CrossEntropy:
             wrong &= counts
         if wrong.any():
             raise ValueError(f"{name}: target id {int(t[wrong][0])} is outside the {V} classes")
-        return t
 
     def _mean_loss(self, x, t, counts=None):
         """Return the mean of log(sum(exp(x))) - x[t] over the rows of x (..., V) that count, 0 if none does."""
@@ -202,13 +203,15 @@ class SoftmaxWithLoss(CrossEntropy):
 
         Raises: ValueError for shapes or ids that do not fit, TypeError for ids that are not integers.
         """
+        self._check_scores(x)
         t = np.asarray(t)
-        if t.shape == x.shape and x.ndim == 2 and x.size:
+        if t.shape == x.shape and x.ndim == 2:
             t = t.argmax(axis=1)  # one-hot -> ids
         t = t.reshape(-1)
         if x.ndim != 2 or len(t) != len(x):
             raise ValueError(f"SoftmaxWithLoss: scores {x.shape} must be (N, V) and targets (N,), got {t.shape}")
-        return self._mean_loss(x, self._targets(x, t))
+        self._check_ids(x, t)
+        return self._mean_loss(x, t)
 
 
 class Sigmoid:
