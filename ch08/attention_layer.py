@@ -146,7 +146,7 @@ class Attention(Composite):
         return dhs, dh
 
 
-class TimeAttention(Composite):
+class TimeAttention:
     """Attention for all decoder steps at once.
 
     Args: score, see AttentionWeight.
@@ -166,6 +166,16 @@ class TimeAttention(Composite):
         self.score = DotScore() if score is None else score
         self.parts = [Attention(self.score)]
         self._rows = self._inputs = None
+
+    @property
+    def params(self):
+        """The parameters of the score."""
+        return self.score.params
+
+    @property
+    def grads(self):
+        """The gradients of the score; those of the parts are added up in them."""
+        return self.score.grads
 
     @property
     def cache(self):
