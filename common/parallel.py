@@ -195,6 +195,10 @@ def exclusive(model):
 # --- replicas --------------------------------------------------------------------------------------------------
 
 
+_NO_LAYERS = (np.ndarray, type)
+_NO_LAYERS_IN = frozenset(("params", "grads", "_params", "_grads", "cache"))  # attributes
+
+
 def _is_layer(value):
     """Whether a value is a layer or a model, or close enough to one: it has ``forward``."""
     return hasattr(value, "forward") and hasattr(value, "__dict__") and not isinstance(value, type)
@@ -216,11 +220,14 @@ def inner_layers(layer):
     found = {}
 
     def visit(value):
-        if id(value) in found:
+        if type(value) in _PLAIN or id(value) in found:
             return
         if _is_layer(value):
             found[id(value)] = value
-        for inner in vars(value).values() if _is_layer(value) else _items(value):
+            inside = [v for name, v in vars(value).items() if name not in _NO_LAYERS_IN]
+        else:
+            inside = _items(value)
+        for inner in inside:
             visit(inner)
 
     visit(layer)
@@ -260,7 +267,7 @@ def replica(layer, old=None, seen=None):
         """Return what the replica has in the place of ``value``; until now it had ``before``, which it may keep."""
         if id(value) in done:
             return done[id(value)]
-        if not _needs_copy(value):
+        if type(value) in _PLAIN or not _needs_copy(value):
             return before if keep else value
         if _is_layer(value):
             made = reusable(before, type(before) is type(value))
@@ -344,11 +351,14 @@ def _listed_params(layer):
     return params or []
 
 
+_WRITTEN_TO = (Workspace, np.ndarray, host.random.Generator, host.random.RandomState)
+
+
 def _needs_copy(value):
     """Whether a replica may not share the value: it can be written to in a forward or backward call."""
     return (
         _is_layer(value)
-        or isinstance(value, Workspace | np.ndarray | host.random.Generator | host.random.RandomState)
+        or isinstance(value, _WRITTEN_TO)
         or (isinstance(value, types.MethodType) and _is_layer(value.__self__))
         or any(map(_needs_copy, _items(value)))
     )
