@@ -120,13 +120,11 @@ def run(calls):
         finally:
             _state.busy = False
 
-    with _interrupts_deferred(waiting.clear), _one_blas_thread:
+    with _signals_deferred(waiting.clear), _one_blas_thread:
         futures = [_pool(n - 1).submit(work) for _ in range(1, n)]
         try:
             work()
-            _ended(futures)
         finally:  # whatever happened here, no part may go on in the background
-            waiting.clear()
             begun = _ended(futures)
     for future in begun:
         future.result()  # raises what it raised
@@ -140,30 +138,41 @@ def _ended(futures):
     return begun
 
 
-@contextmanager
-def _interrupts_deferred(stop):
-    """Within the block, Ctrl-C calls ``stop``; what its handler raises is raised at the end of the block.
+# Those whose handlers programs set; Ctrl-C comes first, so that it is deferred first and raised again last.
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGBREAK", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
 
-    A handler that does not raise, such as one that sets a flag, stops nothing. Only the main thread gets Ctrl-C.
+
+@contextmanager
+def _signals_deferred(stop):
+    """Within the block, what the handler of Ctrl-C or of another signal raises is kept back, and ``stop`` is called.
+
+    It is raised at the end of the block; raised at any moment, it could leave locks closed and parts running. A handler
+    that does not raise, such as one that sets a flag, stops nothing. Only the main thread gets signals.
     """
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    previous = {number: old for number in _SIGNALS if callable(old := signal.getsignal(number))}
     raised = []
 
-    def handler(signum, frame):
+    def handler(number, frame):
         try:
-            previous(signum, frame)
+            previous[number](number, frame)
         except BaseException as error:
             raised.append(error)
             stop()
 
-    signal.signal(signal.SIGINT, handler)
     try:
+        for number in previous:
+            signal.signal(number, handler)
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number in reversed(previous):
+            signal.signal(number, previous[number])
         if raised:
             raise raised[0]
 
