@@ -210,7 +210,7 @@ def test_time_attention_is_attention_step_by_step(two_cores, kind, masked, rows_
             close(got, total)
 
 
-# --- blocks and large numbers ----------------------------------------------------------------------------------
+# --- blocks, small and large numbers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block_size", [1, 10, 20, 30, 45, 90, 10**6])
@@ -245,22 +245,26 @@ def test_the_size_of_the_blocks_changes_nothing(two_cores, block_size):
 def test_tanh_of_sums_is_right_for_numbers_of_any_size(rng, dtype, size):
     q = (size * rng.uniform(-1, 1, (2, 3, 4))).astype(dtype)
     k = (size * rng.uniform(-1, 1, (2, 5, 4))).astype(dtype)
-    k[:, 0] = 0.25 - q[:, 0]  # a small sum of large numbers
+    k[:, 0] = 0.01 * size - q[:, 0]  # a small sum of large numbers
     q[0, 1], k[0, 1], k[0, 2] = size, size, -size
-    got = TanhOfSums(q, k).tanh(slice(0, 2), slice(0, 3))
+    got = TanhOfSums(q, k).block(slice(0, 2), slice(0, 3))
     close(got, np.tanh(q[:, :, None] + k[:, None]), rtol=0, atol=100 * max(size, 1) * np.finfo(dtype).eps)
-    close(TanhOfSums(q, k).tanh(slice(1, 2), slice(1, 3)), got[1:, 1:], rtol=0, atol=0)
+    close(TanhOfSums(q, k).block(slice(1, 2), slice(1, 3)), got[1:, 1:], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 43.6), (np.float64, 354.1)])
-def test_products_of_exponentials_stand_in_for_exponentials_of_sums_only_where_they_fit(dtype, limit):
-    zero, most, more = (np.array([[[x]]], dtype) for x in (0, limit, limit + 0.2))
-    for sign in (1, -1):
-        assert TanhOfSums(zero, sign * most).factors
-        assert TanhOfSums(sign * most, zero).factors
-        assert not TanhOfSums(zero, sign * more).factors
-        assert not TanhOfSums(sign * more, zero).factors
-    assert not TanhOfSums(zero, np.full_like(zero, np.nan)).factors
+def test_products_of_exponentials_stand_in_for_the_tanh_only_where_they_are_exact_enough(dtype, limit):
+    zero = np.zeros((1, 1, 1), dtype)
+    for size, product in ((limit, True), (limit + 0.2, False), (0.07, True), (0.06, False)):
+        for x in (zero + size, zero - size):
+            assert TanhOfSums(zero, x).factors == product
+            assert TanhOfSums(x, zero).factors == product
+
+
+def test_scores_of_small_numbers_keep_their_digits():
+    score, hs, h, _ = problem("additive", SIZES[0], dtype=np.float32)
+    precise = AdditiveScore(*(p.astype(np.float64) for p in score.params))
+    close(score.forward(1e-4 * hs, 1e-4 * h), precise.forward(1e-4 * hs, 1e-4 * h), rtol=2e-5, atol=0)
 
 
 def test_states_of_any_size_give_finite_weights_and_gradients():
