@@ -18,7 +18,7 @@ from copy import deepcopy
 from functools import partial
 
 from ch08.score_layers import DotScore, as_sequence, check_shapes, kept, swap
-from common.base_model import Composite
+from common.base_model import Composite, walk
 from common.layers import Softmax, cast
 from common.np import np
 from common.parallel import run
@@ -176,6 +176,11 @@ class TimeAttention:
     def grads(self):
         """The gradients of the score; those of the parts are added up in them."""
         return self.score.grads
+
+    @property
+    def param_names(self):
+        """Names such as ``score.W``."""
+        return [f"score.{name}" for name, _, _ in walk(self.score)]
 
     @property
     def cache(self):

@@ -349,11 +349,6 @@ def replica(layer, old=None, seen=None):
     return own(layer, old)
 
 
-def twin(layer):
-    """Return ``replica(layer)``."""
-    return replica(layer)
-
-
 def _listed_params(layer):
     """Return the parameters in a layer's own list; those of a Composite without one are in the layers in it."""
     params = layer._params if isinstance(layer, Composite) else getattr(layer, "params", None)
