@@ -139,8 +139,8 @@ class Softmax:
 class CrossEntropy:
     """What SoftmaxWithLoss and TimeSoftmaxWithLoss share: the mean of -log softmax(x)[t], and its gradient.
 
-    Of the size of x there is one array at a time: forward keeps x itself, two numbers for each row of scores and no
-    probabilities; backward forms them again, in the array that it returns.
+    Of the size of x there is one array at a time beside x itself: backward turns the exponentials that forward left
+    into the gradient and gives them away. A second backward forms them again from x.
     ``count`` is the number of targets that the loss of the last forward call averages over.
     """
 
@@ -170,12 +170,12 @@ class CrossEntropy:
             x = x.astype(float)
         t = t if counts is None else np.where(counts, t, 0)
         largest = x.max(axis=-1, keepdims=True)  # taken away, it keeps exp from overflowing
-        y = x - largest
+        y = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
         losses = -np.take_along_axis(y, t[..., None], axis=-1)[..., 0]
         sums = np.exp(y, out=y).sum(axis=-1, keepdims=True)
         losses += np.log(sums[..., 0])
         self.count = t.size if counts is None else int(counts.sum())
-        self.cache = (x, t, counts, largest, sums)
+        self.cache = (x, t, counts, largest, sums, [y])
         return (losses if counts is None else losses[counts]).sum() / max(self.count, 1)
 
     def backward(self, dout=1):
@@ -183,10 +183,13 @@ class CrossEntropy:
 
         Return dx, the shape of x.
         """
-        x, t, counts, largest, sums = cached(self)
+        x, t, counts, largest, sums, exponentials = cached(self)
         share = dout / max(self.count, 1)
-        dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
-        np.exp(dx, out=dx)
+        if exponentials:
+            dx = exponentials.pop()
+        else:
+            dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
+            np.exp(dx, out=dx)
         dx *= share / sums
         rows = dx.reshape(-1, x.shape[-1])
         rows[np.arange(len(rows)), t.reshape(-1)] -= share
