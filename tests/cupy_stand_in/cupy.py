@@ -120,6 +120,16 @@ class ndarray:
 
     T = property(lambda self: ndarray(self._array.T))
 
+    @property
+    def base(self):
+        """The array that this one is a view of, or None."""
+        return None if self._array.base is None else ndarray(self._array.base)
+
+    @property
+    def data(self):
+        """Where the memory lies, ``data.ptr``."""
+        return types.SimpleNamespace(ptr=self._array.__array_interface__["data"][0])
+
     def __len__(self):
         return len(self._array)
 
@@ -321,6 +331,16 @@ def unravel_index(indices, dims, order="C"):
 def einsum(subscripts, *operands, dtype=None, optimize=False):
     """Without NumPy's out, order and casting."""
     return _device(numpy.einsum(subscripts, *map(_host, operands), dtype=dtype, optimize=optimize))
+
+
+def shares_memory(a, b, max_work=None):
+    """Whether two device arrays have an element in common."""
+    return numpy.shares_memory(_device_only(a, "shares_memory"), _device_only(b, "shares_memory"), max_work)
+
+
+def may_share_memory(a, b, max_work=None):
+    """Whether the memory of two device arrays overlaps."""
+    return numpy.may_share_memory(_device_only(a, "may_share_memory"), _device_only(b, "may_share_memory"), max_work)
 
 
 def _device_only(x, name):
