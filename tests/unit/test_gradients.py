@@ -14,7 +14,7 @@ from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, Weig
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from common import layers, time_layers
 from common.gradient_check import gradient_check, numerical_gradient
-from common.recurrent import Bidirectional
+from common.recurrent import Bidirectional, state_of
 
 CELLS = {  # blocks of H columns, number of biases, states
     "RNN": (time_layers.RNN, time_layers.TimeRNN, 1, 1, 1),
@@ -220,6 +220,58 @@ def test_bidirectional_and_the_first_states(randn, N, T, D, H, combine, one, two
     for state, gradient in zip(states, gradients, strict=True):
         for s, g in zip(state, gradient, strict=True):
             np.testing.assert_allclose(g, numerical_gradient(f, s, dhs), rtol=1e-6, atol=1e-10)
+
+
+class WithLastState:
+    """A recurrent layer whose last state is an output, too, as where a decoder starts from it."""
+
+    def __init__(self, layer):
+        self.layer, self.params, self.grads = layer, layer.params, layer.grads
+
+    def forward(self, xs, *state):
+        self.layer.set_state(*state)
+        return self.layer.forward(xs), *state_of(self.layer)
+
+    def backward(self, dhs, *dlast):
+        dxs = self.layer.backward(dhs, *dlast)
+        return (dxs, self.layer.dh, self.layer.dc) if len(dlast) == 2 else (dxs, self.layer.dh)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(("N", "T", "D", "H"), NTDH)
+def test_a_gradient_for_the_last_state(randn, kind, N, T, D, H):
+    layer = WithLastState(make_time_layer(kind, randn, D, H, stateful=True))
+    gradient_check(layer, randn(N, T, D), *(randn(N, H) for _ in range(CELLS[kind][-1])))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_gradients_for_the_last_state_that_do_not_fit(randn, kind):
+    layer = make_time_layer(kind, randn, 2, 3)
+    layer.forward(randn(2, 4, 2))
+    for k, what in enumerate(("dh", "dc")[: CELLS[kind][-1]]):
+        with pytest.raises(ValueError, match=rf"{what} is \(1, 3\), but forward returned \(2, 3\)"):
+            layer.backward(randn(2, 4, 3), *[None] * k, randn(1, 3))
+
+
+class BothLastStates:
+    """Two directions whose last states are outputs."""
+
+    def __init__(self, layer):
+        self.layer, self.params, self.grads = layer, layer.params, layer.grads
+
+    def forward(self, xs):
+        hs = self.layer.forward(xs)
+        (h1, c1), (h2,) = self.layer.last_states
+        return hs, h1, c1, h2
+
+    def backward(self, dhs, dh1, dc1, dh2):
+        return self.layer.backward(dhs, (dh1, dc1), (dh2,))
+
+
+@pytest.mark.parametrize("combine", ["concat", "mean"])
+def test_gradients_for_the_last_states_of_both_directions(randn, combine):
+    layer = Bidirectional(make_time_layer("LSTM", randn, 2, 3), make_time_layer("GRU", randn, 2, 3), combine)
+    gradient_check(BothLastStates(layer), randn(2, 4, 2))
 
 
 @pytest.mark.parametrize("sizes", [(3, 2), (1, 4)])

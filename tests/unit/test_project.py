@@ -31,9 +31,14 @@ PUBLIC_NAMES = {
     "common.config": "GPU",
     "common.np": "np GPU",
     "common.functions": "sigmoid relu softmax cross_entropy_error",
-    "common.layers": "MatMul Affine Softmax SoftmaxWithLoss Sigmoid SigmoidWithLoss Dropout Embedding",
+    "common.layers": "MatMul Affine Softmax SoftmaxWithLoss Sigmoid SigmoidWithLoss Dropout Embedding "
+    "LayerNorm Residual Relu Tanh",
     "common.time_layers": "RNN TimeRNN LSTM TimeLSTM GRU TimeGRU "
     "TimeEmbedding TimeAffine TimeSoftmaxWithLoss TimeDropout TimeBiLSTM",
+    "common.steps": "RNN LSTM GRU",
+    "common.recurrent": "TimeRNN TimeLSTM TimeGRU Bidirectional TimeBiLSTM state_of",
+    "common.unroll": "Unroll",
+    "common.init": "init_embedding init_lstm init_affine",
     "common.base_model": "BaseModel",
     "common.optimizer": "SGD Momentum Nesterov AdaGrad RMSprop Adam",
     "common.trainer": "Trainer",
