@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from common.base_model import walk
 from common.functions import cross_entropy_error, relu, sigmoid, softmax
 from common.layers import (
     Affine,
@@ -210,6 +211,17 @@ def test_residual_adds_its_input():
 def test_residual_needs_a_layer_that_keeps_the_shape():
     with pytest.raises(ValueError, match=r"Residual: Affine made \(4, 2\) of x \(4, 3\)"):
         Residual(Affine(np.ones((3, 2)), np.ones(2))).forward(np.ones((4, 3)))
+
+
+def test_parameters_are_named_as_they_are_handed_in():
+    W, b = np.ones((3, 3)), np.ones(3)
+    for layer, names in (
+        (MatMul(W), ["W"]),
+        (Affine(W, b), ["W", "b"]),
+        (Embedding(W), ["W"]),
+        (LayerNorm(b, b + 1), ["gamma", "beta"]),
+    ):
+        assert [name for name, _, _ in walk(layer)] == names
 
 
 def test_softmax_layer_by_hand():

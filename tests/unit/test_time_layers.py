@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common import layers, recurrent, steps, time_layers
+from common.base_model import walk
 from common.recurrent import Bidirectional, lstm_step, state_of
 from common.time_layers import (
     GRU,
@@ -90,6 +91,13 @@ def test_a_time_layer_equals_a_loop_of_cells(rng, kind, stateful, N, T, D, H):
     if kind == "LSTM":
         close(layer.c, c)
         close(layer.dc, dc)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_are_named_as_they_are_handed_in(kind):
+    for layer in (KINDS[kind][0](*make_params(kind, 3, 4)), make_layer(kind, 3, 4)):
+        names = ("Wx", "Wh", "b", "bh")[: len(layer.params)]
+        assert [name for name, _, _ in walk(layer)] == list(names)
 
 
 # --- cells by hand -----------------------------------------------------------------------------------------
