@@ -25,7 +25,7 @@ TITLES = {
     "step": "Training step, N=128 T_enc=29 T_dec=10 D=16 H=256 V=59: forward, backward, clip, Adam",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
-    "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=T_dec=30 H=A=256: forward, backward",
+    "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
     "additive-long": "TimeAttention with an AdditiveScore, N=16 T_enc=T_dec=256 H=A=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 STEP = {"N": 128, "T_enc": 29, "T_dec": 10, "V": 59, "D": 16, "H": 256}
 ATTENTION = {"N": 16, "T": 256, "H": 256}
-ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 30, "H": 256, "A": 256}
+ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 10, "H": 256, "A": 256}
 ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
 DATES, DATES_ONE_BY_ONE = 5000, 200
 MAX_GRAD = 5.0

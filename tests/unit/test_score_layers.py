@@ -69,7 +69,12 @@ def random_mask(N, T):
 def two_cores(monkeypatch):
     """Calls go to two threads, whatever the machine has."""
     pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(parallel, "workers", lambda: 1 if getattr(parallel._state, "busy", False) else 2)
+
+    def workers():
+        return 1 if getattr(parallel._state, "busy", False) else 2
+
+    monkeypatch.setattr(parallel, "workers", workers)
+    monkeypatch.setattr(score_layers, "workers", workers)
 
 
 # --- values and gradients --------------------------------------------------------------------------------------
@@ -219,13 +224,12 @@ def test_blocks_cover_every_neuron_once_and_keep_to_their_size(block_size):
     score.block_size = block_size
     N, T_dec, T = 4, 3, 5
     met = np.zeros((N, T_dec, T), int)
-    for rows, blocks in score._blocks((N, T_dec, T)):
-        for steps in blocks:
-            met[rows, steps] += 1
-            assert met[rows, steps].size * 2 <= max(block_size, T * 2)
+    blocks = score._blocks((N, T_dec, T))
+    for rows, steps in blocks:
+        met[rows, steps] += 1
+        assert met[rows, steps].size * 2 <= max(block_size, T * 2)
     np.testing.assert_array_equal(met, 1)
-    count = {1: (4, 3), 10: (4, 3), 20: (4, 2), 30: (4, 1), 45: (4, 1), 90: (2, 1), 10**6: (1, 1)}
-    assert (len(score._blocks((N, T_dec, T))), len(blocks)) == count[block_size]
+    assert len(blocks) == {1: 12, 10: 12, 20: 8, 30: 4, 45: 4, 90: 2, 10**6: 1}[block_size]
 
 
 @pytest.mark.parametrize("block_size", [1, 10, 24, 50, 100])
@@ -237,6 +241,22 @@ def test_the_size_of_the_blocks_changes_nothing(two_cores, block_size):
     for got, expected in zip(cut.backward(ds), whole.backward(ds), strict=True):
         close(got, expected)
     for got, expected in zip(cut.grads, whole.grads, strict=True):
+        close(got, expected)
+
+
+@pytest.mark.parametrize("N", [1, 2, 5])
+@pytest.mark.parametrize("single", [False, True])
+def test_rows_that_go_to_two_cores_are_scored_as_on_one(two_cores, monkeypatch, N, single):
+    score, hs, h, ds = problem("additive", (N, 4, 3, 5, 2, 3), single)
+    alone = deepcopy(score)
+    s, back = score.forward(hs, h), score.backward(ds)
+    assert len(score.cache[0]) == min(N, 2)
+    monkeypatch.setattr(score_layers, "workers", lambda: 1)
+    close(s, alone.forward(hs, h))
+    assert len(alone.cache[0]) == 1
+    for got, expected in zip(back, alone.backward(ds), strict=True):
+        close(got, expected)
+    for got, expected in zip(score.grads, alone.grads, strict=True):
         close(got, expected)
 
 
