@@ -403,7 +403,7 @@ class DataParallel:
 
     _own = frozenset(("model", "min_rows", "_replicas", "_seen", "_last"))
 
-    def __init__(self, model, min_rows=48):
+    def __init__(self, model, min_rows=24):
         if min_rows < 1:
             raise ValueError(f"DataParallel: min_rows must be at least 1, got {min_rows}")
         self.__setstate__({"model": model, "min_rows": min_rows})
