@@ -72,8 +72,11 @@ class AlignmentLoss:
         self.weight, self.floor = weight, floor
         self.cache = None
 
-    def forward(self, weights, gold):
+    def forward(self, weights, gold, count=None):
         """Return the loss, 0 without gold (None).
+
+        count: the number of characters to take the mean over, N T_dec by default; where some are only padding, what the
+        loss of the answers counts.
 
         Raises: ValueError for shapes that do not fit, and if gold is not bool.
         """
@@ -88,8 +91,9 @@ class AlignmentLoss:
             )
         mass = (weights * gold).sum(axis=2) + self.floor  # (N, T_dec)
         mass[~gold.any(axis=2)] = 1 + self.floor
-        self.cache = (gold, mass)
-        return -self.weight * np.log(mass / (1 + self.floor)).mean()
+        count = max(mass.size if count is None else count, 1)
+        self.cache = (gold, mass, count)
+        return -self.weight * np.log(mass / (1 + self.floor)).sum() / count
 
     def backward(self, dout=1):
         """d(-log mass)/da_t = -gold_t / mass: the less attention is right, the stronger the pull.
@@ -98,6 +102,6 @@ class AlignmentLoss:
         """
         if self.cache is None:
             return None
-        gold, mass = self.cache
-        scale = -dout * self.weight / mass.size
+        gold, mass, count = self.cache
+        scale = -dout * self.weight / count
         return gold * (scale / mass)[:, :, None]  # (N, T_dec, T_enc)

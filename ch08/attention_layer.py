@@ -18,7 +18,7 @@ from copy import deepcopy
 from functools import partial
 
 from ch08.score_layers import DotScore, as_sequence, check_shapes, kept, swap
-from common.base_model import Composite
+from common.base_model import Composite, walk
 from common.layers import Softmax, cast
 from common.np import np
 from common.parallel import run
@@ -146,7 +146,7 @@ class Attention(Composite):
         return dhs, dh
 
 
-class TimeAttention(Composite):
+class TimeAttention:
     """Attention for all decoder steps at once.
 
     Args: score, see AttentionWeight.
@@ -166,6 +166,21 @@ class TimeAttention(Composite):
         self.score = DotScore() if score is None else score
         self.parts = [Attention(self.score)]
         self._rows = self._inputs = None
+
+    @property
+    def params(self):
+        """The parameters of the score."""
+        return self.score.params
+
+    @property
+    def grads(self):
+        """The gradients of the score; those of the parts are added up in them."""
+        return self.score.grads
+
+    @property
+    def param_names(self):
+        """Names such as ``score.W``."""
+        return [f"score.{name}" for name, _, _ in walk(self.score)]
 
     @property
     def cache(self):

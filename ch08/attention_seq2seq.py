@@ -123,7 +123,7 @@ class AttentionSeq2seq(Seq2seq):
         logits = self.decoder.forward(decoder_xs, hs_enc, mask)  # (N, T_dec, V)
         loss = self.softmax.forward(logits, ts[:, 1:])
         weights = None if gold is None else self.decoder.attention.weights
-        return loss + self.alignment_loss.forward(weights, gold)
+        return loss + self.alignment_loss.forward(weights, gold, self.softmax.count)
 
     def backward(self, dout=1):
         """Write the gradients of the last forward call's loss into ``grads``."""

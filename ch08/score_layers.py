@@ -19,7 +19,7 @@ from functools import partial
 
 from common.layers import cast
 from common.np import errstate, host, np
-from common.parallel import run
+from common.parallel import run, split, workers
 
 
 class DotScore:
@@ -108,92 +108,86 @@ class AdditiveScore:
         self.cache = None
 
     def forward(self, hs, h):
-        """Return s. Wk meets the hidden states once, not once for every query.
-
-        Raises: ValueError for shapes that do not fit.
-        """
+        """Return s. Every core takes rows of its own. Raises: ValueError for shapes that do not fit."""
         Wq, Wk, v = self.params
         check_sizes(self, hs, h, (len(Wq), len(Wk)), f"Wq is {Wq.shape} and Wk is {Wk.shape}")
         hs, h = cast(v.dtype, hs, h)
-        q, k = np.matmul(as_sequence(h), Wq), np.matmul(hs, Wk)  # (N, T_dec, A) and (N, T, A)
-        neurons = TanhOfSums(q, k)
-        s = np.empty((*q.shape[:2], hs.shape[1]), v.dtype)  # (N, T_dec, T)
+        s = np.empty((*h.shape[:-1], hs.shape[1]), v.dtype)
+        parts = split(len(hs), workers())
+        self.cache = parts, run([partial(self._forward_rows, hs[p], h[p], as_sequence(s[p])) for p in parts])
+        return s
 
-        def forward_rows(rows, blocks):
-            for steps in blocks:
-                s[rows, steps] = np.matmul(neurons.tanh(rows, steps), v)
-
-        run([partial(forward_rows, *block) for block in self._blocks(s.shape)])
-        self.cache = (hs, h, neurons)
-        return s.reshape(*h.shape[:-1], hs.shape[1])
+    def _forward_rows(self, hs, h, s):
+        """Write s (N, T_dec, T); return what backward needs. Wk meets the states once, not once for every query."""
+        Wq, Wk, v = self.params
+        neurons = TanhOfSums(np.matmul(as_sequence(h), Wq), np.matmul(hs, Wk))
+        for rows, steps in self._blocks(s.shape):
+            s[rows, steps] = np.matmul(neurons.block(rows, steps), v)
+        return hs, h, neurons
 
     def backward(self, ds):
-        """With u = tanh(q + k): dv = sum of ds u, and d(q + k) = ds v (1 - u^2).
+        """With q = h Wq, k = hs Wk and u = tanh(q + k): dv = sum of ds u, and d(q + k) = ds v (1 - u^2).
 
-        A query meets all hidden states, so dq is the sum of d(q + k) over them, and dk its sum over the queries. Then
-        q = h Wq and k = hs Wk are products: dWq = h^T dq, dh = dq Wq^T, dWk = hs^T dk, dhs = dk Wk^T. Return (dhs, dh).
+        A query meets all hidden states, so dq is the sum of d(q + k) over them, and dk its sum over the queries. The
+        rest is products: dWq = h^T dq, dh = dq Wq^T, dWk = hs^T dk, dhs = dk Wk^T. Return (dhs, dh).
         """
+        parts, caches = kept(self, self.cache)
+        (ds,) = cast(self.params[2].dtype, as_sequence(ds))  # (N, T_dec, T)
+        done = run([partial(self._backward_rows, ds[p], *cache) for p, cache in zip(parts, caches, strict=True)])
+        dhs, dh, *grads = zip(*done, strict=True)
+        for grad, of_parts in zip(self.grads, grads, strict=True):
+            grad[...] = sum(of_parts)
+        return np.concatenate(dhs), np.concatenate(dh)
+
+    def _backward_rows(self, ds, hs, h, neurons):
+        """Return dhs, dh, dWq, dWk, dv."""
         Wq, Wk, v = self.params
-        dWq, dWk, dv = self.grads
-        hs, h, neurons = kept(self, self.cache)
-        (ds,) = cast(v.dtype, as_sequence(ds))  # (N, T_dec, T)
-        dq = np.empty((*ds.shape[:2], len(v)), v.dtype)
-        dk = np.zeros((*hs.shape[:2], len(v)), v.dtype)
-
-        def backward_rows(rows, blocks):
-            part_of_dv = np.zeros_like(v)
-            for steps in blocks:
-                u, d = neurons.tanh(rows, steps), ds[rows, steps]  # (rows, steps, T, A) and (rows, steps, T)
-                part_of_dv += np.matmul(d.reshape(-1), rows_of(u))
-                u *= u
-                np.subtract(1, u, out=u)
-                u *= d[..., None]  # ds (1 - u^2); v comes after the sums
-                np.sum(u, axis=2, out=dq[rows, steps])
-                dk[rows] += u.sum(axis=1)
-            return part_of_dv
-
-        dv[...] = sum(run([partial(backward_rows, *block) for block in self._blocks(ds.shape)]))
+        dq, dk, dv = np.empty_like(neurons.q), np.zeros_like(neurons.k), np.zeros_like(v)
+        for rows, steps in self._blocks(ds.shape):
+            u, d = neurons.block(rows, steps), ds[rows, steps]  # (rows, steps, T, A) and (rows, steps, T)
+            dv += np.matmul(d.reshape(-1), rows_of(u))
+            u *= u
+            np.subtract(1, u, out=u)
+            u *= d[..., None]  # ds (1 - u^2); v comes after the sums
+            np.sum(u, axis=2, out=dq[rows, steps])
+            dk[rows] += u.sum(axis=1)
         dq *= v
         dk *= v
-        np.matmul(rows_of(h).T, rows_of(dq), out=dWq)
-        np.matmul(rows_of(hs).T, rows_of(dk), out=dWk)
-        return np.matmul(dk, Wk.T), np.matmul(dq, Wq.T).reshape(h.shape)
+        dWq, dWk = np.matmul(rows_of(h).T, rows_of(dq)), np.matmul(rows_of(hs).T, rows_of(dk))
+        return np.matmul(dk, Wk.T), np.matmul(dq, Wq.T).reshape(h.shape), dWq, dWk, dv
 
     def _blocks(self, shape):
-        """Return a list of (rows of the batch, list of decoder steps); each pair of slices is a block of neurons.
-
-        Args: shape, (N, T_dec, T). The blocks of one row follow each other, so that their dk can be added up.
-        """
+        """Return the blocks, pairs of slices (rows of the batch, decoder steps). Args: shape, (N, T_dec, T)."""
         N, T_dec, T = shape
         per_step = T * len(self.params[2])
         n = max(self.block_size // (per_step * T_dec), 1)
         m = max(self.block_size // per_step, 1)
-        blocks = [slice(t, t + m) for t in range(0, T_dec, m)]
-        return [(slice(k, k + n), blocks) for k in range(0, N, n)]
+        return [(slice(k, k + n), slice(t, t + m)) for k in range(0, N, n) for t in range(0, T_dec, m)]
 
 
 class TanhOfSums:
-    """tanh(q_i + k_t) for all pairs of a query q_i and a key k_t of the same row, block by block.
+    """tanh(q_i + k_t) for all pairs of a query and a hidden state of the same row, block by block.
 
-    tanh(x) = 1 - 2 / (1 + exp(2x)), and exp(2 (q + k)) = exp(2q) exp(2k): an exponential for every query and every key
-    is enough, and a pair costs a product. Where these do not fit into the dtype, every pair gets an exponential of its
-    own. The error is 1e-7 in float32 even for a tanh near 0, which is little beside the sum of A of them.
+    tanh(x) = 1 - 2 / (1 + exp(2x)), and exp(2 (q + k)) = exp(2q) exp(2k): one exponential for every query and one for
+    every hidden state is enough, a pair costs a product, which is several times faster than a tanh. The error is that
+    of the number 1, so where all numbers are small, or some so large that an exponential overflows, tanh it is.
 
     Shapes: q (N, T_dec, A), k (N, T, A).
     """
 
     def __init__(self, q, k):
-        self.q, self.k = 2 * q, 2 * k
-        limit = -math.log(host.finfo(q.dtype).tiny)
-        self.factors = bool(np.abs(self.q).max() < limit and np.abs(self.k).max() < limit)
-        if self.factors:
-            self.q, self.k = np.exp(self.q), np.exp(self.k)
+        largest = max(float(np.abs(q).max()), float(np.abs(k).max()))
+        self.factors = 1 / 16 < largest < -math.log(host.finfo(q.dtype).tiny) / 2
+        self.q, self.k = (np.exp(2 * q), np.exp(2 * k)) if self.factors else (q, k)
 
-    def tanh(self, rows, steps):
-        """Return tanh(q + k) for a slice of the batch and a slice of the queries, (rows, steps, T, A), a new array."""
+    def block(self, rows, steps):
+        """Return a new array (rows, steps, T, A) for a slice of the batch and a slice of the queries."""
         q, k = self.q[rows, steps, None], self.k[rows, None]
+        if not self.factors:
+            u = q + k
+            return np.tanh(u, out=u)
         with errstate(over="ignore"):  # exp(2x) = inf is right: the tanh is 1
-            u = q * k if self.factors else np.exp(q + k)
+            u = q * k
         u += 1
         np.divide(-2, u, out=u)
         u += 1

@@ -139,8 +139,8 @@ class Softmax:
 class CrossEntropy:
     """What SoftmaxWithLoss and TimeSoftmaxWithLoss share: the mean of -log softmax(x)[t], and its gradient.
 
-    Of the size of x there is one array at a time: forward keeps x itself, two numbers for each row of scores and no
-    probabilities; backward forms them again, in the array that it returns.
+    Of the size of x there is one array at a time beside x itself: backward turns the exponentials that forward left
+    into the gradient and gives them away. A second backward forms them again from x.
     ``count`` is the number of targets that the loss of the last forward call averages over.
     """
 
@@ -149,11 +149,13 @@ class CrossEntropy:
         self.count = 0
         self.cache = None
 
-    def _targets(self, x, t, counts=None):
-        """Return ids t (...) that fit x (..., V), or raise. counts: which of them count, by default all."""
-        name, V = type(self).__name__, x.shape[-1]
+    def _check_scores(self, x):
         if x.size == 0:
-            raise ValueError(f"{name}: there are no scores in an array of shape {x.shape}")
+            raise ValueError(f"{type(self).__name__}: there are no scores in an array of shape {x.shape}")
+
+    def _check_ids(self, x, t, counts=None):
+        """Raise unless the ids t (...) fit x (..., V). counts: which of them count, by default all."""
+        name, V = type(self).__name__, x.shape[-1]
         if t.dtype.kind not in "iu":
             raise TypeError(f"{name}: targets are integer ids or one-hot, got {t.shape} of {t.dtype} for {x.shape}")
         wrong = (t < 0) | (t >= V)
@@ -161,7 +163,6 @@ class CrossEntropy:
             wrong &= counts
         if wrong.any():
             raise ValueError(f"{name}: target id {int(t[wrong][0])} is outside the {V} classes")
-        return t
 
     def _mean_loss(self, x, t, counts=None):
         """Return the mean of log(sum(exp(x))) - x[t] over the rows of x (..., V) that count, 0 if none does."""
@@ -169,12 +170,12 @@ class CrossEntropy:
             x = x.astype(float)
         t = t if counts is None else np.where(counts, t, 0)
         largest = x.max(axis=-1, keepdims=True)  # taken away, it keeps exp from overflowing
-        y = x - largest
+        y = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
         losses = -np.take_along_axis(y, t[..., None], axis=-1)[..., 0]
         sums = np.exp(y, out=y).sum(axis=-1, keepdims=True)
         losses += np.log(sums[..., 0])
         self.count = t.size if counts is None else int(counts.sum())
-        self.cache = (x, t, counts, largest, sums)
+        self.cache = (x, t, counts, largest, sums, [y])
         return (losses if counts is None else losses[counts]).sum() / max(self.count, 1)
 
     def backward(self, dout=1):
@@ -182,10 +183,13 @@ class CrossEntropy:
 
         Return dx, the shape of x.
         """
-        x, t, counts, largest, sums = cached(self)
+        x, t, counts, largest, sums, exponentials = cached(self)
         share = dout / max(self.count, 1)
-        dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
-        np.exp(dx, out=dx)
+        if exponentials:
+            dx = exponentials.pop()
+        else:
+            dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
+            np.exp(dx, out=dx)
         dx *= share / sums
         rows = dx.reshape(-1, x.shape[-1])
         rows[np.arange(len(rows)), t.reshape(-1)] -= share
@@ -202,13 +206,15 @@ class SoftmaxWithLoss(CrossEntropy):
 
         Raises: ValueError for shapes or ids that do not fit, TypeError for ids that are not integers.
         """
+        self._check_scores(x)
         t = np.asarray(t)
-        if t.shape == x.shape and x.ndim == 2 and x.size:
+        if t.shape == x.shape and x.ndim == 2:
             t = t.argmax(axis=1)  # one-hot -> ids
         t = t.reshape(-1)
         if x.ndim != 2 or len(t) != len(x):
             raise ValueError(f"SoftmaxWithLoss: scores {x.shape} must be (N, V) and targets (N,), got {t.shape}")
-        return self._mean_loss(x, self._targets(x, t))
+        self._check_ids(x, t)
+        return self._mean_loss(x, t)
 
 
 class Sigmoid:

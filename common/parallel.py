@@ -120,13 +120,11 @@ def run(calls):
         finally:
             _state.busy = False
 
-    with _interrupts_deferred(waiting.clear), _one_blas_thread:
+    with _signals_deferred(waiting.clear), _one_blas_thread:
         futures = [_pool(n - 1).submit(work) for _ in range(1, n)]
         try:
             work()
-            _ended(futures)
         finally:  # whatever happened here, no part may go on in the background
-            waiting.clear()
             begun = _ended(futures)
     for future in begun:
         future.result()  # raises what it raised
@@ -140,30 +138,41 @@ def _ended(futures):
     return begun
 
 
-@contextmanager
-def _interrupts_deferred(stop):
-    """Within the block, Ctrl-C calls ``stop``; what its handler raises is raised at the end of the block.
+# Those whose handlers programs set; Ctrl-C comes first, so that it is deferred first and raised again last.
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGBREAK", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
 
-    A handler that does not raise, such as one that sets a flag, stops nothing. Only the main thread gets Ctrl-C.
+
+@contextmanager
+def _signals_deferred(stop):
+    """Within the block, what the handler of Ctrl-C or of another signal raises is kept back, and ``stop`` is called.
+
+    It is raised at the end of the block; raised at any moment, it could leave locks closed and parts running. A handler
+    that does not raise, such as one that sets a flag, stops nothing. Only the main thread gets signals.
     """
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    previous = {number: old for number in _SIGNALS if callable(old := signal.getsignal(number))}
     raised = []
 
-    def handler(signum, frame):
+    def handler(number, frame):
         try:
-            previous(signum, frame)
+            previous[number](number, frame)
         except BaseException as error:
             raised.append(error)
             stop()
 
-    signal.signal(signal.SIGINT, handler)
     try:
+        for number in previous:
+            signal.signal(number, handler)
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number in reversed(previous):
+            signal.signal(number, previous[number])
         if raised:
             raise raised[0]
 
@@ -195,6 +204,10 @@ def exclusive(model):
 # --- replicas --------------------------------------------------------------------------------------------------
 
 
+_NO_LAYERS = (np.ndarray, type)
+_NO_LAYERS_IN = frozenset(("params", "grads", "_params", "_grads", "cache"))  # attributes
+
+
 def _is_layer(value):
     """Whether a value is a layer or a model, or close enough to one: it has ``forward``."""
     return hasattr(value, "forward") and hasattr(value, "__dict__") and not isinstance(value, type)
@@ -216,11 +229,14 @@ def inner_layers(layer):
     found = {}
 
     def visit(value):
-        if id(value) in found:
+        if type(value) in _PLAIN or id(value) in found:
             return
         if _is_layer(value):
             found[id(value)] = value
-        for inner in vars(value).values() if _is_layer(value) else _items(value):
+            inside = [v for name, v in vars(value).items() if name not in _NO_LAYERS_IN]
+        else:
+            inside = _items(value)
+        for inner in inside:
             visit(inner)
 
     visit(layer)
@@ -260,7 +276,7 @@ def replica(layer, old=None, seen=None):
         """Return what the replica has in the place of ``value``; until now it had ``before``, which it may keep."""
         if id(value) in done:
             return done[id(value)]
-        if not _needs_copy(value):
+        if type(value) in _PLAIN or not _needs_copy(value):
             return before if keep else value
         if _is_layer(value):
             made = reusable(before, type(before) is type(value))
@@ -333,22 +349,20 @@ def replica(layer, old=None, seen=None):
     return own(layer, old)
 
 
-def twin(layer):
-    """Return ``replica(layer)``."""
-    return replica(layer)
-
-
 def _listed_params(layer):
     """Return the parameters in a layer's own list; those of a Composite without one are in the layers in it."""
     params = layer._params if isinstance(layer, Composite) else getattr(layer, "params", None)
     return params or []
 
 
+_WRITTEN_TO = (Workspace, np.ndarray, host.random.Generator, host.random.RandomState)
+
+
 def _needs_copy(value):
     """Whether a replica may not share the value: it can be written to in a forward or backward call."""
     return (
         _is_layer(value)
-        or isinstance(value, Workspace | np.ndarray | host.random.Generator | host.random.RandomState)
+        or isinstance(value, _WRITTEN_TO)
         or (isinstance(value, types.MethodType) and _is_layer(value.__self__))
         or any(map(_needs_copy, _items(value)))
     )
@@ -389,7 +403,7 @@ class DataParallel:
 
     _own = frozenset(("model", "min_rows", "_replicas", "_seen", "_last"))
 
-    def __init__(self, model, min_rows=48):
+    def __init__(self, model, min_rows=24):
         if min_rows < 1:
             raise ValueError(f"DataParallel: min_rows must be at least 1, got {min_rows}")
         self.__setstate__({"model": model, "min_rows": min_rows})

@@ -64,6 +64,14 @@ class _Recurrent:
             out[...] = state
         return started
 
+    def _last_gradient(self, given, N, H, what):
+        """Return an array (N, H) to carry a gradient back in, beginning with what came for the last state, or 0."""
+        carried = np.zeros((N, H), self.params[0].dtype)
+        if given is not None:
+            check_dout(self, given, (N, H), what)
+            carried += given
+        return carried
+
     def by_gate(self, W):
         """Return the weights (K, gates * H) gate by gate, (gates, K, H), without a copy.
 
@@ -133,14 +141,17 @@ class TimeRNN(_Recurrent):
         self.h = z[T - 1].copy()
         return z.transpose(1, 0, 2).copy()
 
-    def backward(self, dhs):
-        """Backward through time: dz_t = (dhs_t + dz_{t+1} Wh^T) * (1 - h_t^2). Return dxs (N, T, D)."""
+    def backward(self, dhs, dh=None):
+        """Backward through time: dz_t = (dhs_t + dz_{t+1} Wh^T) * (1 - h_t^2). Return dxs (N, T, D).
+
+        dh: (N, H), the gradient of the last state from what reads it besides hs, such as a decoder that starts there.
+        """
         Wh, dWh = self.params[1], self.grads[1]
         x1, h0, hs = cached(self)
         T, N, H = hs.shape
         check_dout(self, dhs, (N, T, H), "dhs")
         dz = self._array("dz", T, N, H)
-        dh = np.zeros((N, H), Wh.dtype)
+        dh = self._last_gradient(dh, N, H, "dh")
         for t in reversed(range(T)):
             dh += dhs[:, t]
             np.multiply(hs[t], hs[t], out=dz[t])
@@ -222,10 +233,12 @@ class TimeLSTM(_Recurrent):
         self.h, self.c = h[T].copy(), c[T].copy()
         return h[1:].transpose(1, 0, 2).copy()
 
-    def backward(self, dhs):
+    def backward(self, dhs, dh=None, dc=None):
         """Backward through time, with dc and dh carried from step t + 1 to step t (the derivatives: see ``LSTM``).
 
-        Args: dhs (N, T, H). Returns: dxs (N, T, D); ``dh`` and ``dc`` then hold the gradients of the first state.
+        Args: dhs (N, T, H); dh and dc (N, H), the gradients of the last state from what reads it besides hs, such as a
+        decoder that starts there. Returns: dxs (N, T, D); ``self.dh`` and ``self.dc`` then hold the gradients of the
+        first state.
         """
         Wh, dWh = self.params[1], self.grads[1]
         x1, gates, h, c, tanh_c, first = cached(self)
@@ -234,7 +247,7 @@ class TimeLSTM(_Recurrent):
         dz = self._array("dz", T, N, 4 * H)
         d, tmp = self._array("d", 4, N, H), self._array("tmp", N, H)  # d: dz of one step, gate by gate
         df, dg, di, do = d
-        dh, dc = np.zeros((N, H), Wh.dtype), np.zeros((N, H), Wh.dtype)
+        dh, dc = self._last_gradient(dh, N, H, "dh"), self._last_gradient(dc, N, H, "dc")
         for t in reversed(range(T)):
             f, g, i, o = gates[t]
             dh += dhs[:, t]
@@ -306,8 +319,8 @@ class TimeGRU(_Recurrent):
         self.h = h[T].copy()
         return h[1:].transpose(1, 0, 2).copy()
 
-    def backward(self, dhs):
-        """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D)."""
+    def backward(self, dhs, dh=None):
+        """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D). dh: see ``TimeRNN.backward``."""
         Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
         x1, gates, h, inner = cached(self)
         T, N, H = inner.shape
@@ -316,7 +329,7 @@ class TimeGRU(_Recurrent):
         dhidden = self._array("dhidden", T, N, 3 * H) if bh else dgates  # what reaches h_prev Wh
         d = self._array("d", 3, N, H)  # dgates of one step, gate by gate
         dz, dr, dh_hat = d
-        dh = np.zeros((N, H), Wh.dtype)
+        dh = self._last_gradient(dh, N, H, "dh")
         for t in reversed(range(T)):
             z, r, h_hat = gates[t]
             dh += dhs[:, t]
@@ -391,16 +404,19 @@ class Bidirectional(Composite):
         self.cache = (ahead.shape[2], out.shape)
         return out
 
-    def backward(self, dhs):
-        """Each layer gets its part of dhs; both read xs, so what they return is added. Return dxs (N, T, D)."""
+    def backward(self, dhs, forward_dlast=(), backward_dlast=()):
+        """Each layer gets its part of dhs; both read xs, so what they return is added. Return dxs (N, T, D).
+
+        forward_dlast, backward_dlast: the gradients of ``last_states``, where something started from them.
+        """
         H, shape = cached(self)
         check_dout(self, dhs, shape, "dhs")
         if self.combine == "concat":
             dahead, dback = dhs[..., :H], dhs[..., H:]
         else:
             dahead = dback = 0.5 * dhs if self.combine == "mean" else dhs
-        dxs = self.forward_layer.backward(dahead)
-        dxs += self.backward_layer.backward(dback[:, ::-1])[:, ::-1]
+        dxs = self.forward_layer.backward(dahead, *forward_dlast)
+        dxs += self.backward_layer.backward(dback[:, ::-1], *backward_dlast)[:, ::-1]
         return dxs
 
     @property

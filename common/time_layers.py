@@ -68,13 +68,15 @@ class TimeSoftmaxWithLoss(CrossEntropy):
         """
         if xs.ndim != 3:
             raise ValueError(f"TimeSoftmaxWithLoss: xs must be (N, T, V), got {xs.shape}")
+        self._check_scores(xs)
         N, T, V = xs.shape
         ts = np.asarray(ts)
-        if ts.ndim == 3 and ts.shape == xs.shape and ts.size:
+        if ts.ndim == 3 and ts.shape == xs.shape:
             ts = ts.argmax(axis=2)  # one-hot -> ids
         if ts.shape != (N, T):
             raise ValueError(
                 f"TimeSoftmaxWithLoss: xs is {xs.shape}, so ts must be {(N, T)} or one-hot, got {ts.shape}"
             )
         counts = ts != self.ignore_label  # (N, T)
-        return self._mean_loss(xs, self._targets(xs, ts, counts), counts)
+        self._check_ids(xs, ts, counts)
+        return self._mean_loss(xs, ts, counts)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from common.checkpoint import load_checkpoint, save_checkpoint
 from common.np import default_rng, host
 from common.optimizer import merge_tied
-from common.util import clip_grads
+from common.util import clip_grads, echo
 
 COUNTERS = "current_epoch", "batch", "step", "eval_interval", "loss_list"  # what a checkpoint keeps of a Trainer
 
@@ -164,11 +164,15 @@ class Trainer:
         """One update: forward, backward, clip, optimizer. Return the loss."""
         named = hasattr(batch, "arrays")
         loss = float(self.model.forward(**batch.arrays) if named else self.model.forward(*batch))
-        self._must_be_finite("loss", loss)
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss became {loss}")
         self.model.backward()
         params, grads = merge_tied(self.model.params, self.model.grads)
         if max_grad is not None:
-            self._must_be_finite("norm of the gradients", clip_grads(grads, max_grad))
+            try:
+                clip_grads(grads, max_grad)
+            except FloatingPointError:
+                raise self._diverged("a gradient became infinite or NaN") from None
         if schedule:
             self.optimizer.lr = schedule(self.step + 1)
         before, self.cut_off = self.cut_off, True  # until parameters, optimizer and counters agree again
@@ -181,12 +185,11 @@ class Trainer:
         self.cut_off = before
         return loss
 
-    def _must_be_finite(self, what, value):
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the {what} became {value} in epoch {self.current_epoch}, step {self.step + 1}. "
-                "Try a smaller learning rate or a smaller max_grad."
-            )
+    def _diverged(self, what):
+        return DivergedError(
+            f"{what} in epoch {self.current_epoch}, step {self.step + 1}. "
+            "Try a smaller learning rate or a smaller max_grad."
+        )
 
     def plot(self, ylim=None):
         """Draw ``loss_list`` over the steps with matplotlib. Args: ylim, (low, high) of the loss axis."""
@@ -353,14 +356,14 @@ class _Report:
         self.sum = self.targets = 0
         self.values.append(value)
         if self.verbose:
-            print(
+            echo(
                 f"| epoch {trainer.current_epoch} |  iter {trainer.batch}{self.of} "
                 f"| time {int(time.time() - self.start)}[s] | {self.label} {value:.2f}"
             )
 
     def stopped(self, trainer):
         if self.verbose:
-            print(
+            echo(
                 f"Stopped in epoch {trainer.current_epoch} after {trainer.step} steps. "
                 "The model keeps what it has learned."
             )

@@ -42,6 +42,8 @@ THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads how many processes are wanted
 def pytest_cmdline_main(config):
     """Use all cores for a run of everything; whatever the number of processes is, keep files together."""
+    if hasattr(config, "workerinput"):  # this is one of the processes
+        return
     option = config.option
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     plain = not (option.usepdb or option.trace or option.collectonly or option.capture == "no")
@@ -116,12 +118,12 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 # First, because pytest's own choice by marker (-m) comes in the same hook and must see the markers set here.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Tests in tests/parity/ and so on carry the marker of that name; in parallel, the longest begin first."""
     for item in items:
         if _folder(item.path) in PROMISED:
             item.add_marker(_folder(item.path))
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if hasattr(config, "workerinput"):
         items.sort(key=_place_in_line)
 
 

@@ -13,22 +13,24 @@ import os
 import subprocess
 import sys
 import time
-from statistics import median
+from statistics import geometric_mean, median
 
 from tests.bench.contenders import JOBS, SCALE
 from tests.bench.memory import attention_growth, training_peak_mb
 
 THREADS = 2
+THREAD_VARIABLES = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
 PAUSE = 0.05  # seconds, until the thread pool of the contender before has gone to sleep
 TITLES = {
     "step": "Training step, N=128 T_enc=29 T_dec=10 D=16 H=256 V=59: forward, backward, clip, Adam",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
-    "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=T_dec=30 H=A=256: forward, backward",
+    "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
     "additive-long": "TimeAttention with an AdditiveScore, N=16 T_enc=T_dec=256 H=A=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
 }
-DEFAULT = "step,attention,general,additive,decode,memory"  # additive-long: PyTorch needs 4 GB and half a minute a call
+# Not additive-long: PyTorch needs 4 GB and half a minute a call.
+DEFAULT = "step,attention,general,additive,decode,memory,scaling"
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 # job, contender, compared with, at most
 GOALS = [
@@ -39,8 +41,12 @@ GOALS = [
     ("general", "library", "torch", 1.0),
     ("additive", "library", "torch", 1.0),
     ("additive-long", "library", "torch", 1.0),
+    ("decode", "batched", "torch", 1.0),
     ("decode", "batched", "one by one", 1 / 15),
 ]
+# The training step as work grows: one size at a time, the others as in "step".
+GROWTH = {"T_enc": (16, 64, 256, 1024), "H": (64, 128, 512, 1024), "V": (1000, 5000, 20000), "N": (1, 8, 32, 512)}
+MEAN_GOAL, WORST_GOAL = 1.0, 1.1
 GROWTH_GOAL, TRAINING_GOAL_MB = 0.1, 700
 
 HOW_TO_READ = """How to read this
@@ -53,11 +59,11 @@ HOW_TO_READ = """How to read this
 class Contender:
     """A worker process that is asked for blocks of timed calls."""
 
-    def __init__(self, job, name):
+    def __init__(self, job, name, sizes=None):
         self.name = name
         self.scale = SCALE.get((job, name), 1)
         self.rounds = []
-        command = [sys.executable, "-m", "tests.bench.worker", job, name]
+        command = [sys.executable, "-m", "tests.bench.worker", job, name, json.dumps(sizes or {})]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.hello = self.read()
 
@@ -103,6 +109,35 @@ def race(job, rounds, quick):
         spread = f"({min(ms):.1f} - {max(ms):.1f})"
         print(f"  {contender.name:<11}{median(ms):>10.1f} ms  {spread:<22}{contender.hello['note']}")
     return {contender.name: contender.rounds for contender in contenders}, versions
+
+
+def scaling(rounds, goals):
+    """The training step against PyTorch for growing sizes, with one thread and with two: a table of ratios."""
+    print("\nTraining step as work grows: library / torch, one size changed at a time, others as above")
+    print(f"  {'':<14}{'1 thread':>10}{'2 threads':>11}{'ms (2 threads)':>17}")
+    found = {}
+    for sizes in [{}, *({name: value} for name, values in GROWTH.items() for value in values)]:
+        label = "".join(f"{name}={value}" for name, value in sizes.items()) or "as above"
+        ratios = {}
+        for threads in (1, 2):
+            for name in THREAD_VARIABLES:
+                os.environ[name] = str(threads)
+            pair = [Contender("step", name, sizes) for name in ("library", "torch")]
+            if "missing" in pair[1].hello:
+                print("  not measured, PyTorch is not installed")
+                return
+            for number in range(rounds + 1):
+                for contender in pair:
+                    contender.run(1 if number == 0 else 3)
+            for contender in pair:
+                contender.close()
+                del contender.rounds[0]
+            ratios[threads] = median(a / b for a, b in zip(pair[0].rounds, pair[1].rounds, strict=True))
+        found[label] = ratios
+        print(f"  {label:<14}{ratios[1]:>10.2f}{ratios[2]:>11.2f}{median(pair[0].rounds):>17.1f}", flush=True)
+    values = [ratio for ratios in found.values() for ratio in ratios.values()]
+    goals.add("scaling: geometric mean / torch", geometric_mean(values), MEAN_GOAL)
+    goals.add("scaling: worst entry / torch", max(values), WORST_GOAL)
 
 
 class Goals:
@@ -171,9 +206,9 @@ def parse_args(argv):
     parser.add_argument("--check", action="store_true", help="exit code 1 if a goal is missed")
     args = parser.parse_args(argv)
     args.only = args.only.split(",")
-    unknown = set(args.only) - {*JOBS, "memory"}
+    unknown = set(args.only) - {*JOBS, "memory", "scaling"}
     if unknown:
-        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; choose from {', '.join(JOBS)}, memory")
+        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; choose from {', '.join(JOBS)}, memory, scaling")
     if args.rounds is None:
         args.rounds = 2 if args.quick else 6
     if args.rounds < 1:
@@ -183,7 +218,7 @@ def parse_args(argv):
 
 def main(argv=None):
     args = parse_args(argv)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    for name in THREAD_VARIABLES:
         os.environ[name] = str(THREADS)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     print(f"{os.cpu_count()} cores, {THREADS} threads, {args.rounds} rounds and a warm-up", end="")
@@ -199,6 +234,8 @@ def main(argv=None):
             compare(job, times[job], goals)
     if "memory" in args.only:
         measure_memory(goals)
+    if "scaling" in args.only:
+        scaling(args.rounds, goals)
 
     print(f"\n{HOW_TO_READ}")
     print("\n" + ", ".join(f"{name} {version}" for name, version in versions.items()))

@@ -10,7 +10,7 @@ import numpy as np
 
 STEP = {"N": 128, "T_enc": 29, "T_dec": 10, "V": 59, "D": 16, "H": 256}
 ATTENTION = {"N": 16, "T": 256, "H": 256}
-ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 30, "H": 256, "A": 256}
+ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 10, "H": 256, "A": 256}
 ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
 DATES, DATES_ONE_BY_ONE = 5000, 200
 MAX_GRAD = 5.0
@@ -36,10 +36,11 @@ def random_attention(N, T_enc, T_dec, H, *shapes):
     ]
 
 
-def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model):
+def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model, **sizes):
     """Forward, backward, clip, Adam: what a trainer does with one batch."""
-    xs, ts = random_ids(**STEP)
-    model = wrap(AttentionSeq2seq(STEP["V"], STEP["D"], STEP["H"], rng=np.random.default_rng(0)))
+    sizes = STEP | sizes
+    xs, ts = random_ids(**sizes)
+    model = wrap(AttentionSeq2seq(sizes["V"], sizes["D"], sizes["H"], rng=np.random.default_rng(0)))
     optimizer = Adam(lr=0.001)
 
     def step():
@@ -52,13 +53,13 @@ def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model):
     return step
 
 
-def step_library():
+def step_library(**sizes):
     from ch08.attention_seq2seq import AttentionSeq2seq
     from common.optimizer import Adam
     from common.parallel import DataParallel
     from common.util import clip_grads
 
-    return numpy_step(AttentionSeq2seq, Adam, clip_grads, DataParallel), "data-parallel, as ch08.train runs it"
+    return numpy_step(AttentionSeq2seq, Adam, clip_grads, DataParallel, **sizes), "data-parallel, as ch08.train runs it"
 
 
 def step_plain():
@@ -67,11 +68,12 @@ def step_plain():
     return numpy_step(AttentionSeq2seq, Adam, clip_grads), ""
 
 
-def step_torch():
+def step_torch(**sizes):
     from tests.bench.torch_model import fastest_step
 
-    xs, ts = random_ids(**STEP)
-    step, adam = fastest_step(xs, ts, STEP["V"], STEP["D"], STEP["H"], MAX_GRAD)
+    sizes = STEP | sizes
+    xs, ts = random_ids(**sizes)
+    step, adam = fastest_step(xs, ts, sizes["V"], sizes["D"], sizes["H"], MAX_GRAD, calls=3 if sizes != STEP else 8)
     return step, f"Adam: {adam} (the fastest of three)"
 
 
@@ -174,6 +176,15 @@ def decode_batched():
     return lambda: model.greedy_decode(xs, 0, STEP["T_dec"]), f"{DATES:,} dates"
 
 
+def decode_torch():
+    from dataset import sequence
+    from tests.bench.torch_model import make_decode
+
+    xs = sequence.load("date.txt").x_test[:DATES, ::-1].copy()
+    call, size = make_decode(xs, STEP["V"], STEP["D"], STEP["H"], 0, STEP["T_dec"])
+    return call, f"{DATES:,} dates, {size:,} at a time (the fastest of four)"
+
+
 def one_by_one(AttentionSeq2seq):
     model, xs = decode_model(AttentionSeq2seq)
     rows = [xs[n : n + 1] for n in range(DATES_ONE_BY_ONE)]
@@ -212,7 +223,12 @@ JOBS = {
         "library": partial(additive_library, ADDITIVE_LONG),
         "torch": partial(additive_torch, ADDITIVE_LONG),
     },
-    "decode": {"batched": decode_batched, "one by one": decode_one_by_one, "plain": decode_plain},
+    "decode": {
+        "batched": decode_batched,
+        "torch": decode_torch,
+        "one by one": decode_one_by_one,
+        "plain": decode_plain,
+    },
 }
 # A contender that decodes one by one runs a part of the dates only.
 SCALE = {("decode", "one by one"): DATES / DATES_ONE_BY_ONE, ("decode", "plain"): DATES / DATES_ONE_BY_ONE}

@@ -1,4 +1,4 @@
-"""One contender in a process of its own: ``python -m tests.bench.worker JOB CONTENDER``.
+"""One contender in a process of its own: ``python -m tests.bench.worker JOB CONTENDER [SIZES]``, SIZES as JSON.
 
 It builds its call, says hello, then answers each line on its input (a number of calls) with the seconds
 of every call. All messages are JSON, one a line. It ends when its input closes.
@@ -32,14 +32,14 @@ def timed(call):
     return time.perf_counter() - start
 
 
-def main(job, contender):
+def main(job, contender, sizes="{}"):
     answers, sys.stdout = sys.stdout, sys.stderr  # what a contender prints must not mix with the answers
 
     def say(message):
         print(json.dumps(message), file=answers, flush=True)
 
     try:
-        call, note = JOBS[job][contender]()
+        call, note = JOBS[job][contender](**json.loads(sizes))
     except ImportError as error:
         say({"missing": str(error)})
         return

@@ -28,10 +28,10 @@ from common.grading.teacher.rows import MAX_MESSAGE, loop_in_answer, reproducibl
 from tests.grading import adversaries as adv
 from tests.grading.adversaries import ADVERSARIES, BUG, NAME, NUMBERS, PASSES, POINTS, SUM, WIDTH
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "solutions"
 SEED = "adversaries"
-SECONDS = 6.0  # for each case, in place of 10
+SECONDS = 20.0  # for each case, in place of 10: other tests run beside these, and an answer may print 100 MB
 WORKERS = "4"  # more than most machines have cores: some adversaries wait until their time is up
 HONEST = {
     "Ada": PASSES,
@@ -78,12 +78,11 @@ def listing(folder):
 
 @pytest.fixture(scope="module")
 def quick():
-    """Less patience, so that the suite is short."""
+    """More patience with each case, for a busy machine, and less memory."""
     with pytest.MonkeyPatch.context() as patch:
         for chapter in ("ch07", "ch08"):
             module = importlib.import_module(f"{chapter}.exercises")
             patch.setattr(module, "EXERCISES", [dataclasses.replace(e, seconds=SECONDS) for e in module.EXERCISES])
-        patch.setattr(sandbox, "GRACE", 4.0)
         patch.setattr(sandbox, "MEMORY_OF_ALL", 500 * launch.MIB)  # some machines take long to hand out gigabytes
         yield
 

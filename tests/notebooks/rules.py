@@ -55,7 +55,7 @@ class Notebook:
 
 @functools.cache
 def tree(source):
-    """The syntax tree of a cell. One that is no Python gets an empty one: it cannot have run either."""
+    """The syntax tree of a cell. A cell that is not Python has an empty one: it cannot have run either."""
     try:
         return ast.parse(TransformerManager().transform_cell(source))
     except SyntaxError:
@@ -80,7 +80,7 @@ def setup_cell(notebook):
         return ["cell 1 is not the setup cell"]
     cell = notebook.cells[1][1]
     if cell.source != address.setup_source():
-        return ["cell 1 differs from the setup cell; `make notebooks` puts it right"]
+        return ["cell 1 differs from the setup cell; `make notebooks` and `make badges` update it"]
     printed = "".join(output.get("text", f"<{output.output_type}>") for output in cell.outputs)
     return [] if printed == address.READY else [f"cell 1 shows {printed!r} and not {address.READY!r}"]
 
@@ -93,7 +93,7 @@ def badge(notebook):
     ]
     if found == [(0, expected)]:
         return []
-    return [f"the Colab badge is to stand once, in cell 0, and to read {expected}"]
+    return [f"the Colab badge must stand once, in cell 0, and read {expected}"]
 
 
 # --- stored outputs -------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def outputs_present(notebook):
         if "display" in names and not values:
             wrong.append(f"cell {n} displays something, and no such output is stored")
         last = module.body[-1] if module.body else None
-        # A call may give None, so it shows nothing for sure only where it is no call.
+        # A call may return None, so only an expression that is not a call is sure to show a value.
         silent = (ast.Call, ast.Await, ast.Yield)
         if isinstance(last, ast.Expr) and not isinstance(last.value, silent) and not values:
             if not (isinstance(last.value, ast.Constant) and last.value.value in (None, ...)):
@@ -318,14 +318,14 @@ def cell_count(notebook):
 
 
 def headings(notebook):
-    """One title, first of all; below it no level is jumped over, none is empty, no two are the same."""
+    """One title, first of all; below it no level is skipped, no heading is empty, no two are the same."""
     found = [(n, len(marks), text.strip()) for n, marks, text in all_headings(notebook)]
     if not found or found[0][:2] != (0, 1):
         return ["cell 0 does not begin with the title, `# ...`"]
     wrong = [f"cell {n} has a second title: {text}" for n, level, text in found[1:] if level == 1]
     for (_, above, _), (n, level, text) in itertools.pairwise(found):
         if level > above + 1:
-            wrong.append(f"cell {n} jumps from level {above} to {level}: {text}")
+            wrong.append(f"cell {n} skips from level {above} to {level}: {text}")
     names = [text for _, _, text in found]
     wrong += [f"two headings read {text!r}" for text in sorted({text for text in names if names.count(text) > 1})]
     return wrong + [f"cell {n} has an empty heading" for n, _, text in found if not text]
@@ -377,7 +377,7 @@ def links(notebook):
 
 
 def anchors(where):
-    """What may stand after #: ids in HTML, headings as Jupyter spells them in notebooks, as GitHub does in pages."""
+    """What may follow #: ids in HTML, headings as Jupyter spells them in notebooks, as GitHub does in pages."""
     if isinstance(where, Path) and where.suffix == ".ipynb":
         where = Notebook(where)
     if isinstance(where, Notebook):
@@ -435,7 +435,7 @@ def names(notebook):
 
 
 def unknown_name(span, own):
-    """What is wrong with the text of a code span; '' where it exists or is nothing of ours."""
+    """What is wrong with the text of a code span; '' where it exists or is not one of our names."""
     roots = "|".join((*OURS, "notebooks", "tests"))
     if re.fullmatch(rf"(?:{roots})(?:/[\w.-]+)*/?", span) and "/" in span:
         return "" if (address.ROOT / span).exists() else "there is no such file or folder"

@@ -6,7 +6,20 @@ import torch
 from torch.nn import functional as F
 
 from common import functions
-from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, SigmoidWithLoss, Softmax, SoftmaxWithLoss
+from common.layers import (
+    Affine,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MatMul,
+    Relu,
+    Residual,
+    Sigmoid,
+    SigmoidWithLoss,
+    Softmax,
+    SoftmaxWithLoss,
+    Tanh,
+)
 from common.time_layers import TimeAffine, TimeDropout, TimeEmbedding, TimeSoftmaxWithLoss
 from tests.parity.torch_tools import DTYPES, check_layer, close
 
@@ -64,6 +77,31 @@ def test_embedding_adds_up_repeated_ids(draw, rng, dtype, layer, shape):
 def test_softmax_and_sigmoid(draw, dtype, shape):
     check_layer(Softmax(), lambda x: torch.softmax(x, dim=-1), 3 * draw(*shape))
     check_layer(Sigmoid(), torch.sigmoid, 3 * draw(*shape))
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4)])
+def test_tanh_and_relu(draw, dtype, shape):
+    check_layer(Tanh(), torch.tanh, 3 * draw(*shape))
+    x = draw(*shape)
+    x.reshape(-1)[0] = 0  # the slope at the bend
+    check_layer(Relu(), F.relu, x)
+
+
+@both_dtypes
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (1, 2, 1, 6)])
+def test_layer_norm(draw, dtype, eps, shape):
+    D = shape[-1]
+    layer = LayerNorm(draw(D), draw(D), eps)
+    check_layer(layer, lambda x, *ps: F.layer_norm(x, (D,), *ps, eps=eps), 2 + 3 * draw(*shape))
+
+
+@both_dtypes
+@pytest.mark.parametrize("leading", [(4,), (3, 5), (1, 1)])
+def test_residual(draw, dtype, leading):
+    layer = Residual(Affine(draw(6, 6), draw(6)))
+    check_layer(layer, lambda x, W, b: x + F.linear(x, W.T, b), draw(*leading, 6))
 
 
 def targets(ids, V, one_hot):

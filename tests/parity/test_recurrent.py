@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from common.recurrent import Bidirectional
 from common.time_layers import GRU, LSTM, RNN, TimeBiLSTM, TimeGRU, TimeLSTM, TimeRNN
 from tests.parity import torch_tools as tools
 from tests.parity.torch_tools import DTYPES, check_layer, close, leaf, leaves, run
@@ -156,6 +157,21 @@ def test_bilstm(draw, sizes):
     layer = TimeBiLSTM(*params)
     for n, t in ((N + 1, T + 2), (N, T)):
         check_layer(layer, expression, draw(n, t, D), zero_ok=t == 1)
+
+
+@each_size
+@pytest.mark.parametrize("combine", ["concat", "sum", "mean"])
+def test_bidirectional(draw, sizes, combine):
+    N, T, D, H = sizes
+    params = draw_params(draw, D, H, 3, 2) + draw_params(draw, D, H, 3, 2)
+
+    def expression(xs, *ps):
+        both = tools.gru_weights(*ps[:4]) | {f"{name}_reverse": W for name, W in tools.gru_weights(*ps[4:]).items()}
+        hs = run(nn.GRU, xs, both, bidirectional=True)[0]
+        return hs if combine == "concat" else (hs[..., :H] + hs[..., H:]) / (2 if combine == "mean" else 1)
+
+    one, two = (TimeGRU(*ps[:3], bh=ps[3]) for ps in (params[:4], params[4:]))
+    check_layer(Bidirectional(one, two, combine), expression, draw(N, T, D), zero_ok=T == 1)
 
 
 EXCHANGE = {

@@ -1,4 +1,7 @@
-"""The contract that every layer keeps, whatever it computes: dtype, memory, shapes, repeatability."""
+"""The contract that every layer keeps, whatever it computes: dtype, memory, shapes, repeatability, errors."""
+
+import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -501,3 +504,42 @@ def test_inputs_need_not_be_contiguous(case):
         np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
     for g, e in zip(layer.grads, other.grads, strict=True):
         np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_computes_the_same_and_shares_nothing(case, copied):
+    layer, inputs = case.make(), case.inputs()
+    other = copied(layer)
+    for got, expected in zip(run(case, other, case.inputs()), run(case, layer, inputs), strict=True):
+        assert_same(got, expected, "array")
+    mine = list(arrays_inside(layer))
+    for array in arrays_inside(other):
+        assert not any(np.shares_memory(array, a) for a in mine)
+
+
+# --- errors --------------------------------------------------------------------------------------------------
+
+IN_COMMON = [name for name, case in CASES.items() if type(case.make()).__module__.startswith("common.")]
+
+
+@pytest.mark.parametrize("name", IN_COMMON)
+def test_backward_before_forward_says_what_is_missing(name):
+    layer, other = CASES[name].make(), CASES[name].make()
+    dout = CASES[name].dout(as_list(other.forward(*CASES[name].inputs())))
+    with pytest.raises(RuntimeError, match=r"^\w+\.backward: call forward first$"):
+        layer.backward(*dout)
+
+
+@pytest.mark.parametrize("name", [name for name in IN_COMMON if "Loss" not in name])
+@pytest.mark.parametrize("sizes", [dict(n=1, t=1), dict(n=N + 1), dict(n=1)])
+def test_a_gradient_of_another_batch_is_refused(name, sizes):
+    """As when a model answers between forward and backward: NumPy alone would stretch what has size 1."""
+    case = CASES[name]
+    layer = case.make()
+    dout = case.dout(as_list(layer.forward(*case.inputs())))
+    grads = [g.copy() for g in layer.grads]
+    reset(layer)
+    layer.forward(*case.inputs(**sizes))
+    with pytest.raises(ValueError, match=r"\w+: \w+ is \(.*\), but forward returned \("):
+        layer.backward(*dout)
+    assert_same(layer.grads, grads, "grads")

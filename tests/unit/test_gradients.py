@@ -14,6 +14,7 @@ from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, Weig
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from common import layers, time_layers
 from common.gradient_check import gradient_check, numerical_gradient
+from common.recurrent import Bidirectional, state_of
 
 CELLS = {  # blocks of H columns, number of biases, states
     "RNN": (time_layers.RNN, time_layers.TimeRNN, 1, 1, 1),
@@ -63,6 +64,31 @@ def test_matmul_and_affine(randn, shape, M):
 def test_softmax_and_sigmoid(randn, shape):
     gradient_check(layers.Softmax(), randn(*shape))
     gradient_check(layers.Sigmoid(), 3 * randn(*shape))
+
+
+ANY_SHAPE = [(3, 4), (1, 5), (4, 1), (2, 3, 4), (1, 1, 1), (2, 1, 3, 2), (5,)]
+
+
+@pytest.mark.parametrize("shape", ANY_SHAPE)
+@pytest.mark.parametrize("layer_class", [layers.Tanh, layers.Relu])
+def test_tanh_and_relu(randn, layer_class, shape):
+    x = randn(*shape)
+    x += np.sign(x) * 0.1  # the numerical gradient knows nothing of a bend
+    gradient_check(layer_class(), x)
+
+
+@pytest.mark.parametrize("shape", ANY_SHAPE)
+@pytest.mark.parametrize("eps", [1e-5, 0.5])
+def test_layer_norm(randn, shape, eps):
+    D = shape[-1]
+    gradient_check(layers.LayerNorm(randn(D), randn(D), eps), 2 + 3 * randn(*shape))
+
+
+@pytest.mark.parametrize("shape", ANY_SHAPE)
+def test_residual(randn, shape):
+    D = shape[-1]
+    gradient_check(layers.Residual(layers.Affine(randn(D, D), randn(D))), randn(*shape))
+    gradient_check(layers.Residual(layers.Residual(layers.Tanh())), randn(*shape))
 
 
 @pytest.mark.parametrize("N", [1, 4])
@@ -166,6 +192,92 @@ def test_time_bilstm(randn, N, T, D, H, stateful):
         layer.backward_lstm.set_state(*states[1])
 
     gradient_check(layer, randn(N, T, D), before=before)
+
+
+@pytest.mark.parametrize(("N", "T", "D", "H"), NTDH)
+@pytest.mark.parametrize("combine", ["concat", "sum", "mean"])
+@pytest.mark.parametrize(("one", "two"), [("LSTM", "GRU"), ("RNN", "LSTM"), ("GRU, two biases", "RNN")])
+def test_bidirectional_and_the_first_states(randn, N, T, D, H, combine, one, two):
+    a, b = make_time_layer(one, randn, D, H, stateful=True), make_time_layer(two, randn, D, H, stateful=True)
+    layer = Bidirectional(a, b, combine)
+    xs, dhs = randn(N, T, D), randn(N, T, 2 * H if combine == "concat" else H)
+    states = [tuple(randn(N, H) for _ in range(CELLS[kind][-1])) for kind in (one, two)]
+
+    def before():
+        layer.set_state(*states)
+
+    gradient_check(layer, xs, before=before)
+    before()
+    layer.forward(xs)
+    layer.backward(dhs)
+    gradients = layer.first_gradients
+    assert [len(g) for g in gradients] == [len(s) for s in states]
+
+    def f():
+        before()
+        return layer.forward(xs)
+
+    for state, gradient in zip(states, gradients, strict=True):
+        for s, g in zip(state, gradient, strict=True):
+            np.testing.assert_allclose(g, numerical_gradient(f, s, dhs), rtol=1e-6, atol=1e-10)
+
+
+class WithLastState:
+    """A recurrent layer whose last state is an output, too, as where a decoder starts from it."""
+
+    def __init__(self, layer):
+        self.layer, self.params, self.grads = layer, layer.params, layer.grads
+
+    def forward(self, xs, *state):
+        self.layer.set_state(*state)
+        return self.layer.forward(xs), *state_of(self.layer)
+
+    def backward(self, dhs, *dlast):
+        dxs = self.layer.backward(dhs, *dlast)
+        return (dxs, self.layer.dh, self.layer.dc) if len(dlast) == 2 else (dxs, self.layer.dh)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(("N", "T", "D", "H"), NTDH)
+def test_a_gradient_for_the_last_state(randn, kind, N, T, D, H):
+    layer = WithLastState(make_time_layer(kind, randn, D, H, stateful=True))
+    gradient_check(layer, randn(N, T, D), *(randn(N, H) for _ in range(CELLS[kind][-1])))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_gradients_for_the_last_state_that_do_not_fit(randn, kind):
+    layer = make_time_layer(kind, randn, 2, 3)
+    layer.forward(randn(2, 4, 2))
+    for k, what in enumerate(("dh", "dc")[: CELLS[kind][-1]]):
+        with pytest.raises(ValueError, match=rf"{what} is \(1, 3\), but forward returned \(2, 3\)"):
+            layer.backward(randn(2, 4, 3), *[None] * k, randn(1, 3))
+
+
+class BothLastStates:
+    """Two directions whose last states are outputs."""
+
+    def __init__(self, layer):
+        self.layer, self.params, self.grads = layer, layer.params, layer.grads
+
+    def forward(self, xs):
+        hs = self.layer.forward(xs)
+        (h1, c1), (h2,) = self.layer.last_states
+        return hs, h1, c1, h2
+
+    def backward(self, dhs, dh1, dc1, dh2):
+        return self.layer.backward(dhs, (dh1, dc1), (dh2,))
+
+
+@pytest.mark.parametrize("combine", ["concat", "mean"])
+def test_gradients_for_the_last_states_of_both_directions(randn, combine):
+    layer = Bidirectional(make_time_layer("LSTM", randn, 2, 3), make_time_layer("GRU", randn, 2, 3), combine)
+    gradient_check(BothLastStates(layer), randn(2, 4, 2))
+
+
+@pytest.mark.parametrize("sizes", [(3, 2), (1, 4)])
+def test_bidirectional_of_two_sizes(randn, sizes):
+    a, b = (make_time_layer("GRU", randn, 2, H) for H in sizes)
+    gradient_check(Bidirectional(a, b), randn(2, 3, 2))
 
 
 @pytest.mark.parametrize(("N", "T", "V"), [(2, 3, 5), (1, 4, 3), (3, 1, 2), (1, 1, 2), (2, 2, 1)])

@@ -1,10 +1,28 @@
 """Functions and layers without time: values worked out by hand, extremes, errors."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
+from common.base_model import walk
 from common.functions import cross_entropy_error, relu, sigmoid, softmax
-from common.layers import Affine, Dropout, Embedding, MatMul, Sigmoid, SigmoidWithLoss, Softmax, SoftmaxWithLoss, cast
+from common.layers import (
+    Affine,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MatMul,
+    Relu,
+    Residual,
+    Sigmoid,
+    SigmoidWithLoss,
+    Softmax,
+    SoftmaxWithLoss,
+    Tanh,
+    cast,
+)
 from common.time_layers import TimeDropout
 
 # --- functions ---------------------------------------------------------------------------------------------
@@ -14,6 +32,18 @@ def test_sigmoid_by_hand_and_at_the_ends():
     np.testing.assert_allclose(sigmoid(np.array([0.0, np.log(3), -np.log(3)])), [0.5, 0.75, 0.25])
     np.testing.assert_array_equal(sigmoid(np.array([1e4, -1e4])), [1, 0])
     assert 0 < sigmoid(np.array([-700.0]))[0] < 1e-300  # exact far below where 1 - sigmoid(x) is 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_keeps_its_digits_everywhere(dtype):
+    x = np.concatenate([s * np.geomspace(1e-7, 20, 2000) for s in (1, -1)]).astype(dtype)
+    exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    assert np.abs(sigmoid(x) / exact - 1).max() < 4 * np.finfo(dtype).eps
+
+
+def test_sigmoid_of_integers_and_lists():
+    np.testing.assert_array_equal(sigmoid([0, 1000]), [0.5, 1])
+    assert sigmoid(0) == 0.5
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -76,6 +106,14 @@ def test_cross_entropy_names_the_shapes():
         cross_entropy_error(np.full((2, 3), 1 / 3), np.array([0, 1, 2]))
 
 
+def test_cross_entropy_refuses_targets_that_are_none_and_an_empty_batch():
+    for bad in (-1, 3):
+        with pytest.raises(ValueError, match=rf"a target outside the 3 classes: \[0, {bad}\]"):
+            cross_entropy_error(np.full((2, 3), 1 / 3), np.array([0, bad]))
+    with pytest.raises(ValueError, match=r"\(0, 3\) and targets \(0,\)"):
+        cross_entropy_error(np.ones((0, 3)), np.zeros(0, int))
+
+
 # --- layers ------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +156,74 @@ def test_sigmoid_layer_by_hand():
     np.testing.assert_allclose(layer.backward(np.array([1.0, 2.0])), [0.25, 0.375])
 
 
+def test_tanh_layer_by_hand():
+    layer = Tanh()
+    np.testing.assert_allclose(layer.forward(np.array([0.0, np.log(2)])), [0, 0.6])
+    np.testing.assert_allclose(layer.backward(np.array([1.0, 2.0])), [1, 1.28])
+
+
+def test_relu_layer_by_hand():
+    layer = Relu()
+    np.testing.assert_array_equal(layer.forward(np.array([-1.0, 0.0, 2.0])), [0, 0, 2])
+    np.testing.assert_array_equal(layer.backward(np.array([3.0, 4.0, 5.0])), [0, 0, 5])
+    assert np.isnan(layer.forward(np.array([np.nan])))
+
+
+def test_layer_norm_by_hand():
+    layer = LayerNorm(np.array([1.0, 2.0]), np.array([10.0, 20.0]), eps=0)
+    np.testing.assert_array_equal(layer.forward(np.array([[3.0, 7.0], [5.0, 1.0]])), [[9, 22], [11, 18]])
+    # two numbers become -1 and 1 whatever they are, so nothing depends on x
+    np.testing.assert_array_equal(layer.backward(np.array([[1.0, 2.0], [3.0, 4.0]])), np.zeros((2, 2)))
+    np.testing.assert_array_equal(layer.grads[0], [2, -2])
+    np.testing.assert_array_equal(layer.grads[1], [4, 6])
+
+
+def test_layer_norm_of_numbers_that_are_all_alike_is_beta():
+    layer = LayerNorm(np.ones(3), np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(layer.forward(np.full((2, 3), 1e8)), [[1, 2, 3]] * 2)
+    assert layer.eps == 1e-5
+    assert np.isfinite(layer.backward(np.ones((2, 3)))).all()
+
+
+def test_layer_norm_of_large_numbers_keeps_their_differences():
+    x = np.array([[0.0, 1.0, 2.0, 5.0]])
+    layer = LayerNorm(np.ones(4), np.zeros(4))
+    np.testing.assert_allclose(layer.forward(x + 1e9), layer.forward(x), rtol=1e-6)
+
+
+def test_layer_norm_refuses_what_does_not_fit():
+    for gamma, beta in ((3, 2), ((2, 2), (2, 2)), (0, 0)):
+        with pytest.raises(ValueError, match=r"LayerNorm: gamma \(.*\) and beta \(.*\) must both be \(D,\)"):
+            LayerNorm(np.ones(gamma), np.ones(beta))
+    for shape in ((2, 4), (2, 3, 1), ()):
+        with pytest.raises(ValueError, match=rf"x \({str(shape)[1:-1]}\) does not fit gamma \(3,\): x needs 3 columns"):
+            LayerNorm(np.ones(3), np.ones(3)).forward(np.ones(shape))
+
+
+def test_residual_adds_its_input():
+    layer = Residual(Affine(np.array([[2.0]]), np.array([1.0])))
+    np.testing.assert_array_equal(layer.forward(np.array([[3.0]])), [[10]])
+    np.testing.assert_array_equal(layer.backward(np.array([[1.0]])), [[3]])
+    assert layer.param_names == ["layer.W", "layer.b"]
+    np.testing.assert_array_equal(layer.grads[0], [[3]])
+
+
+def test_residual_needs_a_layer_that_keeps_the_shape():
+    with pytest.raises(ValueError, match=r"Residual: Affine made \(4, 2\) of x \(4, 3\)"):
+        Residual(Affine(np.ones((3, 2)), np.ones(2))).forward(np.ones((4, 3)))
+
+
+def test_parameters_are_named_as_they_are_handed_in():
+    W, b = np.ones((3, 3)), np.ones(3)
+    for layer, names in (
+        (MatMul(W), ["W"]),
+        (Affine(W, b), ["W", "b"]),
+        (Embedding(W), ["W"]),
+        (LayerNorm(b, b + 1), ["gamma", "beta"]),
+    ):
+        assert [name for name, _, _ in walk(layer)] == names
+
+
 def test_softmax_layer_by_hand():
     layer = Softmax()
     np.testing.assert_allclose(layer.forward(np.log(np.array([[1.0, 3.0]]))), [[0.25, 0.75]])
@@ -156,6 +262,42 @@ def test_softmax_with_loss_refuses_what_does_not_fit():
     for bad in (-1, 3):
         with pytest.raises(ValueError, match=f"target id {bad} .* 3 classes"):
             layer.forward(np.ones((2, 3)), np.array([0, bad]))
+
+
+def test_the_losses_count_their_targets():
+    layer, binary = SoftmaxWithLoss(), SigmoidWithLoss()
+    assert layer.count == binary.count == 0
+    for N in (3, 1):
+        layer.forward(np.ones((N, 2)), np.zeros(N, int))
+        binary.forward(np.ones(N), np.zeros(N, int))
+        assert layer.count == binary.count == N
+
+
+def test_the_losses_refuse_an_empty_batch():
+    for shape in ((0, 3), (2, 0)):
+        with pytest.raises(ValueError, match=rf"SoftmaxWithLoss: there are no scores .* \({shape[0]}, "):
+            SoftmaxWithLoss().forward(np.ones(shape), np.zeros(shape[0], int))
+    with pytest.raises(ValueError, match=r"SigmoidWithLoss: scores \(0,\) and targets \(0,\)"):
+        SigmoidWithLoss().forward(np.ones(0), np.ones(0))
+    with pytest.raises(ValueError, match=r"SigmoidWithLoss: scores \(3,\) and targets \(2,\)"):
+        SigmoidWithLoss().forward(np.ones(3), np.ones(2))
+    with pytest.raises(TypeError, match=r"SoftmaxWithLoss: targets are integer ids or one-hot, got \(2,\) of float64"):
+        SoftmaxWithLoss().forward(np.ones((2, 3)), np.array([0.5, 1]))
+
+
+def test_the_gradient_of_a_confident_answer_keeps_its_digits():
+    """y - 1 would be 0 in float32 for scores above 17."""
+    x = np.array([20, 20, -20, -20], np.float32)
+    layer = SigmoidWithLoss()
+    layer.forward(x, np.array([1, 0, 1, 0]))
+    small = np.exp(-20.0)
+    np.testing.assert_allclose(layer.backward(4), [-small, 1, -1, small], rtol=1e-6)
+
+
+def test_sigmoid_with_loss_of_targets_between_0_and_1():
+    layer = SigmoidWithLoss()
+    assert layer.forward(np.zeros(1), np.array([0.25])) == pytest.approx(np.log(2))
+    np.testing.assert_allclose(layer.backward(), [0.25])
 
 
 def test_sigmoid_with_loss_by_hand():
@@ -211,6 +353,16 @@ def test_dropout_draws_from_where_it_is_told_to():
     assert Dropout().dropout_ratio == 0.5
     layer = Dropout(rng=2)
     assert (layer.forward(x) != layer.forward(x)).any()  # new at every call
+
+
+def test_dropout_without_a_generator_of_its_own_can_be_copied():
+    layer, x = Dropout(), np.ones((4, 5))
+    assert layer.rng is None
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        np.random.seed(3)
+        expected = layer.forward(x)
+        np.random.seed(3)
+        np.testing.assert_array_equal(other.forward(x), expected)
 
 
 def test_dropout_that_drops_nothing_draws_nothing():

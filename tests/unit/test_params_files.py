@@ -506,9 +506,9 @@ def test_a_file_without_a_vocabulary_fits_a_model_that_has_one(tmp_path, root):
     model.vocab = list("abcdefg")
     model.load_params(path)
     assert model.vocab == tuple("abcdefg")
-    shipped = load_arrays(root / "ch08/pretrained/attention.npz")
+    shipped = load_arrays(root / "ch08/pretrained/attention/weights.npz")
     (V, D), H = shipped["encoder.embed.W"].shape, len(shipped["encoder.lstm.Wh"])
-    AttentionSeq2seq(V, D, H).load_params(root / "ch08/pretrained/attention.npz")
+    AttentionSeq2seq(V, D, H).load_params(root / "ch08/pretrained/attention/weights.npz")
 
 
 def test_a_vocabulary_that_no_file_can_hold(tmp_path):

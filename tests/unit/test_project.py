@@ -31,17 +31,29 @@ PUBLIC_NAMES = {
     "common.config": "GPU",
     "common.np": "np GPU",
     "common.functions": "sigmoid relu softmax cross_entropy_error",
-    "common.layers": "MatMul Affine Softmax SoftmaxWithLoss Sigmoid SigmoidWithLoss Dropout Embedding",
+    "common.layers": "MatMul Affine Softmax SoftmaxWithLoss Sigmoid SigmoidWithLoss Dropout Embedding "
+    "LayerNorm Residual Relu Tanh",
     "common.time_layers": "RNN TimeRNN LSTM TimeLSTM GRU TimeGRU "
     "TimeEmbedding TimeAffine TimeSoftmaxWithLoss TimeDropout TimeBiLSTM",
-    "common.base_model": "BaseModel",
+    "common.steps": "RNN LSTM GRU",
+    "common.recurrent": "TimeRNN TimeLSTM TimeGRU Bidirectional TimeBiLSTM state_of",
+    "common.unroll": "Unroll",
+    "common.init": "init_embedding init_lstm init_affine",
+    "common.base_model": "BaseModel Composite",
+    "common.decoding": "greedy",
+    "common.training.batch": "Batch",
+    "common.training.task": "Pairs Task",
+    "common.training.recipe": "Recipe System",
+    "common.training.run": "train",
     "common.optimizer": "SGD Momentum Nesterov AdaGrad RMSprop Adam",
-    "common.trainer": "Trainer",
-    "common.util": "clip_grads eval_seq2seq",
+    "common.trainer": "Trainer RnnlmTrainer",
+    "common.util": "clip_grads eval_seq2seq eval_perplexity",
     "dataset.sequence": "load_data get_vocab",
     "dataset": "sequence",
     "ch07.seq2seq": "Encoder Decoder Seq2seq",
     "ch07.peeky_seq2seq": "PeekyDecoder PeekySeq2seq",
+    "ch08.score_layers": "DotScore GeneralScore AdditiveScore",
+    "ch08.recipes.dates": "SYSTEMS Dates",
     "ch08.attention_layer": "WeightSum AttentionWeight Attention TimeAttention",
     "ch08.attention_seq2seq": "AttentionEncoder AttentionDecoder AttentionSeq2seq",
 }
@@ -388,6 +400,53 @@ def test_a_wrong_import_in_grading_is_found(path, text):
 )
 def test_a_right_import_in_grading_is_left_alone(path, text):
     assert wrong_grading_imports(path, text) == []
+
+
+# --- what may import what, further rules of the house ----------------------------------------------
+
+# (who, what it may not import): prefixes of paths, prefixes of module names.
+FORBIDDEN = [
+    (("common/training/",), ("common.widgets.", "common.grading.")),
+    (("common/decoding.py",), ("common.training.", "common.trainer.")),
+    (("ch07/exercises/", "ch08/exercises/"), ("ch07.train.", "ch08.train.", "ch08.compare.", "ch08.recipes.")),
+    (("ch08/attention_layer.py", "ch08/score_layers.py", "ch08/alignment.py"), ("ch07.", "ch08.attention_seq2seq.")),
+    (
+        ("ch07/seq2seq.py", "ch07/peeky_seq2seq.py", "ch08/attention_seq2seq.py"),
+        ("common.training.", "common.widgets.", "ch07.train.", "ch08.recipes.", "ch08.train."),
+    ),
+    (("ch08/recipes/",), ("ch08.train.", "ch08.compare.", "ch08.explorer.", "common.widgets.", "common.grading.")),
+]
+
+
+def forbidden_imports(path, text):
+    """Imports that FORBIDDEN names."""
+    return [
+        f"{path}:{line}: may not import {name}"
+        for who, what in FORBIDDEN
+        if path.startswith(who)
+        for name, line in imported_modules(text, path)
+        if f"{name}.".startswith(what)
+    ]
+
+
+def test_layers_models_recipes_and_programs_stand_in_this_order():
+    assert [wrong for source in sources() for wrong in forbidden_imports(*source)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wrong"),
+    [
+        ("common/training/run.py", "from common import widgets", 1),
+        ("common/training/run.py", "from common.trainer import Trainer", 0),
+        ("ch08/exercises/attention.py", "from ch08.recipes.dates import Dates", 2),
+        ("ch08/exercises/attention.py", "from ch08.attention_layer import Attention", 0),
+        ("ch08/recipes/dates.py", "import ch08.explorer", 1),
+        ("ch08/score_layers.py", "from ch07.seq2seq import Encoder", 2),
+        ("ch08/attention_seq2seq.py", "from ch08.attention_layer import TimeAttention", 0),
+    ],
+)
+def test_a_forbidden_import_is_found(path, text, wrong):
+    assert len(forbidden_imports(path, text)) == wrong
 
 
 # --- names ----------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionSeq2seq
 from common.functions import sigmoid, softmax
-from common.layers import Embedding
+from common.layers import Affine, Embedding, LayerNorm, Relu, Residual, Tanh
 from common.npz import load_arrays, save_arrays
+from common.recurrent import Bidirectional
 from common.time_layers import TimeGRU, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
 from common.util import clip_grads
 
@@ -190,6 +191,62 @@ def test_weight_sum_is_linear_and_picks_a_state(drawn):
     np.testing.assert_array_equal(WeightSum().forward(hs, np.eye(T)[np.zeros(N, int)]), hs[:, 0])
 
 
+# --- normalizing and adding --------------------------------------------------------------------------------
+
+rows = arrays(float, array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=5), elements=st.floats(-100, 100))
+
+
+def layer_norm(x, eps=1e-5):
+    """LayerNorm with gamma = 1 and beta = 0."""
+    return LayerNorm(np.ones(x.shape[-1]), np.zeros(x.shape[-1]), eps)
+
+
+@FEW
+@given(rows)
+def test_normalized_rows_have_mean_0_and_variance_at_most_1(x):
+    y = layer_norm(x).forward(x)
+    close(y.mean(axis=-1), 0, atol=1e-9)
+    variance = x.var(axis=-1)
+    close(y.var(axis=-1), variance / (variance + 1e-5), atol=1e-7)
+
+
+@FEW
+@given(rows, st.floats(0.1, 10), st.floats(-100, 100))
+def test_scale_and_offset_of_a_row_are_normalized_away(x, scale, offset):
+    layer = layer_norm(x, eps=1e-12)
+    assume((x.std(axis=-1) > 0.1).all())
+    close(layer.forward(scale * x + offset), layer.forward(x), rtol=1e-6, atol=1e-6)
+    dx = layer.backward(np.cos(x))
+    close(dx.sum(axis=-1), 0, atol=1e-9)  # so nothing pulls at the offset ...
+    close((dx * x).sum(axis=-1), 0, atol=1e-6)  # ... and nothing at the scale
+
+
+@FEW
+@given(rows, st.integers(0, 2**16))
+def test_a_permutation_of_the_columns_goes_through_layer_norm(x, seed):
+    order = np.random.default_rng(seed).permutation(x.shape[-1])
+    close(layer_norm(x).forward(x[..., order]), layer_norm(x).forward(x)[..., order], atol=1e-9)
+
+
+@FEW
+@given(rows)
+def test_relu_is_x_where_it_passes_and_tanh_is_odd_and_bounded(x):
+    y = Relu().forward(x)
+    np.testing.assert_array_equal(y - Relu().forward(-x), x)
+    np.testing.assert_array_equal(Relu().forward(y), y)
+    np.testing.assert_array_equal(Tanh().forward(-x), -Tanh().forward(x))
+    assert (np.abs(Tanh().forward(x)) <= np.minimum(np.abs(x), 1)).all()
+
+
+@FEW
+@given(rows)
+def test_a_residual_layer_that_adds_nothing_is_the_identity(x):
+    D = x.shape[-1]
+    layer = Residual(Affine(np.zeros((D, D)), np.zeros(D)))
+    np.testing.assert_array_equal(layer.forward(x), x)
+    np.testing.assert_array_equal(layer.backward(x), x)
+
+
 # --- time layers -------------------------------------------------------------------------------------------
 
 
@@ -227,6 +284,19 @@ def test_what_comes_later_changes_nothing_before(drawn, data):
     dhs = np.zeros(first.shape)
     dhs[:, :step] = 1
     assert (layer.backward(dhs)[:, step:] == 0).all()
+
+
+@FEW
+@given(recurrent(), seeds)
+def test_a_sequence_read_backward_exchanges_the_two_directions(drawn, seed):
+    layer, xs = drawn
+    rng = np.random.default_rng(seed)
+    other = type(layer)(*(rng.standard_normal(p.shape) for p in layer.params))
+    layer.stateful = False
+    H = layer.params[1].shape[0]
+    hs = Bidirectional(layer, other).forward(xs)
+    exchanged = Bidirectional(other, layer).forward(xs[:, ::-1])[:, ::-1]
+    close(hs, np.concatenate((exchanged[..., H:], exchanged[..., :H]), axis=2))
 
 
 @FEW

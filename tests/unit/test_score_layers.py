@@ -69,7 +69,12 @@ def random_mask(N, T):
 def two_cores(monkeypatch):
     """Calls go to two threads, whatever the machine has."""
     pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(parallel, "workers", lambda: 1 if getattr(parallel._state, "busy", False) else 2)
+
+    def workers():
+        return 1 if getattr(parallel._state, "busy", False) else 2
+
+    monkeypatch.setattr(parallel, "workers", workers)
+    monkeypatch.setattr(score_layers, "workers", workers)
 
 
 # --- values and gradients --------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ def test_time_attention_is_attention_step_by_step(two_cores, kind, masked, rows_
             close(got, total)
 
 
-# --- blocks and large numbers ----------------------------------------------------------------------------------
+# --- blocks, small and large numbers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block_size", [1, 10, 20, 30, 45, 90, 10**6])
@@ -219,13 +224,12 @@ def test_blocks_cover_every_neuron_once_and_keep_to_their_size(block_size):
     score.block_size = block_size
     N, T_dec, T = 4, 3, 5
     met = np.zeros((N, T_dec, T), int)
-    for rows, blocks in score._blocks((N, T_dec, T)):
-        for steps in blocks:
-            met[rows, steps] += 1
-            assert met[rows, steps].size * 2 <= max(block_size, T * 2)
+    blocks = score._blocks((N, T_dec, T))
+    for rows, steps in blocks:
+        met[rows, steps] += 1
+        assert met[rows, steps].size * 2 <= max(block_size, T * 2)
     np.testing.assert_array_equal(met, 1)
-    count = {1: (4, 3), 10: (4, 3), 20: (4, 2), 30: (4, 1), 45: (4, 1), 90: (2, 1), 10**6: (1, 1)}
-    assert (len(score._blocks((N, T_dec, T))), len(blocks)) == count[block_size]
+    assert len(blocks) == {1: 12, 10: 12, 20: 8, 30: 4, 45: 4, 90: 2, 10**6: 1}[block_size]
 
 
 @pytest.mark.parametrize("block_size", [1, 10, 24, 50, 100])
@@ -240,27 +244,47 @@ def test_the_size_of_the_blocks_changes_nothing(two_cores, block_size):
         close(got, expected)
 
 
+@pytest.mark.parametrize("N", [1, 2, 5])
+@pytest.mark.parametrize("single", [False, True])
+def test_rows_that_go_to_two_cores_are_scored_as_on_one(two_cores, monkeypatch, N, single):
+    score, hs, h, ds = problem("additive", (N, 4, 3, 5, 2, 3), single)
+    alone = deepcopy(score)
+    s, back = score.forward(hs, h), score.backward(ds)
+    assert len(score.cache[0]) == min(N, 2)
+    monkeypatch.setattr(score_layers, "workers", lambda: 1)
+    close(s, alone.forward(hs, h))
+    assert len(alone.cache[0]) == 1
+    for got, expected in zip(back, alone.backward(ds), strict=True):
+        close(got, expected)
+    for got, expected in zip(score.grads, alone.grads, strict=True):
+        close(got, expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e-3, 1, 20, 43, 44, 60, 350, 1000, 1e20])
 def test_tanh_of_sums_is_right_for_numbers_of_any_size(rng, dtype, size):
     q = (size * rng.uniform(-1, 1, (2, 3, 4))).astype(dtype)
     k = (size * rng.uniform(-1, 1, (2, 5, 4))).astype(dtype)
-    k[:, 0] = 0.25 - q[:, 0]  # a small sum of large numbers
+    k[:, 0] = 0.01 * size - q[:, 0]  # a small sum of large numbers
     q[0, 1], k[0, 1], k[0, 2] = size, size, -size
-    got = TanhOfSums(q, k).tanh(slice(0, 2), slice(0, 3))
+    got = TanhOfSums(q, k).block(slice(0, 2), slice(0, 3))
     close(got, np.tanh(q[:, :, None] + k[:, None]), rtol=0, atol=100 * max(size, 1) * np.finfo(dtype).eps)
-    close(TanhOfSums(q, k).tanh(slice(1, 2), slice(1, 3)), got[1:, 1:], rtol=0, atol=0)
+    close(TanhOfSums(q, k).block(slice(1, 2), slice(1, 3)), got[1:, 1:], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 43.6), (np.float64, 354.1)])
-def test_products_of_exponentials_stand_in_for_exponentials_of_sums_only_where_they_fit(dtype, limit):
-    zero, most, more = (np.array([[[x]]], dtype) for x in (0, limit, limit + 0.2))
-    for sign in (1, -1):
-        assert TanhOfSums(zero, sign * most).factors
-        assert TanhOfSums(sign * most, zero).factors
-        assert not TanhOfSums(zero, sign * more).factors
-        assert not TanhOfSums(sign * more, zero).factors
-    assert not TanhOfSums(zero, np.full_like(zero, np.nan)).factors
+def test_products_of_exponentials_stand_in_for_the_tanh_only_where_they_are_exact_enough(dtype, limit):
+    zero = np.zeros((1, 1, 1), dtype)
+    for size, product in ((limit, True), (limit + 0.2, False), (0.07, True), (0.06, False)):
+        for x in (zero + size, zero - size):
+            assert TanhOfSums(zero, x).factors == product
+            assert TanhOfSums(x, zero).factors == product
+
+
+def test_scores_of_small_numbers_keep_their_digits():
+    score, hs, h, _ = problem("additive", SIZES[0], dtype=np.float32)
+    precise = AdditiveScore(*(p.astype(np.float64) for p in score.params))
+    close(score.forward(1e-4 * hs, 1e-4 * h), precise.forward(1e-4 * hs, 1e-4 * h), rtol=2e-5, atol=0)
 
 
 def test_states_of_any_size_give_finite_weights_and_gradients():

@@ -1,9 +1,14 @@
 """Layers over time: equal to loops of single steps, state, extremes, errors, and what readers' scripts read."""
 
+import copy
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from common import layers, time_layers
+from common import layers, recurrent, steps, time_layers
+from common.base_model import walk
+from common.recurrent import Bidirectional, lstm_step, state_of
 from common.time_layers import (
     GRU,
     LSTM,
@@ -86,6 +91,13 @@ def test_a_time_layer_equals_a_loop_of_cells(rng, kind, stateful, N, T, D, H):
     if kind == "LSTM":
         close(layer.c, c)
         close(layer.dc, dc)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_are_named_as_they_are_handed_in(kind):
+    for layer in (KINDS[kind][0](*make_params(kind, 3, 4)), make_layer(kind, 3, 4)):
+        names = ("Wx", "Wh", "b", "bh")[: len(layer.params)]
+        assert [name for name, _, _ in walk(layer)] == list(names)
 
 
 # --- cells by hand -----------------------------------------------------------------------------------------
@@ -215,7 +227,117 @@ def test_time_bilstm_stateful_and_reset(rng):
     close(layer.forward(xs), first)
 
 
+@pytest.mark.parametrize("combine", ["concat", "sum", "mean"])
+def test_bidirectional_joins_any_two_layers(rng, combine):
+    a, b = make_layer("GRU", 3, 4, stateful=True), make_layer("RNN", 3, 4, stateful=True)
+    layer, xs = Bidirectional(a, b, combine), rng.standard_normal((2, 5, 3))
+    there, back = make_layer("GRU", 3, 4).forward(xs), make_layer("RNN", 3, 4).forward(xs[:, ::-1])[:, ::-1]
+    joined = {"concat": np.concatenate((there, back), axis=2), "sum": there + back, "mean": (there + back) / 2}
+    close(layer.forward(xs), joined[combine])
+    (h,), (h_back,) = layer.last_states
+    close(h, there[:, -1])
+    close(h_back, back[:, 0])
+    assert layer.param_names == [f"{d}_layer.{n}" for d in ("forward", "backward") for n in ("Wx", "Wh", "b")]
+
+
+def test_bidirectional_goes_on_from_its_last_states(rng):
+    layer = Bidirectional(make_layer("LSTM", 3, 4, stateful=True), make_layer("GRU", 3, 2, stateful=True))
+    assert layer.last_states == ((), ())
+    assert layer.first_gradients == ((), ())
+    xs = rng.standard_normal((2, 5, 3))
+    first, states = layer.forward(xs), layer.last_states
+    assert [len(s) for s in states] == [2, 1]
+    second = layer.forward(xs)
+    layer.set_state(*states)
+    close(layer.forward(xs), second)
+    layer.set_state()
+    close(layer.forward(xs), first)
+    layer.reset_state()
+    close(layer.forward(xs), first)
+
+
+def test_a_layer_put_in_the_place_of_another_is_trained(rng):
+    layer = TimeBiLSTM(*make_params("LSTM", 3, 4), *make_params("LSTM", 3, 4))
+    assert layer.forward_lstm is layer.forward_layer
+    assert layer.backward_lstm is layer.backward_layer
+    layer.backward_layer = make_layer("GRU", 3, 4)
+    parts = layer.forward_lstm.params + layer.backward_layer.params
+    assert all(a is b for a, b in zip(layer.params, parts, strict=True))
+    assert layer.forward(rng.standard_normal((2, 5, 3))).shape == (2, 5, 8)
+
+
+def test_bidirectional_refuses_what_does_not_go_together():
+    a, b = make_layer("LSTM", 3, 4), make_layer("GRU", 3, 2)
+    with pytest.raises(ValueError, match=r"""Bidirectional: combine must be "concat", "sum" or "mean", got 'max'"""):
+        Bidirectional(a, b, "max")
+    with pytest.raises(ValueError, match="Bidirectional: one layer cannot read both ways, it needs two"):
+        Bidirectional(a, a)
+    with pytest.raises(ValueError, match=r"hidden states \(2, 5, 4\) and \(2, 5, 2\) cannot be added"):
+        Bidirectional(a, b, "sum").forward(np.ones((2, 5, 3)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_goes_on_from_its_state(rng, kind):
+    layer, xs = make_layer(kind, 3, 4, stateful=True), rng.standard_normal((2, 5, 3))
+    assert state_of(layer) == ()
+    layer.set_state(*state_of(layer))
+    layer.forward(xs)
+    state = state_of(layer)
+    assert len(state) == (2 if kind == "LSTM" else 1)
+    assert state[0] is layer.h
+    expected = layer.forward(xs)
+    layer.set_state(*state)
+    close(layer.forward(xs), expected)
+
+
+def test_state_of_a_layer_of_ones_own():
+    class Own:
+        h = c = None
+
+    class Alone:
+        h = 1
+
+    own = Own()
+    assert state_of(own) == ()
+    own.h = 3
+    assert state_of(own) == (3,)
+    own.c = 4
+    assert state_of(own) == (3, 4)
+    own.h = None
+    assert state_of(own) == (None, 4)  # in its place
+    assert state_of(Alone()) == (1,)
+    assert state_of(object()) == ()
+
+
 # --- extremes ----------------------------------------------------------------------------------------------
+
+
+SPREAD = np.concatenate([s * np.geomspace(1e-7, 20, 2000) for s in (1, -1)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gate", ["f", "g", "i", "o"])
+def test_gates_of_an_lstm_keep_their_digits_near_0_and_far_from_it(dtype, gate):
+    """Relative to what a longer float gives for the same scores: a few units in the last place."""
+    z = np.zeros((4, 1, len(SPREAD)), dtype)
+    k = "fgio".index(gate)
+    z[k] = -SPREAD
+    exact = z[k].astype(np.longdouble)
+    exact = np.tanh(-exact) if gate == "g" else 1 / (1 + np.exp(exact))
+    lstm_step(z, *np.zeros((5, 1, len(SPREAD)), dtype))
+    assert np.abs(z[k] / exact - 1).max() < 4 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1e-7, 1e-4, 1e-2])
+def test_small_inputs_keep_their_digits_in_float32(kind, size):
+    single, precise = make_layer(kind, 3, 4, dtype=np.float32), make_layer(kind, 3, 4)
+    for p, s in zip(precise.params, single.params, strict=True):
+        s[...] = 0 if p.ndim == 1 else np.abs(s)  # no sum may cancel
+        p[...] = s
+    xs, dhs = np.full((2, 5, 3), size, np.float32), np.ones((2, 5, 4), np.float32)
+    np.testing.assert_allclose(single.forward(xs), precise.forward(xs.astype(float)), rtol=2e-6)
+    np.testing.assert_allclose(single.backward(dhs), precise.backward(dhs.astype(float)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -323,6 +445,65 @@ def test_square_targets_are_ids_and_not_one_hot(rng):
     assert layer.forward(xs, ts) == pytest.approx(layer.forward(xs, np.eye(3)[ts]), rel=1e-12)
 
 
+@pytest.mark.parametrize("layer_class", [TimeSoftmaxWithLoss, layers.SoftmaxWithLoss])
+def test_the_loss_holds_one_array_of_the_size_of_its_scores_at_a_time(layer_class):
+    shape = (4, 50, 2000) if layer_class is TimeSoftmaxWithLoss else (200, 2000)
+    xs, ts = np.zeros(shape, np.float32), np.ones(shape[:-1], int)
+    layer = layer_class()
+    tracemalloc.start()
+    try:
+        layer.forward(xs, ts)
+        dxs = layer.backward()
+        once = tracemalloc.get_traced_memory()[1]
+        first = dxs[0].copy()
+        del dxs
+        again = layer.backward()
+        twice = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert once < 1.05 * xs.nbytes
+    assert twice < 1.3 * xs.nbytes  # with the copy of the first row
+    np.testing.assert_array_equal(again[0], first)
+
+
+def test_the_loss_counts_the_targets_it_averages_over(rng):
+    layer, xs = TimeSoftmaxWithLoss(), rng.standard_normal((2, 3, 5))
+    assert layer.count == 0
+    for ts, count in (([[1, 2, 3], [0, 0, 4]], 6), ([[1, -1, -1], [-1, 0, -1]], 2), ([[-1] * 3] * 2, 0)):
+        layer.forward(xs, ts)
+        assert layer.count == count
+        layer.backward()
+        assert layer.count == count
+    layer.forward(xs, np.eye(5)[[[1, 2, 3], [0, 0, 4]]])
+    assert layer.count == 6
+
+
+def test_two_copies_of_a_loss_do_not_share_what_backward_changes(rng):
+    layer, xs, ts = TimeSoftmaxWithLoss(), rng.standard_normal((2, 3, 5)), rng.integers(0, 5, (2, 3))
+    layer.forward(xs, ts)
+    other = copy.copy(layer)
+    first = layer.backward()
+    kept = first.copy()
+    np.testing.assert_array_equal(other.backward(), kept)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_ignored_step_may_hold_anything():
+    xs = np.array([[[0.0, np.log(3)], [np.nan, 1], [np.nan, np.nan]]])
+    layer = TimeSoftmaxWithLoss()
+    assert layer.forward(xs, [[0, -1, -1]]) == pytest.approx(np.log(4))
+    close(layer.backward(), [[[-0.75, 0.75], [0, 0], [0, 0]]])
+
+
+def test_scores_of_any_memory_order_and_of_whole_numbers(rng):
+    xs, ts = rng.integers(-4, 5, (2, 3, 5)), rng.integers(0, 5, (2, 3))
+    layer = TimeSoftmaxWithLoss()
+    expected, dxs = layer.forward(xs.astype(float), ts), layer.backward()
+    for same in (xs, np.asfortranarray(xs.astype(float)), xs.astype(float)[::-1].copy()[::-1]):
+        assert layer.forward(same, ts) == pytest.approx(expected, rel=1e-14)
+        close(layer.backward(), dxs)
+
+
 # --- errors ------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +513,29 @@ def test_inputs_of_the_wrong_shape(kind, shape):
     name = KINDS[kind][1].__name__
     with pytest.raises(ValueError, match=rf"{name}: xs is \({str(shape)[1:-1]}\), but it must be \(N, T, 3\)"):
         make_layer(kind, 3, 4).forward(np.ones(shape))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_name_shapes_that_do_not_fit(kind):
+    cell_class = KINDS[kind][0]
+    cell, name = cell_class(*make_params(kind, 3, 4)), cell_class.__name__
+    h = np.ones((2, 4))
+    states = (h, h) if kind == "LSTM" else (h,)
+    for shape in ((2, 4), (3,), (2, 1, 3)):
+        with pytest.raises(ValueError, match=rf"{name}: x is \({str(shape)[1:-1]}\), but it must be \(N, 3\)"):
+            cell.forward(np.ones(shape), *states)
+    for k, what in enumerate(("h_prev", "c_prev")[: len(states)]):
+        for shape in ((1, 4), (2, 3), (4,)):
+            wrong = (*states[:k], np.ones(shape), *states[k + 1 :])
+            message = rf"{name}: {what} is \({str(shape)[1:-1]}\), but for x \(2, 3\) it must be \(2, 4\)"
+            with pytest.raises(ValueError, match=message):
+                cell.forward(np.ones((2, 3)), *wrong)
+    cell.forward(np.ones((2, 3)), *states)
+    with pytest.raises(ValueError, match=rf"{name}: dh is \(1, 4\), but forward returned \(2, 4\)"):
+        cell.backward(h[:1], *states[1:])
+    if kind == "LSTM":
+        with pytest.raises(ValueError, match=r"LSTM: dc is \(1, 4\), but forward returned \(2, 4\)"):
+            cell.backward(h, h[:1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -386,6 +590,12 @@ def test_targets_that_do_not_fit():
     for shape in ((3, 2), (2, 4), (6,), (2, 3, 3)):
         with pytest.raises(ValueError, match=rf"ts must be \(2, 3\) or one-hot, got \({str(shape)[1:-1]}\)"):
             layer.forward(xs, np.zeros(shape, int))
+    for none in ((0, 3, 4), (2, 0, 4), (2, 3, 0)):
+        for shape in (none[:2], none):
+            with pytest.raises(ValueError, match=rf"there are no scores in an array of shape \({str(none)[1:-1]}\)"):
+                layer.forward(np.ones(none), np.zeros(shape, int))
+    with pytest.raises(TypeError, match=r"targets are integer ids or one-hot, got \(2, 3\) of float64"):
+        layer.forward(xs, np.full((2, 3), np.nan))
     for bad in (-2, 4):
         with pytest.raises(ValueError, match=f"target id {bad} is outside the 4 classes"):
             layer.forward(xs, np.array([[0, 1, 3], [3, bad, 0]]))
@@ -404,6 +614,12 @@ def test_star_import_brings_what_the_book_brings():
         assert name in names
     assert "Workspace" not in names
     assert all(hasattr(time_layers, name) for name in time_layers.__all__)
+
+
+def test_the_names_of_the_book_are_those_of_their_modules():
+    for module in (steps, recurrent):
+        for name in vars(module).keys() & set(time_layers.__all__):
+            assert getattr(time_layers, name) is getattr(module, name)
 
 
 def test_all_recurrent_layers_keep_what_backward_needs_in_cache():

@@ -43,10 +43,8 @@ class OneStepAtATime(Composite):
         return h, *((self.layer.h, self.layer.c) if len(state) == 2 else (self.layer.h,))
 
     def backward(self, dout, dh, *dc):
-        if dc:
-            raise NotImplementedError("the fused layer takes no gradient of its last c")
-        dx = self.layer.backward((dout + dh)[:, None])[:, 0]
-        return dx, self.layer.dh
+        dx = self.layer.backward(dout[:, None], dh, *dc)[:, 0]
+        return (dx, self.layer.dh, self.layer.dc) if dc else (dx, self.layer.dh)
 
 
 class InputFeeding(Composite):
@@ -133,14 +131,17 @@ def test_an_unrolled_step_equals_the_layer_over_time(rng, kind, N, T, D, H):
             close(got, expected)
 
 
-@pytest.mark.parametrize("layer_class", [TimeRNN, TimeGRU])
-def test_steps_with_a_workspace_do_not_write_into_each_others_buffers(rng, layer_class):
-    params = recurrent_params(rng, 3 if layer_class is TimeGRU else 1, 3, 4)
-    unroll, fused = Unroll(OneStepAtATime(layer_class(*params, stateful=True))), layer_class(*params)
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_with_a_workspace_do_not_write_into_each_others_buffers(rng, kind):
+    _, layer_class, gates, biases, states = KINDS[kind]
+    Wx, Wh, b, *bh = recurrent_params(rng, gates, 3, 4, biases)
+    bh = {"bh": bh[0]} if bh else {}
+    fused = layer_class(Wx, Wh, b, **bh)
+    unroll = Unroll(OneStepAtATime(layer_class(Wx, Wh, b, stateful=True, **bh)), states)
     xs, dhs = rng.standard_normal((2, 6, 3)), rng.standard_normal((2, 6, 4))
-    hs, h = unroll.forward(xs, np.zeros((2, 4)))
+    hs, *last = unroll.forward(xs, *np.zeros((states, 2, 4)))
     close(hs, fused.forward(xs))
-    close(h, hs[:, -1])
+    close(last[0], hs[:, -1])
     for _ in range(2):
         close(unroll.backward(dhs)[0], fused.backward(dhs))
         for got, expected in zip(unroll.grads, fused.grads, strict=True):

@@ -83,7 +83,7 @@ def vocab():
 def folder(tmp_path, vocab):
     """A folder with the weights of two small models of three."""
     for name, model_class in (("seq2seq", Seq2seq), ("attention", AttentionSeq2seq)):
-        model_class(len(vocab), 5, 6, rng=0).save_params(tmp_path / f"{name}.npz", dtype="float16")
+        model_class(len(vocab), 5, 6, rng=0).save_params(tmp_path / name / "weights.npz", dtype="float16")
     return tmp_path
 
 
@@ -649,7 +649,7 @@ def test_explorer_with_some_of_the_weights(folder):
     assert e.model.value == "attention"
     note = html.unescape(e.box.children[-1].value)
     assert "not in the menu: peeky" in note
-    assert "python -m ch08.train --model peeky" in note
+    assert "python -m ch08.train peeky" in note
     e.text.value = "2/10/93"
     assert e.weights.shape == (10, 7)
     assert e.weights.dtype == np.float64, "so that every machine draws the same digits"
@@ -664,13 +664,14 @@ def test_explorer_with_some_of_the_weights(folder):
 def test_explorer_without_any_weights(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no weights .*python -m ch08\.train"):
         explorer(folder=tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"peeky\.npz does not exist.*--model peeky"):
+    with pytest.raises(FileNotFoundError, match=r"peeky.weights\.npz does not exist.*ch08\.train peeky"):
         load_pretrained("peeky", tmp_path)
 
 
 def test_load_pretrained_of_another_kind(tmp_path):
-    np.savez(tmp_path / "attention.npz", a=np.ones(2))
-    with pytest.raises(ValueError, match="holds no AttentionSeq2seq"):
+    (tmp_path / "attention").mkdir()
+    np.savez(tmp_path / "attention" / "weights.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="does not hold attention: its arrays are a"):
         load_pretrained("attention", tmp_path)
 
 

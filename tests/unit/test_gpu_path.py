@@ -1,0 +1,98 @@
+"""The whole path on a GPU, played with a strict stand-in for CuPy: its arrays refuse to become NumPy arrays in silence.
+
+Each system trains two steps, decodes, is saved, loaded and resumed, and feeds the explorer.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ch07.train import SYSTEMS as CH07
+from ch08.train import SYSTEMS as CH08
+from tests.unit.training_data import write_dates
+
+TRAIN = """
+import sys
+from pathlib import Path
+from ch08.train import main
+from common.np import GPU, np
+assert GPU and np.__name__ == "cupy"
+name, data, out = sys.argv[1:]
+words = [name, "--data", data, "--epochs", "2", "--hidden-size", "8", "--batch-size", "72", "--quiet", "--out", out]
+assert main(argv=words) == 0
+assert main(argv=[*words, "--resume"]) == 0
+
+from ch08.explorer import explorer, reader
+from ch08.recipes.dates import SYSTEMS
+from common.training.run import train
+from dataset import sequence
+
+options = dict(sizes={"hidden_size": 8}, options={"data": data}, progress=False, out=Path(out) / "again")
+run = train(SYSTEMS[name], name, **options)
+assert len(run.history["epochs"]) == SYSTEMS[name].recipe.epochs
+assert all(isinstance(p, np.ndarray) for p in run.model.params)
+weights = run.model.save_params(Path(out) / "again.npz", dtype="float16")
+other = SYSTEMS[name].model(run.task, rng=1, hidden_size=8)
+other.load_params(weights)
+xs = run.task.x_test
+assert (run.task.decode(run.model, xs) == run.task.decode(run.model, xs)).all()
+assert set(run.task.measure(other)) >= {"exact_match"}
+generated = run.model.generate(np.asarray(xs[:1]), run.task.start_id, 10)
+assert len(generated) == 10
+picture = explorer({name: run.model}).static(text="may 1, 1990", step=3)
+assert picture.svg.startswith("<svg")
+print("all on the device")
+"""
+
+ADD = """
+import sys
+from ch07.train import main
+data, out = sys.argv[1:]
+words = ["--data", data, "--epochs", "1", "--hidden-size", "8", "--batch-size", "72", "--quiet", "--out", out]
+assert main(argv=words) == 0
+print("all on the device")
+"""
+
+CHECK = """
+from ch08.attention_seq2seq import AttentionSeq2seq
+from common.gradient_check import gradient_check
+from common.np import np
+from common.util import eval_seq2seq
+model = AttentionSeq2seq(5, 2, 3, dtype=np.float64, rng=0)
+xs, ts = np.array([[1, 2, 3]]), np.array([[0, 4, 2]])
+print("relative error", gradient_check(model, xs, ts) < 1e-6)
+assert eval_seq2seq(model, xs, ts, dict(enumerate("abcde")), verbose=True, is_reverse=True) in (0, 1)
+from common.optimizer import Adam
+from common.trainer import Trainer
+trainer = Trainer(model, Adam())
+trainer.fit(np.tile(xs, (6, 1)), np.tile(ts, (6, 1)), max_epoch=2, batch_size=3, max_grad=5.0, eval_interval=1, rng=0)
+print("all on the device")
+"""
+
+
+def run_on_the_stand_in(root, code, *words):
+    env = {
+        **os.environ,
+        "ATTENTION_GPU": "1",
+        "PYTHONPATH": os.pathsep.join([str(root / "tests/cupy_stand_in"), str(root)]),
+    }
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.endswith("all on the device\n")
+
+
+@pytest.mark.parametrize("name", list(CH08))
+def test_a_system_trains_on_the_device(root, tmp_path, name):
+    data = write_dates(tmp_path / "dates.txt")
+    run_on_the_stand_in(root, TRAIN, name, data, tmp_path / "out")
+
+
+def test_additions_are_learned_on_the_device(root, tmp_path, additions_file):
+    assert list(CH07) == ["plain", "reversed", "peeky"]
+    run_on_the_stand_in(root, ADD, additions_file, tmp_path / "out")
+
+
+def test_checking_and_fitting_on_the_device(root):
+    run_on_the_stand_in(root, CHECK)
