@@ -90,7 +90,6 @@ class Unroll(Composite):
         totals = [np.zeros_like(g) for g in grads]
         for t in reversed(range(len(steps))):
             results = _tuple(steps[t].backward(*(d if d is None else d[:, t] for d in douts), *dstate))
-            results = [d for d in results if d is not None]
             if len(results) != len(floating):
                 raise ValueError(f"{self._name}: backward returned {len(results)} gradients, expected {len(floating)}")
             for k, d in zip(floating, results, strict=True):

@@ -9,7 +9,6 @@ import pytest
 from ch08 import score_layers
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention
 from ch08.score_layers import AdditiveScore, DotScore, GeneralScore, TanhOfSums
-from common import parallel
 from common.base_model import Composite
 from common.gradient_check import gradient_check
 from common.layers import Affine
@@ -67,14 +66,8 @@ def random_mask(N, T):
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    """Calls go to two threads, whatever the machine has."""
-    pytest.importorskip("threadpoolctl")
-
-    def workers():
-        return 1 if getattr(parallel._state, "busy", False) else 2
-
-    monkeypatch.setattr(parallel, "workers", workers)
-    monkeypatch.setattr(score_layers, "workers", workers)
+    """The additive score cuts a batch as for two cores, whatever the machine has."""
+    monkeypatch.setattr(score_layers, "workers", lambda: 2)
 
 
 # --- values and gradients --------------------------------------------------------------------------------------
@@ -531,7 +524,7 @@ def test_the_additive_score_never_holds_all_neurons(two_cores, with_attention):
     used = peak(lambda: layer.backward(layer.forward(hs, h)))
     small = N * (T_dec + T) * A * 4  # bytes of q and k, which are kept, and of their gradients
     assert used < neurons / 4
-    assert used < 8 * small + 2 * 4 * 4 * score.block_size  # two cores, a few blocks each
+    assert used < 8 * small + 2 * 4 * 4 * score.block_size  # a few blocks for each core
 
 
 def test_twice_the_queries_take_little_more_memory():

@@ -279,6 +279,28 @@ def test_a_layer_used_in_two_places_of_a_step_is_one_layer_in_every_copy(rng):
     gradient_check(Unroll(Twice(Affine(rng.standard_normal((3, 3)), np.zeros(3))), 0), rng.standard_normal((2, 3, 3)))
 
 
+def test_gradients_of_tied_weights_are_summed_in_both_places(rng):
+    """A walk over the parameters meets a tied array once, but each of the two layers has its own gradient."""
+
+    class Tied(Composite):
+        def __init__(self, W):
+            self.one, self.two = Affine(W, np.zeros(3)), Affine(W, np.zeros(3))
+
+        def forward(self, x):
+            return self.two.forward(self.one.forward(x))
+
+        def backward(self, dout):
+            return self.one.backward(self.two.backward(dout))
+
+    W, xs, dout = rng.standard_normal((3, 3)), *rng.standard_normal((2, 2, 4, 3))
+    unroll, whole = Unroll(Tied(W), states=0), Tied(W)
+    close(unroll.forward(xs), whole.forward(xs))
+    close(unroll.backward(dout), whole.backward(dout))
+    for part in ("one", "two"):
+        for got, expected in zip(getattr(unroll.step, part).grads, getattr(whole, part).grads, strict=True):
+            close(got, expected)
+
+
 def test_every_step_draws_a_mask_of_its_own():
     unroll = Unroll(Dropout(0.5, rng=3), states=0)
     y = unroll.forward(np.ones((4, 20, 10)))
