@@ -204,13 +204,14 @@ FAST = Recipe(
     weight_decay=0.1,
     beta2=0.99,  # so that the small gradients of the end are not measured against the large ones of the start
 )
-ALIGNED = replace(FAST, epochs=2)
+ALIGNED = replace(FAST, epochs=2, batch_size=72)
 
 book_dates = functools.partial(Dates, trim=False)
+noisy_dates = functools.partial(Dates, padded=0.1, noise=0.15)
 # Hidden characters keep the attention from settling on a letter that two months share, before it can tell them apart:
 # where a softmax gives all of its weight to one place, hardly a gradient gets through, and it stays there.
-fast_dates = functools.partial(Dates, padded=0.1, noise=0.15, explore=0.2, explore_steps=400)
-aligned_dates = functools.partial(fast_dates, hide=0.97, word_dropout=0.2)
+fast_dates = functools.partial(noisy_dates, explore=0.2, explore_steps=400)
+aligned_dates = functools.partial(fast_dates, hide=0.97, explore_steps=150, word_dropout=0.2)
 guided_dates = functools.partial(aligned_dates, labeled=450)
 
 seq2seq = functools.partial(date_model, Seq2seq)
@@ -221,8 +222,8 @@ SYSTEMS = {
     "attention": System("attention over all hidden states", fast_dates, attention, FAST, prepare_fast),
     "aligned": System("attention kept off the separators, clearer", aligned_dates, attention, ALIGNED, prepare_aligned),
     "guided": System("aligned, told where to look 1 time in 100", guided_dates, attention, ALIGNED, prepare_guided),
-    "peeky": System("one vector, seen at every step", fast_dates, peeky, FAST, prepare_fast),
-    "seq2seq": System("one vector, seen once", fast_dates, seq2seq, FAST, prepare_fast),
+    "peeky": System("one vector, seen at every step", noisy_dates, peeky, FAST, prepare_fast),
+    "seq2seq": System("one vector, seen once", noisy_dates, seq2seq, FAST, prepare_fast),
     "attention-book": System("attention, the book's recipe", book_dates, attention, BOOK),
     "peeky-book": System("one vector, seen at every step, the book's recipe", book_dates, peeky, BOOK),
     "seq2seq-book": System("one vector, seen once, the book's recipe", book_dates, seq2seq, BOOK),
