@@ -50,7 +50,7 @@ def store(path, cells):
 def pytest_says(course, *arguments):
     """The lines that pytest prints for the course."""
     command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout.splitlines()
 

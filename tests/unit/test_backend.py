@@ -37,7 +37,7 @@ def run(root, script, gpu=None, path=None):
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def fake_cupy(folder, count="return 1"):

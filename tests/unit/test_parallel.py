@@ -867,7 +867,7 @@ def script(root, text, **environment):
     """Run a script with two BLAS threads in a process of its own; return its output."""
     command = [sys.executable, "-c", TWO_THREADS + textwrap.dedent(text)]
     environment = {**os.environ, "PYTHONUTF8": "1", **environment}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -956,7 +956,7 @@ def test_real_blas_has_its_threads_in_a_forked_child(root):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.stdout.split() == ["0", "True"], done.stderr
 

@@ -315,7 +315,7 @@ else:
     os.replace = die
 Seq2seq({V}, {D}, {H}, rng=2).save_params({str(path)!r})
 """
-    run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, timeout=600)
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert path.read_bytes() == old
     other = make(seed=3)
@@ -424,7 +424,7 @@ try:
 except OSError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=600)
     assert run.stderr == ""
     assert run.stdout == f"{path} cannot be written: {os.strerror(errno.EFBIG)}\n"
     assert path.read_bytes() == old

@@ -457,7 +457,7 @@ def python(code, *, cwd=ROOT, scratch):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATTENTION_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": str(scratch)}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -409,6 +409,6 @@ def test_a_script_in_the_style_of_the_book_runs_unchanged(course, name):
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("ATTENTION_", "PYTHONPATH"))}
     environment |= {"MPLBACKEND": "Agg", "OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1"}
     command = [sys.executable, path.name]
-    run = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1].startswith("OK")

@@ -201,7 +201,7 @@ def test_text_generation_in_the_style_of_the_book(course):
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("ATTENTION_", "PYTHONPATH"))}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "cp949"}
     command = [sys.executable, "generate_text.py"]
-    run = subprocess.run(command, cwd=course, env=environment, capture_output=True, timeout=120)
+    run = subprocess.run(command, cwd=course, env=environment, capture_output=True, timeout=600)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.decode("cp949").splitlines()
     assert lines[-1] == "OK"
