@@ -1,5 +1,7 @@
 """Small data files for the tests of training."""
 
+import signal
+
 import pytest
 
 from dataset import make_additions
@@ -18,3 +20,11 @@ def additions_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "additions.txt"
     path.write_text("\n".join(make_additions.make_lines(160)) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def ctrl_c_is_heard():
+    """A program started in the background ignores Ctrl-C; tests that press it listen, whoever started them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +20,9 @@ from common.training.program import run_program, train_main
 from common.training.run import locked
 from tests.unit.training_data import press_ctrl_c, write_dates
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+
 SMALL = ["--epochs", "1", "--hidden-size", "8", "--batch-size", "32", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

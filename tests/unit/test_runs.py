@@ -19,17 +19,11 @@ from common.training.recipe import Recipe, System
 from common.training.run import locked, read_json, train, write_json
 from tests.unit.training_data import press_ctrl_c, write_dates
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+
 RECIPE = Recipe(epochs=3, batch_size=16, warmup_steps=4)
 NOISE = dict(padded=0.1, noise=0.2, hide=0.5, explore=0.3, explore_steps=4, word_dropout=0.3)
 SIZES = {"hidden_size": 8}
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -19,14 +19,9 @@ from common.npz import load_arrays, save_arrays
 from common.optimizer import SGD, Adam, Momentum
 from common.time_layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
 from common.trainer import DivergedError, RnnlmTrainer, Trainer, shuffled_batches, warmup_cosine
+from tests.unit.training_data import press_ctrl_c
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """A program started in the background ignores Ctrl-C; these tests press it however they were started."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def small_problem(seed=0):
@@ -281,20 +276,6 @@ def test_an_array_that_two_layers_share_is_updated_once_with_both_gradients():
 
 
 # --- interrupts ------------------------------------------------------------------------------------------------
-
-
-def press_ctrl_c(monkeypatch, at_step, times=1):
-    """Let the program receive Ctrl-C during training step ``at_step``, in the middle of the optimizer's update."""
-    original, calls = Adam.update, []
-
-    def update(self, params, grads):
-        calls.append(1)
-        if len(calls) == at_step:
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-        original(self, params, grads)
-
-    monkeypatch.setattr(Adam, "update", update)
 
 
 @pytest.mark.parametrize("times", [1, 2])
