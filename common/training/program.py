@@ -203,8 +203,7 @@ def compare_main(systems, default, *, program, out, seeds=(0,), results=None, ar
                     return 130
                 runs.append(history)
                 echo(f"{name:16} seed {seed:<4} {_percentages(history['final'])}   {history['seconds']:.0f} s")
-        words = [w for w in (sys.argv[1:] if argv is None else argv) if w not in ("--quiet", "--update-list")]
-        command = " ".join(filter(None, [program, shlex.join(words)]))
+        command = " ".join(filter(None, [program, shlex.join(_result_words(argv))]))
         write_json(args.out / CURVES, {"command": command, "versions": versions(), "runs": [_curve(r) for r in runs]})
         curves = {}
         for history in runs:
@@ -220,6 +219,18 @@ def compare_main(systems, default, *, program, out, seeds=(0,), results=None, ar
         write_json(results, old | summary)
         echo(f"wrote {results}")
     return 0
+
+
+def _result_words(argv):
+    """Return the words of the command line on which the result depends."""
+    words, kept = list(sys.argv[1:] if argv is None else argv), []
+    while words:
+        word = words.pop(0)
+        if word == "--out":
+            words.pop(0)
+        elif word not in ("--quiet", "--update-list") and not word.startswith("--out="):
+            kept.append(word)
+    return kept
 
 
 def _one_run(system, name, seed, args):
@@ -287,8 +298,8 @@ def summarize(histories, command):
     return {
         "seeds": [h["seed"] for h in histories],
         "measures": measures,
-        "seconds": statistics.median(h["seconds"] for h in histories),
-        "peak_mb": max((h["peak_mb"] or 0) for h in histories) or None,
+        "seconds": statistics.median(h["seconds"] or 0 for h in histories) or None,
+        "peak_mb": min(h["peak_mb"] or 0 for h in histories) or None,  # of the first, later ones inherit it
         "command": command,
     }
 
@@ -314,7 +325,7 @@ def table(systems, results=None):
         found = measured.get(name)
         if found:
             v = next(iter(found["measures"].values()))
-            time = f"{found['seconds']:.0f} s"
+            time = f"{found['seconds']:.0f} s" if found["seconds"] else "-"
             memory = f"{found['peak_mb']} MB" if found["peak_mb"] else "-"
             result = f"{v['worst']:.2%} to {v['best']:.2%}, {len(found['seeds'])} seeds"
         else:
