@@ -175,6 +175,11 @@ _EQUIVALENT = {
             "a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(hs, h, np.float16))  ->  "
             "a = np.empty((*h.shape[:-1], hs.shape[1]), np.result_type(h, hs, np.float16))",
         ),
+        (
+            "DotScore.forward",
+            "hs, h = cast(np.result_type(hs, h, np.float16), hs, h)  ->  "
+            "hs, h = cast(np.result_type(h, hs, np.float16), hs, h)",
+        ),
         ("TimeGRU.forward", "np.add(h[t], tmp, out=h[t + 1])  ->  np.add(tmp, h[t], out=h[t + 1])"),
         ("swap", "return x.swapaxes(-1, -2)  ->  return x.swapaxes(-2, -1)"),
         (
