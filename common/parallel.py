@@ -346,7 +346,9 @@ def replica(layer, old=None, seen=None):
                 keep = was is not None and name in mine and name in was and was[name] is value
                 mine[name] = own(value, before, keep)
 
-    return own(layer, old)
+    made = own(layer, old)
+    done.clear()  # the functions above know each other, and what they know would live until the garbage is collected
+    return made
 
 
 def _listed_params(layer):
