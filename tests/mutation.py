@@ -185,7 +185,8 @@ _EQUIVALENT = {
     "no step is left out, so nothing is set to 0": [
         (
             "CrossEntropy.backward",
-            "if counts is not None and self.count < counts.size:  ->  if counts is not None and self.count <= counts.size:",
+            "if counts is not None and self.count < counts.size:  ->  "
+            "if counts is not None and self.count <= counts.size:",
         ),
     ],
     "how many rows go through at once changes the time, not the result": [
