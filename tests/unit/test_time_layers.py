@@ -274,6 +274,10 @@ def test_bidirectional_refuses_what_does_not_go_together():
         Bidirectional(a, a)
     with pytest.raises(ValueError, match=r"hidden states \(2, 5, 4\) and \(2, 5, 2\) cannot be added"):
         Bidirectional(a, b, "sum").forward(np.ones((2, 5, 3)))
+    layer = Bidirectional(a, b)
+    layer.forward(np.ones((2, 5, 3)))
+    with pytest.raises(ValueError, match=r"Bidirectional: dhs is \(2, 5, 5\), but forward returned \(2, 5, 6\)"):
+        layer.backward(np.ones((2, 5, 5)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -501,6 +505,7 @@ def test_scores_of_any_memory_order_and_of_whole_numbers(rng):
     expected, dxs = layer.forward(xs.astype(float), ts), layer.backward()
     for same in (xs, np.asfortranarray(xs.astype(float)), xs.astype(float)[::-1].copy()[::-1]):
         assert layer.forward(same, ts) == pytest.approx(expected, rel=1e-14)
+        close(layer.backward(), dxs)
         close(layer.backward(), dxs)
 
 
