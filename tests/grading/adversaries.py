@@ -152,7 +152,7 @@ def _(school, student):
     school.hand_in(student, school.released)
 
 
-ADVERSARIES[-1].rows.update({n: fails("Not solved yet") for n in (SUM, WIDTH)} | {BUG: fails("only where T = H")})
+ADVERSARIES[-1].rows.update({n: fails("Not solved yet") for n in (SUM, WIDTH)} | {BUG: fails("only if T = H")})
 
 
 def visible():

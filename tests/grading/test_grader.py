@@ -1,5 +1,6 @@
 """The grader: what it reads, what it runs and where, what it writes."""
 
+import ast
 import csv
 import io
 import json
@@ -370,6 +371,17 @@ def run(sandboxes, *sources, seconds=10.0):
     return ran, culprit, (last.error or {}).get("message", "")
 
 
+def test_what_a_staged_file_imports_is_staged_too():
+    """Else a given cell of a notebook fails within the sandbox, and no answer is graded."""
+    for name in sandbox.STAGED:
+        tree = ast.parse((launch.COURSE / "common" / name).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("common."):
+                module = node.module.removeprefix("common.").replace(".", "/")
+                needed = {f"{module}.py"} | {f"{module}/{alias.name}.py" for alias in node.names}
+                assert needed & {*sandbox.STAGED}, f"common/{name} imports {node.module}"
+
+
 def test_what_can_be_seen_from_within(isolated, monkeypatch):
     monkeypatch.setenv("SECRET", "1")
     with _listening() as port:
@@ -407,6 +419,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/grading/teacher/runner.py",
             "common/grading/teacher/worker.py",
             "common/np.py",
+            "common/optimizer.py",
             "common/plots.py",
         ],
         "check": None,

@@ -175,7 +175,7 @@ STEPS = {
     "Gradient test": check_gradients,
     "Parity test": check_parity,
     "Contract": check_contract,
-    "Properties": check_properties,
+    "Property tests": check_properties,
     "Mutation": check_mutation,
 }
 FOR_LAYERS_OF_THE_COURSE = {"Bench"}  # steps that an example cannot take
