@@ -1,6 +1,7 @@
 """Check what `make test` printed where PyTorch is not installed: `python .ci/check_test.py LOG`.
 
-Its last line must say that tests passed and that none failed. Nothing but the parity tests may be skipped.
+Its last line must say that tests passed and that none failed. Nothing may be skipped but the parity tests and, for root,
+what only a user without rights can test.
 """
 
 import re
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 FEWEST = 1500  # tests, cells of notebooks among them
+MAY_BE_SKIPPED = ("PyTorch is not installed", "root may write everywhere")
 
 
 def problems(log):
@@ -23,7 +25,7 @@ def problems(log):
         f"the closing line says: {last[1]}" for what in ("failed", "error", "errors", "xfailed") if what in counts
     ]
     skipped = re.findall(r"^SKIPPED \[\d+\] (.*)$", log, re.M)
-    wrong += [f"skipped: {line}" for line in skipped if "PyTorch is not installed" not in line]
+    wrong += [f"skipped: {line}" for line in skipped if not line.endswith(MAY_BE_SKIPPED)]
     return wrong
 
 

@@ -824,10 +824,9 @@ def test_blas_gets_its_threads_back_when_the_last_thread_leaves(monkeypatch):
     assert block.inside == 0
 
 
+@pytest.mark.parametrize("cores", [2, 3], indirect=True)
 def test_parts_that_a_busy_pool_keeps_back_are_not_waited_for(cores):
     """Another thread's long part holds the pool; this thread does its calls alone and goes on."""
-    if cores == 1:
-        pytest.skip("needs a pool")
     release, started = threading.Event(), threading.Barrier(cores + 1)
 
     def long():
