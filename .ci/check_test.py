@@ -1,7 +1,7 @@
 """Check what `make test` printed where PyTorch is not installed: `python .ci/check_test.py LOG`.
 
-Its last line must say that tests passed and that none failed. Nothing may be skipped but the parity tests and, for root,
-what only a user without rights can test.
+Its last line must say that tests passed and that none failed. Nothing may be skipped but the parity tests and what root
+cannot test.
 """
 
 import re
