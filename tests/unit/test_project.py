@@ -87,7 +87,14 @@ def repository_files():
     except (OSError, subprocess.CalledProcessError):  # no git, or an unpacked archive
         folders = [*OURS, ".ci", ".github"]
         paths = {path for folder in folders for path in (ROOT / folder).rglob("*")} | set(ROOT.glob("*"))
-    return sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+    environments = [path.parent for path in paths if path.name == "pyvenv.cfg"]  # of any name: make VENV=...
+    return sorted(
+        path
+        for path in paths
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not any(path.is_relative_to(environment) for environment in environments)
+    )
 
 
 def project():
