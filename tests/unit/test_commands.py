@@ -1,6 +1,7 @@
 """make quotes its paths, .ci/ judges logs rightly, and a run of everything uses all cores."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,7 +34,10 @@ def course(tmp_path):
 
 
 def make(folder, *arguments):
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
+    theirs = ("VENV", "PYTHON", "ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")  # of a make above
+    environment = {name: value for name, value in os.environ.items() if name not in theirs}
+    command = ["make", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @needs_make
