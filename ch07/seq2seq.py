@@ -155,7 +155,7 @@ class Seq2seq(BaseModel):
             self.softmax.cache = None
             return self.decoder.generate(self.encoder.forward(xs), start_id, sample_size)
 
-    def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=512):
+    def greedy_decode(self, xs, start_id, sample_size, with_details=False, chunk_size=128):
         """Answer many questions: what ``generate`` writes, for all rows of xs (N, T_enc) at once.
 
         A decoder or model with a ``generate`` of its own is asked row by row, so that what you wrote is what runs.

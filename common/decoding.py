@@ -22,7 +22,7 @@ class Decoded(NamedTuple):
     weights: object
 
 
-def greedy(model, xs, start_id, length, chunk_size=512):
+def greedy(model, xs, start_id, length, chunk_size=128):
     """Write ``length`` tokens for every row of xs (N, T_enc), each time the one with the largest logit.
 
     The model itself is left alone: copies that share its parameters work on ``chunk_size`` rows at a time, which bounds

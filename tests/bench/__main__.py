@@ -42,7 +42,6 @@ GOALS = [
     ("additive", "library", "torch", 1.0),
     ("additive-long", "library", "torch", 1.0),
     ("decode", "batched", "torch", 1.0),
-    ("decode", "batched", "one by one", 1 / 15),
 ]
 # The training step as work grows: one size at a time, the others as in "step".
 GROWTH = {"T_enc": (16, 64, 256, 1024), "H": (64, 128, 512, 1024), "V": (1000, 5000, 20000), "N": (1, 8, 32, 512)}
