@@ -134,12 +134,17 @@ JOIN = Exercise(
     points=2,
     large=(
         Case(
-            "200,000 questions",
+            "500,000 questions",
             lambda rng: _to_join(rng, 2, 2, 2, 2),
             "vs = answer(h, xs)[::1000]",
-            repeat={"h": 0, "xs": 0},
+            repeat={"h": (250_000, 0), "xs": (250_000, 0)},
         ),
-        Case("200,000 steps", lambda rng: _to_join(rng, 1, 2, 2, 2), "vs = answer(h, xs)[:, ::1000]", repeat={"xs": 1}),
+        Case(
+            "500,000 steps",
+            lambda rng: _to_join(rng, 1, 2, 2, 2),
+            "vs = answer(h, xs)[:, ::1000]",
+            repeat={"xs": (250_000, 1)},
+        ),
     ),
 )
 

@@ -83,12 +83,17 @@ SCORES = Exercise(
     points=2,
     large=(
         Case(
-            "200,000 sequences",
+            "500,000 sequences",
             lambda rng: _states(rng, 2, 2, 2),
             "s = answer(hs, h)[::1000]",
-            repeat={"hs": 0, "h": 0},
+            repeat={"hs": (250_000, 0), "h": (250_000, 0)},
         ),
-        Case("200,000 steps", lambda rng: _states(rng, 2, 2, 2), "s = answer(hs, h)[:, ::1000]", repeat={"hs": 1}),
+        Case(
+            "500,000 steps",
+            lambda rng: _states(rng, 2, 2, 2),
+            "s = answer(hs, h)[:, ::1000]",
+            repeat={"hs": (250_000, 1)},
+        ),
     ),
 )
 

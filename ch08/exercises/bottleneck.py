@@ -88,10 +88,10 @@ LAST_REAL = Exercise(
     reference=_last_real,
     large=(
         Case(
-            "200,000 questions",
+            "1,000,000 questions",
             lambda rng: _states(rng, 3, 2, [2, 3]),
             "h = answer(hs, lengths)[::1000]",
-            repeat={"hs": 0, "lengths": 0},
+            repeat={"hs": (500_000, 0), "lengths": (500_000, 0)},
         ),
     ),
     mistakes=(

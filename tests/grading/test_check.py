@@ -81,7 +81,7 @@ def test_loop_is_noticed_even_where_the_values_are_right():
         return c
 
     text = said(answer)
-    assert "Right for small arrays. For 200,000 steps, it takes many times as long as whole arrays would" in text
+    assert "Right for small arrays. For 500,000 steps, it takes many times as long as whole arrays would" in text
     assert text.endswith("The loop: for, line 3.")
 
 
