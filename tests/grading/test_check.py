@@ -291,16 +291,37 @@ def weighted_sum(hs, a):
 CHECK = 'check("8.2.2", weighted_sum)'
 
 
+CHECK_CELL = nbformat.v4.new_code_cell(CHECK, id="check-8-2-2")
+
+
 def solution(answer=SOLUTION, **changes):
+    """A solution notebook of one exercise; changes, cells by name, replace others and come in the order given."""
     v4 = nbformat.v4
     cells = {
         "title": v4.new_markdown_cell("# Title", id="title"),
         "answer": v4.new_code_cell(answer, id="answer-8-2-2"),
-        "check": v4.new_code_cell(CHECK, id="check-8-2-2"),
-    } | changes
+        "check": CHECK_CELL,
+    }
+    if "check" in changes:
+        del cells["check"]
+    cells |= changes
     notebook = v4.new_notebook()  # filled later: nbformat itself refuses some of what is tried here
     notebook.cells = [cell for cell in cells.values() if cell]
     return notebook
+
+
+def test_release_keeps_a_symptom_before_its_check_and_drops_what_says_why_it_was_there():
+    made = solution(
+        symptom=nbformat.v4.new_markdown_cell("The symptom.", id="symptom-8-2-2"),
+        show=nbformat.v4.new_code_cell("print(weighted_sum)", id="symptom-show"),
+        more=nbformat.v4.new_code_cell("print(1)", id="symptom-more"),
+        check=CHECK_CELL,
+        why=nbformat.v4.new_markdown_cell('`return np.einsum("nt,nth->nh", a, hs)` was missing.', id="why-8-2-2"),
+        end=nbformat.v4.new_markdown_cell("Done.", id="end"),
+    )
+    ids = ["title", "answer-8-2-2", "symptom-8-2-2", "symptom-show", "symptom-more", "check-8-2-2", "end"]
+    assert [cell.id for cell in release(made).cells] == ids
+    assert "einsum" not in nbformat.writes(release(made))
 
 
 def test_release_leaves_signature_and_stub():
@@ -332,6 +353,12 @@ def test_release_leaves_signature_and_stub():
         (dict(title=nbformat.v4.new_code_cell("### BEGIN SOLUTION", id="x")), "is not an answer cell"),
         (dict(more=nbformat.v4.new_markdown_cell('return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
         (dict(more=nbformat.v4.new_code_cell('    return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
+        (dict(answer=SOLUTION, look=nbformat.v4.new_code_cell("1", id="look"), check=CHECK_CELL), "has no check"),
+        (dict(answer=SOLUTION, symptom=nbformat.v4.new_code_cell("1", id="symptom-1"), check=None), "has no check"),
+        (dict(title=nbformat.v4.new_markdown_cell("The axis.", id="why-8-2-2")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_markdown_cell("The axis.", id="why-8-2-1")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_markdown_cell("The axis.", id="why-numbers")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_code_cell("print('The axis.')", id="why-8-2-2")), "a text cell below its check"),
     ],
 )
 def test_release_refuses(changes, sentence):
