@@ -8,8 +8,9 @@ from common.grading.exercise import find
 from common.grading.judge import judge
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
+from common.grading.progress import note
 
-UNTOUCHED = "this is the code as released, with the bug still in it. Run the symptom below, find the line, and fix it."
+UNTOUCHED = "this is the code as released, with the bug still in it. Look at the symptom, find the line, and fix it."
 _hints_given = {}
 
 
@@ -20,10 +21,11 @@ class WrongAnswer(AssertionError):
         return [str(self)]
 
 
-def check(number, answer):
+def check(number, answer, noted=True):
     """Print ``Exercise 8.2.1 ok``, or raise a WrongAnswer that names the mistake.
 
-    Args: number, a string; answer, the function or class that the exercise asks for.
+    Args: number, a string; answer, the function or class that the exercise asks for; noted, whether it counts for the
+    learner's progress (see ``progress``). What is still as released does not.
     In a notebook a picture of the value beside the expected one is shown above the message.
     Raises: WrongAnswer; LookupError for an unknown number; TypeError for an answer that cannot be called.
     """
@@ -36,14 +38,17 @@ def check(number, answer):
         outcomes.append(observe(*exercise.call_of(case), answer, given))
     source = source_of(answer)
     result = judge(exercise, inputs, outcomes, source)
-    wrong = result.first_wrong
-    if wrong is None and not result.loop:
+    wrong, untouched = result.first_wrong, _untouched(exercise, source)
+    passed = wrong is None and not result.loop
+    if noted and not untouched and not (wrong and wrong.unsolved):
+        note(number, passed)
+    if passed:
         print(f"Exercise {number} ok")
         return
     picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
     if picture:
         _display(picture)
-    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if _untouched(exercise, source) else result.message}")
+    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if untouched else result.message}")
 
 
 def hint(number, which=None):
