@@ -38,8 +38,9 @@ def check(number, answer, noted=True):
         outcomes.append(observe(*exercise.call_of(case), answer, given))
     source = source_of(answer)
     result = judge(exercise, inputs, outcomes, source)
-    wrong, untouched = result.first_wrong, _untouched(exercise, source)
+    wrong = result.first_wrong
     passed = wrong is None and not result.loop
+    untouched = not passed and _untouched(exercise, source)
     if noted and not untouched and not (wrong and wrong.unsolved):
         note(number, passed)
     if passed:

@@ -399,6 +399,18 @@ def test_a_function_that_claims_to_wrap_itself():
     assert_only_its_own_message(answer, "8.2.2")
 
 
+LINES_OF_A_DICT = {
+    "right": lambda hs, h: find("8.3.8").reference(hs, h),
+    "wrong": lambda hs, h: hs[:, 0],
+}
+
+
+def test_a_hunt_answered_with_a_function_whose_source_cannot_be_parsed_alone(capsys):
+    check("8.3.8", LINES_OF_A_DICT["right"])
+    assert capsys.readouterr().out == "Exercise 8.3.8 ok\n"
+    assert_only_its_own_message(LINES_OF_A_DICT["wrong"], "8.3.8")
+
+
 def test_a_layer_whose_methods_return_and_raise_anything():
     exercise = next(exercise for exercise in exercises(8).values() if exercise.name == "Repeat")
     for method in (raising(SystemExit()), lambda *args: 10**400, lambda *args: nested(1000), lambda *args: Spiteful()):
