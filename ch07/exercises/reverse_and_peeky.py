@@ -353,7 +353,7 @@ _END = "        return dh + dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]"
 
 FORGOTTEN = Exercise(
     number="7.2.5",
-    title="Bug hunt: half a gradient",
+    title="Bug hunt: an encoder led astray",
     name="PeekyDecoder",
     call="decoder = answer(Wx, W)\nlogits = decoder.forward(h, xs)\ndh, dxs = decoder.backward(dlogits)",
     outputs=("logits", "dh", "dxs"),
