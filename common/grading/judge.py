@@ -17,6 +17,7 @@ from common.grading.observe import Unsupported, observe, plain_or_unsupported
 from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
+MAX_ERROR = 1200  # characters of an error's text
 # What whole arrays may take on a large case: so many times what the reference takes, and so many seconds more.
 TIMES_REFERENCE, MORE_SECONDS = 4, 0.2
 # Functions of NumPy and Python that hide a loop.
@@ -201,7 +202,8 @@ def _raised(exercise, outcome, outputs):
         rest = [name for name in outputs if name not in outcome.values]
         return f"Right so far: {', '.join(done)}. Not solved yet: {', '.join(rest)}."
     line = f" Line: `{error['line']}`." if error["line"] else ""
-    return f"{exercise.name} raised {error['type']}: {error['message'].rstrip('.')}.{line}"
+    message = error["message"] if len(error["message"]) <= MAX_ERROR else error["message"][: MAX_ERROR - 3] + "..."
+    return f"{exercise.name} raised {error['type']}: {message.rstrip('.')}.{line}"
 
 
 def _known_mistake(exercise, case, inputs, outcome):
