@@ -32,7 +32,7 @@ from pathlib import Path
 
 import nbformat
 
-from common.grading import cells, judge, observe
+from common.grading import cells, draws, judge, observe
 from common.grading.exercise import Exercise, exercises
 from common.grading.teacher.steps import inputs_of
 from tests import mutators
@@ -48,7 +48,8 @@ MEMORY = 2**31  # bytes that a mutant may take
 # Keywords of an Exercise on which a verdict depends.
 JUDGED = {"number", "name", "call", "outputs", "cases", "reference", "given", "tolerance"}
 
-# Changes that change nothing in any answer.
+NOTHING = "changes nothing"  # so begins the reason of a mutant that is right as well
+# Changes that the task of no exercise is about.
 ALWAYS = {
     "self.params, self.grads = ([], [])  ->  (deleted)": "a layer without parameters: nothing reads the two lists",
     "self.params, self.grads = ([], [])  ->  self.grads, self.params = ([], [])": "the lists are equal",
@@ -81,7 +82,7 @@ def mutants_of(exercise):
     return found
 
 
-def draws(exercise, checked=CHECKED, students=STUDENTS):
+def draw(exercise, checked=CHECKED, students=STUDENTS):
     """Return several draws of the inputs of all cases, as ``check`` and the grader make them."""
     own = [[exercise.inputs(case, seed) for case in exercise.cases] for seed in checked]
     return own + [inputs_of(exercise, student, "a seed for mutants") for student in students]
@@ -137,7 +138,9 @@ def _start(tasks, share):
     """Fork a process that runs these tasks one after the other; return its id and the pipe with their results."""
     sys.stdout.flush()
     reading, writing = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn if pytest runs threads
+        pid = os.fork()
     if pid:
         os.close(writing)
         return pid, reading
@@ -177,7 +180,7 @@ def measure(exercise, jobs=1):
 
     Raises: RuntimeError if the solution itself does not pass every draw.
     """
-    drawn = draws(exercise)
+    drawn = draw(exercise)
     found = mutants_of(exercise)
     sources = [solutions()[exercise.number], *(mutant.source() for mutant in found)]
     right, *counts = run([functools.partial(passes, exercise, source, drawn) for source in sources], jobs)
@@ -209,7 +212,7 @@ def entry(exercise, found, living, old):
         "hash": fingerprint(exercise),
         "mutants": len(found),
         "killed": len(found) - len(living),
-        "no part of the task": len(known),
+        "outside the task": len(known),
         "alive": unknown,
     }
 
@@ -224,7 +227,7 @@ def fingerprint(exercise):
     parts = [solutions()[exercise.number], _spec_source(exercise), inspect.getsource(mutators)]
     parts += [_closure(judge, ["judge_case", "same"], {"_known_mistake", "_raised", "difference"})]
     parts += [_closure(observe, ["observe"])]
-    parts += [inspect.getsource(function) for function in (draws, is_right, passes)]
+    parts += [inspect.getsource(function) for function in (draw, is_right, passes)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -253,8 +256,8 @@ def _closure(module, names, without=frozenset()):
             continue
         node = defined[name]
         if isinstance(node, ast.ImportFrom):
-            if ".exercises" in node.module:
-                found[name] = inspect.getsource(getattr(module, name))
+            if ".exercises" in node.module or node.module == draws.__name__:
+                found[name] = inspect.getsource(importlib.import_module(node.module))
             continue
         parts = [node]
         if isinstance(getattr(module, name), Exercise):
@@ -276,19 +279,16 @@ def _defines(node):
 def summary(record):
     """Return the table of a record as lines of text."""
     lines = ["exercise  mutants  killed   share  change nothing  alive"]
-    rows = [(number, e["mutants"], e["killed"], *_alive(e)) for number, e in record.items()]
-    for number, mutants, killed, nothing, alive in [*rows, ("all", *(sum(column) for column in list(zip(*rows))[1:]))]:
-        share = killed / (mutants - nothing)
+    rows = [(number, e["mutants"], e["killed"], changing_nothing(e)) for number, e in record.items()]
+    for number, mutants, killed, nothing in [*rows, ("all", *map(sum, list(zip(*rows))[1:]))]:
+        share, alive = killed / (mutants - nothing), mutants - killed - nothing
         lines.append(f"{number:9} {mutants:7} {killed:7} {share:7.1%} {nothing:15} {alive:6}")
     return lines
 
 
-def _alive(values):
-    nothing = values["no part of the task"] + sum(r.startswith(NOTHING) for r in values["alive"].values())
-    return nothing, len(values["alive"]) + values["no part of the task"] - nothing
-
-
-NOTHING = "changes nothing"  # so begins the reason of a mutant that is right as well
+def changing_nothing(values):
+    """The number of living mutants in an entry of the record that are right as well."""
+    return values["outside the task"] + sum(reason.startswith(NOTHING) for reason in values["alive"].values())
 
 
 # --- seeds -------------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ NOTHING = "changes nothing"  # so begins the reason of a mutant that is right as
 
 def faults(exercise, count):
     """Return what depends on the seed, as text: a solution that fails, a mistake that passes or is not named."""
-    drawn = draws(exercise, range(count), ())
+    drawn = draw(exercise, range(count), ())
     found = [f"the solution fails with seed {k}" for k, d in enumerate(drawn) if not _message(exercise, None, d) == ""]
     for mistake in exercise.all_mistakes():
         messages = [_message(exercise, mistake.source, inputs) for inputs in drawn]

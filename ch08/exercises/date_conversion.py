@@ -11,12 +11,17 @@ SECTION = "notebook 8.6"
 def _answers(rng, T, wrong):
     """Right answers ts with the start mark 0 in front; answers ids, of which row n has wrong[n] wrong characters.
 
-    The characters of a row all differ, and a wrong one occurs in no right answer: shifted by a column, nothing matches.
+    All characters of a row differ, the wrong ones too: shifted by a column, nothing matches. A wrong id is in turn
+    smaller and larger than the right one, and may be the right one elsewhere.
     """
-    ts = np.stack([np.append(0, 1 + rng.permutation(T + 9)[:T]) for _ in wrong])  # (N, T + 1)
-    ids = ts[:, 1:].copy()
-    for row, count in zip(ids, wrong):
-        row[rng.permutation(T)[:count]] = 100 + rng.integers(9)
+    ts, ids = np.zeros((len(wrong), T + 1), int), np.zeros((len(wrong), T), int)
+    smaller = True
+    for right, row, count in zip(ts[:, 1:], ids, wrong):
+        drawn = 1 + rng.permutation(T + 9)
+        right[:] = row[:] = drawn[:T]
+        for column, other in zip(rng.permutation(T)[:count], drawn[T:]):
+            row[column], right[column] = sorted((right[column], other), reverse=not smaller)
+            smaller = not smaller
     return {"ids": ids, "ts": ts}
 
 

@@ -3,6 +3,7 @@
 import datetime
 
 from common.functions import softmax
+from common.grading.draws import normal, size
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 from dataset.dates import FORMS, gold_mask, write
@@ -12,7 +13,7 @@ SECTION = "notebook 8.7"
 
 def _question(rng, form=None):
     form = form or str(rng.choice(FORMS))
-    date = datetime.date(int(rng.integers(1970, 2018)), int(rng.choice([1, 2, 3, 9, 10, 12])), int(rng.integers(1, 29)))
+    date = datetime.date(size(rng, 1970, 2018), int(rng.choice([1, 2, 3, 9, 10, 12])), size(rng, 1, 29))
     return write(date, form)
 
 
@@ -123,7 +124,7 @@ TURN_BACK = Exercise(
         Case("as many steps as columns", lambda rng: _read_backward(rng, 5, [3, 5, 4])),
         Case(
             "lengths of dates, and one single character",
-            lambda rng: _read_backward(rng, 10, [7, int(rng.integers(8, 13)), 18, 1]),
+            lambda rng: _read_backward(rng, 10, [7, size(rng, 8, 13), 18, 1]),
         ),
     ),
     reference=_turn_back,
@@ -176,7 +177,7 @@ SCORE_CASES = (
     Case("two short questions", lambda rng: _aligned(rng, ["slashes"] * 2, 8)),
     Case("ten characters of question and answer", lambda rng: _aligned(rng, ["slashes"] * 3, 10)),
     Case("questions of all forms, padded", lambda rng: _aligned(rng, FORMS, 29)),
-    Case("another task, with other rows without gold", lambda rng: _some_rows(rng, 3, 5, int(rng.integers(6, 9)))),
+    Case("another task, with other rows without gold", lambda rng: _some_rows(rng, 3, 5, size(rng, 6, 9))),
 )
 
 
@@ -298,8 +299,7 @@ def encoder_states(ids, vectors):
 
 
 def _toy(rng, T, T_dec, H, V):
-    ids, queries, vectors = rng.permutation(V)[:T], rng.standard_normal((T_dec, H)), rng.standard_normal((V, H))
-    return {"ids": ids, "queries": queries, "vectors": vectors}
+    return {"ids": rng.permutation(V)[:T], **normal(rng, queries=(T_dec, H), vectors=(V, H))}
 
 
 def _reading_order(ids, queries, vectors):
@@ -327,7 +327,7 @@ NOT_TURNED = Exercise(
     cases=(
         Case("three characters, two steps", lambda rng: _toy(rng, 3, 2, 4, 5)),
         Case("as many steps as characters", lambda rng: _toy(rng, 4, 4, 4, 6)),
-        Case("a longer question", lambda rng: _toy(rng, int(rng.integers(7, 12)), 5, 3, 15)),
+        Case("a longer question", lambda rng: _toy(rng, size(rng, 7, 12), 5, 3, 15)),
     ),
     reference=_reading_order,
     given={"softmax": softmax, "encoder_states": encoder_states},
