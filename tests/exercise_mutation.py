@@ -88,13 +88,14 @@ def draw(exercise, checked=CHECKED, students=STUDENTS):
     return own + [inputs_of(exercise, student, "a seed for mutants") for student in students]
 
 
-def is_right(exercise, answer, inputs):
-    """Whether an answer gets all points in one draw, as far as its values count."""
+def message(exercise, answer, inputs):
+    """Return what the first wrong case says of an answer in one draw; empty if it gets all points for its values."""
     for case, given in zip(exercise.cases, inputs, strict=True):
         outcome = observe.observe(*exercise.call_of(case), answer, given)
-        if not judge.judge_case(exercise, case, given, outcome).right:
-            return False
-    return True
+        verdict = judge.judge_case(exercise, case, given, outcome)
+        if not verdict.right:
+            return verdict.message
+    return ""
 
 
 def passes(exercise, source, drawn):
@@ -105,7 +106,7 @@ def passes(exercise, source, drawn):
         answer = exercise.run(source)
     except Exception:
         return 0
-    return sum(is_right(exercise, answer, inputs) for inputs in drawn)
+    return sum(not message(exercise, answer, inputs) for inputs in drawn)
 
 
 def run(tasks, jobs=1):
@@ -227,7 +228,7 @@ def fingerprint(exercise):
     parts = [solutions()[exercise.number], _spec_source(exercise), inspect.getsource(mutators)]
     parts += [_closure(judge, ["judge_case", "same"], {"_known_mistake", "_raised", "difference"})]
     parts += [_closure(observe, ["observe"])]
-    parts += [inspect.getsource(function) for function in (draw, is_right, passes)]
+    parts += [inspect.getsource(function) for function in (draw, message, passes)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -297,25 +298,20 @@ def changing_nothing(values):
 def faults(exercise, count):
     """Return what depends on the seed, as text: a solution that fails, a mistake that passes or is not named."""
     drawn = draw(exercise, range(count), ())
-    found = [f"the solution fails with seed {k}" for k, d in enumerate(drawn) if not _message(exercise, None, d) == ""]
+    solution = exercise.run(solutions()[exercise.number])
+    found = [
+        f"the solution fails with seed {k}" for k, inputs in enumerate(drawn) if message(exercise, solution, inputs)
+    ]
     for mistake in exercise.all_mistakes():
-        messages = [_message(exercise, mistake.source, inputs) for inputs in drawn]
-        passed = [k for k, message in enumerate(messages) if not message]
-        unnamed = [k for k, message in enumerate(messages) if message and mistake.says not in message]
+        answer = exercise.run(mistake.source)
+        messages = [message(exercise, answer, inputs) for inputs in drawn]
+        passed = [k for k, text in enumerate(messages) if not text]
+        unnamed = [k for k, text in enumerate(messages) if text and mistake.says not in text]
         if passed:
             found.append(f"passes with the seeds {passed}: {mistake.says}")
         if unnamed:
             found.append(f"is not named with the seeds {unnamed}: {mistake.says} Instead: {messages[unnamed[0]]}")
     return "\n".join(found)
-
-
-def _message(exercise, source, inputs):
-    answer = exercise.run(source or solutions()[exercise.number])
-    outcomes = [
-        observe.observe(*exercise.call_of(case), answer, given)
-        for case, given in zip(exercise.cases, inputs, strict=True)
-    ]
-    return judge.judge(exercise, inputs, outcomes).message
 
 
 # --- the command -------------------------------------------------------------------------------------------

@@ -232,11 +232,11 @@ WIDTH = Exercise(
     name="PeekyAffine",
     call="""\
 layer = answer(H, V, np.random.default_rng(0))
-W_shape = layer.W.shape
+W_shape, b = layer.W.shape, layer.b
 layer.W, layer.b = np.resize(weights, W_shape), bias
 logits = layer.forward(h, hs)
 """,
-    outputs=("logits", "W_shape"),
+    outputs=("logits", "W_shape", "b"),
     cases=(
         Case("one question, three steps", lambda rng: _states(rng, 1, 3, 2, 3)),
         Case("T = H", lambda rng: _states(rng, 2, 3, 3, 2)),

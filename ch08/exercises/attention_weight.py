@@ -18,15 +18,15 @@ def _softmax(s):
 
 
 def _far_apart(rng):
-    """Two rows of four scores. Two scores of each row are near 1000, where the other row's are near -1000.
+    """Two rows of four scores: one row far below the other, in each two scores 2000 above the rest, in other columns.
 
-    exp overflows unless the largest score of each row is subtracted: the smallest, the mean, the first or the last one
-    will not do. All are multiples of 1/8, no two of a row equal, so that float32 holds them and their dot products.
+    Only the largest score of each row can be subtracted: exp overflows with the smallest, the mean, the first or the
+    last one, and with the largest of all scores one row becomes 0. All are multiples of 1/8, no two of a row equal, so
+    that float32 holds them and their dot products.
     """
     s = np.stack([rng.permutation(8)[:4] for _ in range(2)]) / 8 - 1000
-    order = rng.permutation(4)
-    s[[0, 0, 1, 1], order] += 2000
-    return s
+    s[[0, 0, 1, 1], rng.permutation(4)] += 2000
+    return s - rng.permutation([[0], [3000]])
 
 
 def _states_far_apart(rng):
@@ -122,7 +122,7 @@ SOFTMAX = Exercise(
         Case("one sequence", lambda rng: {"s": rng.standard_normal((1, 3))}),
         Case("N = T", lambda rng: {"s": rng.standard_normal((3, 3))}),
         Case("scores near 1000 and near -1000", _large),
-        Case("scores near 1000 and near -1000 in the same row", lambda rng: {"s": _far_apart(rng)}),
+        Case("scores far apart in the same row", lambda rng: {"s": _far_apart(rng)}),
         Case("three axes", lambda rng: {"s": 2 * rng.standard_normal((2, 3, size(rng, 4, 6)))}),
     ),
     reference=_softmax,
@@ -289,7 +289,7 @@ MASKED_SOFTMAX = Exercise(
         Case("no padding", lambda rng: _masked(rng, [3, 3], 3)),
         Case("padding at the end of some rows", lambda rng: _masked(rng, [2, 4, size(rng, 1, 4)], 4)),
         Case("padding with scores far above the others", lambda rng: _masked(rng, [size(rng, 1, 4), 3], 5, 1000.0)),
-        Case("real scores near 1000 and near -1000", _masked_far_apart),
+        Case("real scores far apart in the same row", _masked_far_apart),
         Case(
             "a row that is all padding",
             lambda rng: _masked(rng, rng.permutation([0, 2]), 3),
@@ -368,9 +368,8 @@ def softmax_at(s, tau):
 
 
 def _ice_cold(rng):
-    """Small scores, of which tau makes large ones; one row lies far above the other."""
-    tau = 1 / 1024
-    return {"s": tau * (_far_apart(rng) + rng.permutation([[0.0], [3000.0]])), "tau": tau}
+    """Small scores, of which tau makes large ones."""
+    return {"s": _far_apart(rng) / 1024, "tau": 1 / 1024}
 
 
 TEMPERATURE = Exercise(
@@ -628,7 +627,7 @@ ATTENTION_WEIGHTS = Exercise(
         Case("two sequences", lambda rng: _states(rng, 2, 3, 2)),
         Case("N = T", lambda rng: _states(rng, 3, 3, 2)),
         Case("one sequence", lambda rng: _states(rng, 1, size(rng, 4, 7), 3)),
-        Case("scores near 1000 and near -1000", _states_far_apart),
+        Case("large scores, far apart", _states_far_apart),
     ),
     reference=_attention_weights,
     bug=Mistake(

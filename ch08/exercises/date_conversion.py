@@ -306,11 +306,14 @@ SPLIT = Exercise(
 
 
 def _questions(rng, lengths, T, batch_size):
-    """Questions as the model reads them: padding 0 first, then the last character. Their answers are two ids."""
-    xs = np.zeros((len(lengths), T), dtype=int)
-    for row, length in zip(xs, lengths):
-        row[T - length :] = 1 + rng.permutation(60)[:length]
-    return {"xs": xs, "ts": rng.integers(1, 1000, (len(xs), 2)), "lengths": np.array(lengths), "batch_size": batch_size}
+    """Questions as the model reads them: padding 0 first, then the last character. Their answers are two ids.
+
+    Two of the same length are the same question, so that their order does not matter.
+    """
+    padded = {length: np.append(np.zeros(T - length, int), 1 + rng.permutation(60)[:length]) for length in lengths}
+    answers = {length: rng.integers(1, 1000, 2) for length in padded}
+    xs, ts = (np.stack([of[length] for length in lengths]) for of in (padded, answers))
+    return {"xs": xs, "ts": ts, "lengths": np.array(lengths), "batch_size": batch_size}
 
 
 def _by_length(xs, ts, lengths, batch_size):

@@ -177,6 +177,7 @@ SCORE_CASES = (
     Case("two short questions", lambda rng: _aligned(rng, ["slashes"] * 2, 8)),
     Case("ten characters of question and answer", lambda rng: _aligned(rng, ["slashes"] * 3, 10)),
     Case("questions of all forms, padded", lambda rng: _aligned(rng, FORMS, 29)),
+    Case("a single question", lambda rng: _aligned(rng, ["slashes"], 8)),
     Case("another task, with other rows without gold", lambda rng: _some_rows(rng, 3, 5, size(rng, 6, 9))),
 )
 
