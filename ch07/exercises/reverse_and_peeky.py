@@ -133,7 +133,15 @@ JOIN = Exercise(
     ),
     section=f'{SECTION}, "Peeking"',
     points=2,
-    no_loops=True,
+    large=(
+        Case(
+            "200,000 questions",
+            lambda rng: _to_join(rng, 2, 2, 2, 2),
+            "vs = answer(h, xs)[::1000]",
+            repeat={"h": 0, "xs": 0},
+        ),
+        Case("200,000 steps", lambda rng: _to_join(rng, 1, 2, 2, 2), "vs = answer(h, xs)[:, ::1000]", repeat={"xs": 1}),
+    ),
 )
 
 

@@ -339,14 +339,19 @@ class TimeAttention:
 """
 
 
+_LAYER_CALL = """\
+layer = answer()
+out = layer.forward(hs_enc, hs_dec)
+weights = layer.weights
+dhs_enc, dhs_dec = layer.backward(dout)
+"""
+
 ALL_STEPS = Exercise(
     number="8.4.5",
     title="All decoder steps without a loop",
     name="TimeAttention",
     points=3,
-    no_loops=True,
-    call="layer = answer()\nout = layer.forward(hs_enc, hs_dec)\nweights = layer.weights\n"
-    "dhs_enc, dhs_dec = layer.backward(dout)",
+    call=_LAYER_CALL,
     outputs=("out", "weights", "dhs_enc", "dhs_dec"),
     cases=(
         Case("one sequence, two steps", lambda rng: _steps(rng, 1, 3, 2, 2)),
@@ -363,6 +368,22 @@ ALL_STEPS = Exercise(
             "finally:\n    tracemalloc.stop()\nweights = layer.weights\n"
             "smaller_than_all_pairs = most < 8 * 2 * 30 * 24 * 64 / 2",
             outputs=("out", "weights", "dhs_enc", "dhs_dec", "smaller_than_all_pairs"),
+        ),
+    ),
+    large=(
+        Case(
+            "200,000 sequences",
+            lambda rng: _steps(rng, 2, 2, 2, 2),
+            f"{_LAYER_CALL}out, dhs_enc, dhs_dec = out[::1000], dhs_enc[::1000], dhs_dec[::1000]",
+            ("out", "dhs_enc", "dhs_dec"),
+            repeat={"hs_enc": 0, "hs_dec": 0, "dout": 0},
+        ),
+        Case(
+            "200,000 decoder steps",
+            lambda rng: _steps(rng, 1, 2, 2, 2),
+            f"{_LAYER_CALL}out, dhs_dec = out[:, ::1000], dhs_dec[:, ::1000]",
+            ("out", "dhs_enc", "dhs_dec"),
+            repeat={"hs_dec": 1, "dout": 1},
         ),
     ),
     reference=_AllSteps,

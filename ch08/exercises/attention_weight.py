@@ -94,7 +94,15 @@ SCORES = Exercise(
     ),
     section=f'{SECTION}, "For a batch, without a loop"',
     points=2,
-    no_loops=True,
+    large=(
+        Case(
+            "200,000 sequences",
+            lambda rng: _states(rng, 2, 2, 2),
+            "s = answer(hs, h)[::1000]",
+            repeat={"hs": 0, "h": 0},
+        ),
+        Case("200,000 steps", lambda rng: _states(rng, 2, 2, 2), "s = answer(hs, h)[:, ::1000]", repeat={"hs": 1}),
+    ),
 )
 
 

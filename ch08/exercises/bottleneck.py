@@ -87,7 +87,14 @@ LAST_REAL = Exercise(
         Case("no padding in one row, one character in another", lambda rng: _states(rng, 4, 2, [4, 1, 3])),
     ),
     reference=_last_real,
-    no_loops=True,
+    large=(
+        Case(
+            "200,000 questions",
+            lambda rng: _states(rng, 3, 2, [2, 3]),
+            "h = answer(hs, lengths)[::1000]",
+            repeat={"hs": 0, "lengths": 0},
+        ),
+    ),
     mistakes=(
         Mistake(
             "h is the state after the last column, where shorter questions have padding. Each row has its own last "

@@ -135,7 +135,12 @@ WEIGHTED_SUM = Exercise(
     ),
     section=f'{SECTION}, "A batch"',
     points=2,
-    no_loops=True,
+    large=(
+        Case(
+            "200,000 sequences", lambda rng: _batch(rng, 2, 2, 2), "c = answer(hs, a)[::1000]", repeat={"hs": 0, "a": 0}
+        ),
+        Case("200,000 steps", lambda rng: _batch(rng, 2, 2, 2), repeat={"hs": 1, "a": 1}),
+    ),
 )
 
 

@@ -3,9 +3,10 @@
 import ast
 import inspect
 import textwrap
+from functools import partial
 
 from common.grading.exercise import find
-from common.grading.judge import judge
+from common.grading.judge import judge, loop_in
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
 
@@ -30,20 +31,29 @@ def check(number, answer):
     exercise = find(number)
     if not callable(answer):
         raise TypeError(f"check({number!r}, {exercise.name}) needs the function or class, got {type(answer).__name__}")
-    inputs = [exercise.inputs(case, 0) for case in exercise.cases]
-    outcomes = []
-    for case, given in zip(exercise.cases, inputs, strict=True):
-        outcomes.append(observe(*exercise.call_of(case), answer, given))
+    result = judge(exercise, *observed(exercise, answer))
     source = source_of(answer)
-    result = judge(exercise, inputs, outcomes, source)
     wrong = result.first_wrong
-    if wrong is None and not result.loop:
+    if not result.message:
         print(f"Exercise {number} ok")
         return
     picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
     if picture:
         _display(picture)
-    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if _untouched(exercise, source) else result.message}")
+    loop = loop_in(source) if result.not_large and source else None
+    said = f"{result.message} The loop: {loop}." if loop else result.message
+    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if _untouched(exercise, source) else said}")
+
+
+def observed(exercise, answer, own=()):
+    """Call an answer for all cases; return what ``judge`` takes, (outcomes, large). Args: own, see ``judge``."""
+    call = partial(_observe_case, exercise, answer)
+    outcomes = [[call(case, given) for given in exercise.draws(case, *own)] for case in exercise.cases]
+    return outcomes, [call(case, given) for case in exercise.large for given in exercise.draws(case, *own)]
+
+
+def _observe_case(exercise, answer, case, inputs):
+    return observe(*exercise.call_of(case), answer, inputs, case.repeat)
 
 
 def hint(number, which=None):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from common.np import host as np
 
 NUMBER = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+DRAWS = 3  # of each case, the same for everybody; the grader adds one that is the student's own
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class Case:
     draw: given a NumPy Generator, returns the inputs by name: arrays, numbers, strings, lists of them. Draw small
     sizes; another call must give other numbers, and other sizes where sizes are free.
     call, outputs: if they differ from those of the exercise.
+    repeat: for a large case, the arrays that are repeated REPEATS times before the call, by name: along which axis.
     """
 
     label: str
     draw: Callable
     call: str | None = None
     outputs: tuple[str, ...] | None = None
+    repeat: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Exercise:
     mistakes: at least three. hints: two, from a nudge to nearly the answer. section: what to read again.
     bug: for a bug hunt, what the released cell holds: the wrong answer to fix. It counts as the first mistake.
     given: what the notebook provides to the answer besides ``np``, by name (the mistakes' code runs with it).
-    no_loops: for, while, comprehensions and NumPy's hidden loops cost half of the points.
+    large: cases that decide whether the answer works on whole arrays; if not, it loses half of its points. Two rows,
+    repeated until a loop over them takes many times as long as the reference. Their call returns a few of the rows.
     """
 
     number: str
@@ -77,9 +81,9 @@ class Exercise:
     points: int = 1
     bug: Mistake | None = None
     given: dict = field(default_factory=dict)
-    no_loops: bool = False
+    large: tuple[Case, ...] = ()
     seconds: float = 10.0  # for each case, when it is graded
-    tolerance: float = 1e-6  # largest error, relative to the largest expected number
+    tolerance: float = 1e-4  # largest error, relative to the largest expected number: the book computes in float32
 
     def __post_init__(self):
         if not NUMBER.fullmatch(self.number):
@@ -93,7 +97,16 @@ class Exercise:
 
     def inputs(self, case, *seeds):
         """Return the inputs of a case, drawn from ``seeds`` (integers): the same seeds give the same inputs."""
-        return case.draw(np.random.default_rng([*map(int, self.number.split(".")), self.cases.index(case), *seeds]))
+        place = (*self.cases, *self.large).index(case)
+        return case.draw(np.random.default_rng([*map(int, self.number.split(".")), place, *seeds]))
+
+    def draws(self, case, *own):
+        """Return the inputs on which a case is judged, a list: the same for everybody, then one drawn from ``own``.
+
+        A large case is judged on one of them.
+        """
+        seeds = [*((k,) for k in range(DRAWS)), *([own] if own else [])]
+        return [self.inputs(case, *seed) for seed in ([own or (0,)] if case.repeat else seeds)]
 
     def call_of(self, case):
         """Return (call, outputs) of a case."""

@@ -1,22 +1,27 @@
 """Compare what an answer gives with what is right, and name the mistake.
 
-An answer is judged case by case. For each case the right values come from the exercise's ``reference``. If they differ,
-the message is the first of these that applies: a mistake from the exercise's list that gives exactly the same values or
-error; the error the answer raised; what can be seen in the values themselves (shape, kind, nan, sign, factor, axis),
-with the first wrong element.
+An answer is judged case by case, on several draws of each. The right values come from the exercise's ``reference``. If
+they differ, the message is the first of these that applies: a mistake from the exercise's list that gives the same
+values or error; the error the answer raised; what can be seen in the values themselves (shape, kind, nan, sign, factor,
+axis), with the first wrong element. ``check`` and the grader both judge with this module.
+
+Where an exercise asks for whole arrays, ``large`` cases tell: hundreds of thousands of rows must be right, and must not
+take many times the processor time of the reference. How an answer loops (for, recursion, map, exec) does not matter.
 """
 
 import ast
 import re
 from dataclasses import dataclass, field
 
-from common.grading.observe import Unsupported, observe
+from common.grading.observe import Unsupported, observe, plain_or_unsupported
 from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
+# What whole arrays may take on a large case: so many times what the reference takes, and so many seconds more.
+TIMES_REFERENCE, MORE_SECONDS = 4, 0.06
 # Functions of NumPy and Python that hide a loop.
 HIDDEN_LOOPS = set(
-    "vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map".split()
+    "vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map starmap".split()
 )
 
 
@@ -44,7 +49,7 @@ class Result:
 
     exercise: object
     verdicts: list
-    loop: str | None = None  # a loop in an answer that must not have one, in words
+    not_large: str = ""  # what is to be said of the large cases
 
     @property
     def right(self):
@@ -53,11 +58,14 @@ class Result:
 
     @property
     def points(self):
-        """Points by case. A bug hunt is all or nothing, because the bug itself passes some cases. A loop costs half."""
+        """Points by case. A bug hunt is all or nothing, because the bug itself passes some cases.
+
+        A wrong large case costs half.
+        """
         share = self.right / len(self.verdicts)
         if self.exercise.bug and share < 1:
             share = 0.0
-        return round(self.exercise.points * share * (0.5 if self.loop else 1.0), 2)
+        return round(self.exercise.points * share * (0.5 if self.not_large else 1.0), 2)
 
     @property
     def status(self):
@@ -75,30 +83,72 @@ class Result:
     def message(self):
         """One paragraph: the mistake, and which cases are right and wrong. Empty if all is right."""
         wrong = self.first_wrong
-        loops = f"It loops ({self.loop}); it should use whole arrays at once." if self.loop else ""
         if wrong is None:
-            return f"The values are right. {loops}" if loops else ""
+            return f"Right for small arrays. {self.not_large}" if self.not_large else ""
         if wrong.unsolved:
             return wrong.message
         right = [verdict.label for verdict in self.verdicts if verdict.right]
         found = f"Right for: {'; '.join(right)}. Wrong for: {wrong.label}." if right else ""
-        return " ".join(filter(None, (wrong.message, found, loops)))
+        return " ".join(filter(None, (wrong.message, found, self.not_large)))
 
 
-def judge(exercise, inputs, outcomes, source=None):
-    """Return the Result for one Outcome per case. source: the answer's code, where it is known (for ``no_loops``)."""
-    pairs = zip(exercise.cases, inputs, outcomes, strict=True)
+def judge(exercise, outcomes, large, own=()):
+    """Return the Result.
+
+    Args: outcomes, for each case a list with one Outcome for each of its draws; large, for each large case its Outcome,
+    or None if the call did not end; own, the seeds of the student's own draws.
+    """
     with np.errstate(all="ignore"):  # what an answer returns may be of any size
-        verdicts = [judge_case(exercise, case, given, outcome) for case, given, outcome in pairs]
-    return Result(exercise, verdicts, loop_in(source) if exercise.no_loops and source else None)
+        verdicts = [
+            judge_case(exercise, case, exercise.draws(case, *own), drawn)
+            for case, drawn in zip(exercise.cases, outcomes, strict=True)
+        ]
+        small = all(verdict.right for verdict in verdicts)
+        pairs = zip(exercise.large, large, strict=True)
+        said = [judge_large(exercise, case, *exercise.draws(case, *own), o, small) for case, o in pairs]
+    return Result(exercise, verdicts, next(filter(None, said), ""))
 
 
-def judge_case(exercise, case, inputs, outcome):
-    """Return the Verdict on one Outcome."""
-    call, outputs = exercise.call_of(case)
-    expected = observe(call, outputs, exercise.reference, inputs)
+def judge_case(exercise, case, inputs, outcomes):
+    """Return the Verdict on the Outcomes of a case: that of the first draw that is wrong."""
+    for given, outcome in zip(inputs, outcomes, strict=True):
+        verdict = judge_draw(exercise, case, given, outcome)
+        if not verdict.right:
+            break
+    return verdict
+
+
+def judge_large(exercise, case, inputs, outcome, right_for_small):
+    """Return what is wrong with the Outcome of a large case, in words; "" if nothing is.
+
+    An answer that is wrong for small arrays, too, has been told why: then only the time counts.
+    """
+    _, outputs = exercise.call_of(case)
+    expected = _expected(exercise, case, inputs)
+    if outcome is None:
+        return f"For {case.label}, it did not end within {exercise.seconds:g} s." if right_for_small else ""
+    if right_for_small and outcome.error:
+        return f"For {case.label}, {_raised(exercise, outcome, outputs)}"
+    got, right = outcome.values, expected.values
+    if right_for_small and not all(n in got and same(got[n], right[n], exercise.tolerance) for n in outputs):
+        return f"For {case.label}, the values are wrong."
+    if outcome.seconds > TIMES_REFERENCE * expected.seconds + MORE_SECONDS:
+        return f"For {case.label}, it takes many times as long as whole arrays would: it handles them one by one."
+    return ""
+
+
+def _expected(exercise, case, inputs):
+    """Return the Outcome of the reference."""
+    expected = observe(*exercise.call_of(case), exercise.reference, inputs, case.repeat)
     if expected.error or any(isinstance(value, Unsupported) for value in expected.values.values()):
         raise RuntimeError(f"Exercise {exercise.number}, case {case.label!r}: the reference fails: {expected}")
+    return expected
+
+
+def judge_draw(exercise, case, inputs, outcome):
+    """Return the Verdict on one Outcome."""
+    _, outputs = exercise.call_of(case)
+    expected = _expected(exercise, case, inputs)
     verdict = Verdict(case.label, inputs=inputs)
     if unsolved(outcome, exercise) and not outcome.values:
         verdict.unsolved = True
@@ -113,7 +163,7 @@ def judge_case(exercise, case, inputs, outcome):
             break
     else:
         if not outcome.error:
-            changed = [name for name in outcome.changed if name not in expected.changed]
+            changed = _changed(inputs, outcome, expected)
             if changed:
                 verdict.message = (
                     f"{exercise.name} changes its input {changed[0]}. The caller still needs that array: "
@@ -121,8 +171,19 @@ def judge_case(exercise, case, inputs, outcome):
                 )
             return verdict
     known = _known_mistake(exercise, case, inputs, outcome)
-    verdict.message = known or (difference(verdict, inputs) if verdict.what else _raised(exercise, outcome, outputs))
+    verdict.message = known or (
+        difference(verdict, inputs, exercise.tolerance) if verdict.what else _raised(exercise, outcome, outputs)
+    )
     return verdict
+
+
+def _changed(inputs, outcome, expected):
+    """Return the names of the inputs that the answer changed, and the reference did not."""
+    before = {name: plain_or_unsupported(value) for name, value in inputs.items()}
+    allowed = {name for name, value in before.items() if not same(expected.inputs[name], value, 0)}
+    return [
+        name for name, value in before.items() if name not in allowed and not same(outcome.inputs.get(name), value, 0)
+    ]
 
 
 def unsolved(outcome, exercise):
@@ -156,7 +217,7 @@ def _known_mistake(exercise, case, inputs, outcome):
         ):
             continue
         if wrong.values or wrong.error:
-            if all(same(outcome.values[name], wrong.values[name], 1e-9) for name in wrong.values):
+            if all(same(outcome.values[name], wrong.values[name], exercise.tolerance) for name in wrong.values):
                 return mistake.says
     return None
 
@@ -167,6 +228,7 @@ def _wrong_answers(exercise):
 
 def same(got, expected, tolerance):
     """Whether two values are equal: same kind, same shape, numbers within tolerance of the largest expected one."""
+    got = _as_list(got, expected)
     if kind(got) != kind(expected):
         return False
     if isinstance(expected, list):
@@ -178,6 +240,12 @@ def same(got, expected, tolerance):
     if isinstance(expected, (int, float)) and not isinstance(expected, bool):
         return _close(np.asarray(got), np.asarray(expected), tolerance)
     return type(got) is type(expected) and got == expected
+
+
+def _as_list(got, expected):
+    """Return an array as a list where numbers in a list are expected: a shape may be given either way."""
+    numbers = isinstance(expected, list) and all(isinstance(e, (int, float)) for e in expected)
+    return got.tolist() if numbers and isinstance(got, np.ndarray) and got.ndim == 1 else got
 
 
 def kind(value):
@@ -209,13 +277,13 @@ def _close(got, expected, tolerance):
     return bool(np.abs(got[finite] - expected[finite]).max() <= tolerance * size)
 
 
-def difference(verdict, inputs):
+def difference(verdict, inputs, tolerance):
     """Return in words how ``got`` differs from ``expected``, with the input where it is small."""
     name, got, expected = verdict.what, verdict.got, verdict.expected
-    return _difference(name, got, expected) + with_input(inputs)
+    return _difference(name, got, expected, tolerance) + with_input(inputs)
 
 
-def _difference(name, got, expected):
+def _difference(name, got, expected, tolerance):
     if isinstance(got, Unsupported):
         return f"{name} is {got}, expected {kind(expected)}: {show(expected)}."
     if kind(got) != kind(expected):
@@ -229,10 +297,10 @@ def _difference(name, got, expected):
         elif got.size == expected.size:
             reason = " The number of elements is right, so a reshape or an axis of size 1 is the cause."
         return f"{name} has the shape {got.shape}, expected {expected.shape}.{reason}"
-    return f"{name} {_values(got, expected)} {_element(name, got, expected)}"
+    return f"{name} {_values(got, expected, tolerance)} {_element(name, got, expected, tolerance)}"
 
 
-def _values(got, expected):
+def _values(got, expected, tolerance):
     """Return in words what can be seen in arrays of equal shape."""
     g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if not np.isfinite(g).all():
@@ -240,28 +308,28 @@ def _values(got, expected):
         return f"contains {found}: a number overflowed (exp of a large number?), or 0 was divided by 0."
     if not g.any() and e.any():
         return "is all zeros."
-    if _close(g, -e, 1e-6):
+    if _close(g, -e, tolerance):
         return "has the wrong sign."
-    if g.ndim >= 2 and g.shape[-1] == g.shape[-2] and _close(g.swapaxes(-1, -2), e, 1e-6):
+    if g.ndim >= 2 and g.shape[-1] == g.shape[-2] and _close(g.swapaxes(-1, -2), e, tolerance):
         return "is right except that its last two axes are swapped."
     for axis in range(g.ndim):
-        if g.shape[axis] > 1 and _close(np.flip(g, axis), e, 1e-6):
+        if g.shape[axis] > 1 and _close(np.flip(g, axis), e, tolerance):
             return f"is right but reversed along axis {axis}."
     scale = float((g * e).sum() / (e * e).sum()) if e.any() else 0.0
-    if scale and _close(g, scale * e, 1e-6):
+    if f"{scale:.4g}" not in ("0", "1") and _close(g, scale * e, tolerance):
         return f"is {scale:.4g} times what it should be, everywhere."
     offset = float((g - e).mean())
-    if _close(g, e + offset, 1e-6):
+    if _close(g, e + offset, tolerance):
         return f"is too {'large' if offset > 0 else 'small'} by {abs(offset):.4g}, everywhere."
     return "differs from what it should be."
 
 
-def _element(name, got, expected):
+def _element(name, got, expected, tolerance):
     """Return the first wrong element with its index, and the number of wrong ones, in words."""
     g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     size = max(float(np.abs(e[np.isfinite(e)]).max(initial=0.0)), 1e-3)
     with np.errstate(invalid="ignore"):
-        wrong = ~(np.abs(g - e) <= 1e-6 * size)
+        wrong = ~(np.abs(g - e) <= tolerance * size)
     wrong &= ~((g == e) | (np.isnan(g) & np.isnan(e)))
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
@@ -297,14 +365,15 @@ def loop_in(source):
     """Return the first loop in the source in words, with its line, or None."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
             return f"{type(node).__name__.lower()}, line {node.lineno}"
         if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
             return f"a comprehension, line {node.lineno}"
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
-        if name in HIDDEN_LOOPS:
+        if name in HIDDEN_LOOPS - own:
             return f"{name}, line {node.lineno}"
     return None

@@ -5,54 +5,72 @@ bytes in base64), ``unpack`` checks everything and turns it back into plain valu
 """
 
 import base64
+import math
 import time
 import traceback
 from dataclasses import dataclass, field
 
 from common.np import host as np
 
+REPEATS = 100_000  # of the rows of a large case
 DTYPES = set("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
 MAX_BYTES = 2**24  # of one array
 MAX_CHARACTERS = 10_000  # of one string
 MAX_DEPTH = 8  # of lists in lists
+MAX_BITS = 1000  # of an integer; it still fits into a float
 
 
 @dataclass
 class Outcome:
-    """What came of one call: values by name, the inputs it changed, the error that ended it, if any."""
+    """What came of one call: values by name, the inputs as they were after it, the error that ended it, if any.
+
+    seconds: of processor time of the thread that called.
+    """
 
     values: dict = field(default_factory=dict)
-    changed: list = field(default_factory=list)
+    inputs: dict = field(default_factory=dict)
     error: dict | None = None  # type, message, line
     seconds: float = 0.0
 
 
-def observe(call, outputs, answer, inputs):
-    """Run ``call`` with copies of ``inputs``; return an Outcome. An error of the answer is recorded, not raised."""
+def observe(call, outputs, answer, inputs, repeat=None):
+    """Run ``call`` with copies of ``inputs``; return an Outcome. An error of the answer is recorded, not raised.
+
+    Args: repeat, of a large case: {name: axis} of the arrays that are repeated REPEATS times. The inputs are then not
+    looked at again after the call.
+    """
     given = {name: copied(value) for name, value in inputs.items()}
+    for name, axis in (repeat or {}).items():
+        times = [1] * given[name].ndim
+        times[axis] = REPEATS
+        given[name] = np.tile(given[name], times)
     names = {"np": np, "answer": answer, **given}
     outcome = Outcome()
-    begin = time.perf_counter()
+    begin = time.thread_time()
     try:
         with np.errstate(all="ignore"):
             exec(compile(call, "<check>", "exec"), names)
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         outcome.error = described(error)
-    outcome.seconds = time.perf_counter() - begin
-    for name in outputs:
-        if name in names:
-            try:
-                outcome.values[name] = plain(names[name])
-            except TypeError as error:
-                outcome.values[name] = Unsupported(str(error))
-    for name, value in inputs.items():
-        if isinstance(value, np.ndarray) and not np.array_equal(value, given[name], equal_nan=value.dtype.kind == "f"):
-            outcome.changed.append(name)
+    outcome.seconds = time.thread_time() - begin
+    outcome.values = {name: plain_or_unsupported(names[name]) for name in outputs if name in names}
+    if not repeat:
+        outcome.inputs = {name: plain_or_unsupported(value) for name, value in given.items()}
     return outcome
 
 
 class Unsupported(str):
     """Stands for a value that cannot be an answer, such as an object; the text says what it is."""
+
+
+def plain_or_unsupported(value):
+    """Return ``plain(value)``, or an Unsupported that says why there is none."""
+    try:
+        return plain(value)
+    except TypeError as error:
+        return Unsupported(str(error))
+    except (Exception, SystemExit, GeneratorExit):  # of a class that defines how it is read
+        return Unsupported(f"an object of type {type(value).__name__} that cannot be read")
 
 
 def copied(value):
@@ -68,21 +86,31 @@ def plain(value, depth=0):
     """Return value as None, bool, int, float, str, a list of such, or a plain array. Raises: TypeError."""
     if depth > MAX_DEPTH:
         raise TypeError("lists nested too deeply")
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # not that of a subclass
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, (int, np.integer)):
-        return int(value)
+        number = int(value)
+        if number.bit_length() > MAX_BITS:
+            raise TypeError(f"an integer of about {math.ceil(number.bit_length() * math.log10(2)):,} digits")
+        return number
     if isinstance(value, (float, np.floating)):
         return float(value)
     if isinstance(value, (list, tuple)):
-        return [plain(v, depth + 1) for v in value]
+        own = list if isinstance(value, list) else tuple  # a subclass may never end
+        return [plain(v, depth + 1) for v in own.__iter__(value)]
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("a masked array")
     if isinstance(value, np.ndarray):
         array = np.array(value, order="C", subok=False)
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype(np.float64)
         if array.dtype.name not in DTYPES:
             raise TypeError(f"an array of dtype {array.dtype}")
-        return array
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     raise TypeError(f"an object of type {type(value).__name__}")
 
 
@@ -101,7 +129,7 @@ def pack(outcome):
     """Return an Outcome as values that JSON can hold."""
     return {
         "values": {name: _pack(value) for name, value in outcome.values.items()},
-        "changed": outcome.changed,
+        "inputs": {name: _pack(value) for name, value in outcome.inputs.items()},
         "error": outcome.error,
         "seconds": outcome.seconds,
     }
@@ -129,16 +157,16 @@ def unpack(data):
     """Return the Outcome from which ``pack`` made ``data``. Raises: ValueError for anything not of that form."""
     if not isinstance(data, dict) or not isinstance(data.get("values"), dict):
         raise ValueError("no values")
-    values = {_text(name): _unpack(value) for name, value in data["values"].items()}
-    changed = data.get("changed")
-    changed = [_text(name) for name in changed] if isinstance(changed, list) else []
+    if not isinstance(data.get("inputs"), dict):
+        raise ValueError("no inputs")
+    values, inputs = ({_text(name): _unpack(v) for name, v in data[what].items()} for what in ("values", "inputs"))
     error = data.get("error")
     if error is not None:
         if not isinstance(error, dict):
             raise ValueError("an error that is not an object")
         error = {key: _text(error.get(key, "")) for key in ("type", "message", "line")}
     seconds = data.get("seconds")
-    return Outcome(values, changed, error, float(seconds) if isinstance(seconds, (int, float)) else 0.0)
+    return Outcome(values, inputs, error, float(seconds) if isinstance(seconds, (int, float)) else 0.0)
 
 
 def unpack_inputs(data):

@@ -45,6 +45,7 @@ class Adversary:
 
 ADVERSARIES = []
 VALUES = []
+SLOW = ("partial", 1, "it handles them one by one")
 PASSES = {number: ("pass", points, "") for number, points in POINTS.items()}
 
 
@@ -288,7 +289,7 @@ answer(
                 raise SystemExit("no array")
         """,
     ),
-    lost("fail", "SystemExit"),
+    fails("an object of type Odd that cannot be read"),
 )
 value(
     "array-protocol",
@@ -314,8 +315,7 @@ answer(
                     yield 1.0
         """,
     ),
-    lost("timeout", "did not end within"),
-    isolated=True,
+    fails("c is a list or tuple"),
 )
 value("lambda", f"weighted_sum = lambda hs, a: {RIGHT}")
 value("partial", f"import functools\n\nweighted_sum = functools.partial(lambda x, hs, a: {RIGHT}, 0)")
@@ -325,10 +325,67 @@ value(
 answer("no-function", "weighted_sum = 3", fails("'int' object is not callable"))
 answer("other-name", function().replace("weighted_sum", "weightedsum"), lost("error", "does not define weighted_sum"))
 answer("syntax-error", "def weighted_sum(hs, a)\n    return hs", lost("error", "SyntaxError"))
+LOOP = "np.array([(x * b[:, None]).sum(axis=0) for x, b in zip(hs, a)])"
+LOOPING = function(f"return {LOOP}").replace("weighted_sum", "rows")
+answer("loop", function(f"return {LOOP}"), SLOW)
+answer("loop-in-if", f"if True:\n{textwrap.indent(LOOPING, '    ')}\nweighted_sum = rows", SLOW)
 answer(
-    "loop",
-    function("return np.array([(x * b[:, None]).sum(axis=0) for x, b in zip(hs, a)])"),
-    lost("partial", "It loops", 1),
+    "loop-over-time",
+    function("c = 0\nfor t in range(a.shape[1]):\n    c = c + hs[:, t] * a[:, t, None]\nreturn c"),
+    SLOW,
+)
+answer(
+    "loop-in-a-method",
+    f"class Rows:\n    @staticmethod\n{textwrap.indent(LOOPING, '    ')}\n\n\nweighted_sum = getattr(Rows, 'rows')",
+    SLOW,
+)
+answer("loop-in-exec", f"exec({function(f'return {LOOP}')!r})", SLOW)
+answer("loop-in-starmap", function("import itertools\nreturn np.array([*itertools.starmap(np.dot, zip(a, hs))])"), SLOW)
+answer(
+    "loop-by-halves",
+    function(
+        "if len(hs) < 2:\n    return (hs * a[:, :, None]).sum(axis=1)\nk = len(hs) // 2\n"
+        "return np.concatenate((weighted_sum(hs[:k], a[:k]), weighted_sum(hs[k:], a[k:])))"
+    ),
+    SLOW,
+)
+answer(
+    "loop-in-a-thread",
+    function(
+        f"""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: {LOOP}).result()
+    """
+    ),
+    SLOW,
+)
+answer("loop-off-the-clock", function(f"return {LOOP}", before="import time\n\ntime.thread_time = lambda: 0.0"), SLOW)
+answer(
+    "loop-refused-for-many",
+    function(f"if hs.size > 10_000:\n    raise ValueError('too many')\nreturn {LOOP}"),
+    lost("partial", "For 200,000 sequences, weighted_sum raised ValueError: too many", 1),
+)
+answer(
+    "wrong-for-many",
+    function(f"if hs.size > 10_000:\n    return hs[:, 0]\nreturn {RIGHT}"),
+    lost("partial", "For 200,000 sequences, the values are wrong", 1),
+)
+answer("variable-named-map", function("map = hs * a[:, :, None]\nreturn map.sum(axis=1)"))
+answer("loop-over-few-axes", function("c = hs * a[:, :, None]\nfor axis in (1,):\n    c = c.sum(axis=axis)\nreturn c"))
+answer("big-endian", function(f"return ({RIGHT}).astype('>f8')"))
+answer("long-double", function(f"return ({RIGHT}).astype(np.longdouble)"))
+answer("single-precision", function("return (hs.astype(np.float32) * a[:, :, None].astype(np.float32)).sum(axis=1)"))
+value("masked", function(f"return np.ma.masked_array({RIGHT}, True)"), fails("a masked array"))
+value("text-subclass", function("return Mine()", before="class Mine(str):\n    __len__ = None"), fails("c is a string"))
+answer(
+    "hides-what-it-changes",
+    function(
+        f"c = {RIGHT}\nhs *= 2\nreturn c",
+        before="np.array_equal = np.allclose = lambda *things, **named: True",
+    ),
+    fails("weighted_sum changes its input hs"),
 )
 
 
@@ -337,7 +394,7 @@ def width(student, source, row):
     VALUES.append((student, WIDTH, source, row))
 
 
-width("number-of-4000-digits", "def affine_shape(V, D, H):\n    return 10**4000, V", fails("cannot be compared"))
+width("number-of-4000-digits", "def affine_shape(V, D, H):\n    return 10**4000, V", fails("of about 4,001 digits"))
 width("number-of-5000-digits", "def affine_shape(V, D, H):\n    return 10**5000, V", fails(""))
 width("number-is-nan", "def affine_shape(V, D, H):\n    return float('nan'), V", fails("rows is nan"))
 width("number-is-true", "def affine_shape(V, D, H):\n    return True, V", fails("rows is True or False"))
@@ -658,7 +715,7 @@ def forge(data):
 
 
 def outcome(c):
-    return {"values": {"c": c}, "changed": [], "error": None, "seconds": 0.0}
+    return [{"values": {"c": c}, "inputs": {}, "error": None, "seconds": 0.0}] * 4
 
 
 def idle():
@@ -689,11 +746,17 @@ forger(
 )
 forger("forged-bytes", f"forge(outcome({ZEROS | {'data': 'A'}!r}))", fails("not an answer"))
 forger("forged-shape", f"forge(outcome({ZEROS | {'shape': [2**24, 2**24]}!r}))", fails("not an answer"))
-forger("forged-error", "forge({'values': {}, 'error': {'type': '<b>', 'message': '\\0' * 9}})", fails("<b>"))
-forger("forged-malformed-error", "forge({'values': {}, 'error': [1, 2]})", fails("not an answer"))
+forger(
+    "forged-error",
+    "forge([{'values': {}, 'inputs': {}, 'error': {'type': '<b>', 'message': '\\0' * 9}}] * 4)",
+    fails("<b>"),
+)
+forger("forged-malformed-error", "forge([{'values': {}, 'inputs': {}, 'error': [1, 2]}] * 4)", fails("not an answer"))
 forger("forged-text", "forge('right')", fails("not an answer"))
 forger(
-    "forged-verdict", "forge({'right': True, 'points': 2, 'status': 'pass', 'values': {}})", fails("does not give c")
+    "forged-verdict",
+    "forge([{'right': True, 'points': 2, 'status': 'pass', 'values': {}, 'inputs': {}}] * 4)",
+    fails("does not give c"),
 )
 forger("forged-missing", "forge({'missing': True})", lost("error", "does not define weighted_sum"))
 forger("forged-large", "forge(outcome('A' * 6_000_000))", fails("too large"))
@@ -835,7 +898,7 @@ def _(school, student):
 ADVERSARIES[-1].rows[SUM] = lost("fail", "2 cells answer this exercise")
 
 
-@hands_in("answer-beside-the-released-cell", lost("pass", "the last one that was changed counts", 2))
+@hands_in("answer-beside-the-released-cell", lost("pass", "", 2))
 def _(school, student):
     notebook = school.notebook()
     notebook.cells.append(copy.deepcopy(cell_of(school.released, "answer")))
@@ -856,7 +919,7 @@ def _(school, student):
     school.hand_in(student, notebook)
 
 
-@hands_in("ids-lost", others={n: lost("pass", "found by its first line", POINTS[n]) for n in NUMBERS})
+@hands_in("ids-lost", others={n: lost("pass", "found by its headline", POINTS[n]) for n in NUMBERS})
 def _(school, student):
     notebook = school.notebook()
     for cell in notebook.cells:
@@ -865,7 +928,7 @@ def _(school, student):
     school.hand_in(student, notebook)
 
 
-ADVERSARIES[-1].rows[SUM] = lost("pass", "found by its first line", 2)
+ADVERSARIES[-1].rows[SUM] = lost("pass", "found by its headline", 2)
 
 
 @hands_in("ids-all-the-same", fails("Not solved yet"))

@@ -33,14 +33,15 @@ def name_of(value):
     return value.number if hasattr(value, "number") else value.says[:30]
 
 
-def graded(exercise, answer, *seeds, source=None):
+def graded(exercise, answer, *seeds):
     """The Result of an answer, as the grader makes it: what goes out and what comes back as JSON."""
-    inputs = [exercise.inputs(case, *seeds) for case in exercise.cases]
-    outcomes = []
-    for case, given in zip(exercise.cases, inputs, strict=True):
-        arrived = unpack_inputs(pack_inputs(given))
-        outcomes.append(unpack(pack(observe(*exercise.call_of(case), answer, arrived))))
-    return judge(exercise, inputs, outcomes, source)
+
+    def call(case, inputs):
+        arrived = unpack_inputs(pack_inputs(inputs))
+        return unpack(pack(observe(*exercise.call_of(case), answer, arrived, case.repeat)))
+
+    outcomes = [[call(case, inputs) for inputs in exercise.draws(case, *seeds)] for case in exercise.cases]
+    return judge(exercise, outcomes, [call(case, *exercise.draws(case, *seeds)) for case in exercise.large], seeds)
 
 
 def solution_of(exercise):
@@ -80,10 +81,9 @@ def test_reference_is_right(exercise, capsys):
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
 def test_solution_is_right_for_any_seed(exercise):
-    source = solution_of(exercise)
-    answer = exercise.run(source)
-    for seed in range(5):
-        result = graded(exercise, answer, seed, source=source)
+    answer = exercise.run(solution_of(exercise))
+    for seed in range(3, 8):
+        result = graded(exercise, answer, seed)
         assert (result.status, result.message) == ("pass", "")
 
 
@@ -103,7 +103,7 @@ def test_there_are_three_mistakes(exercise):
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=name_of)
 def test_mistake_loses_points_and_is_named(exercise, mistake):
     answer = exercise.run(mistake.source)
-    for seed in range(3):
+    for seed in range(3, 6):
         result = graded(exercise, answer, seed)
         assert result.points < exercise.points
         assert mistake.says in result.message

@@ -1,4 +1,4 @@
-"""What the grader's notebook runs in place of a check cell: one call of an answer, its values published as a message.
+"""What the grader's notebook runs in place of a check cell: calls of an answer, their values published as a message.
 
 It runs in the student's kernel, so nothing here can be trusted: a student's code may change all of it. It publishes
 values, not judgments; the grader compares them in its own process.
@@ -21,10 +21,11 @@ class _Discard(io.TextIOBase):
         return len(text)
 
 
-def probe(name, call, outputs, inputs, seed):
-    """Call the answer called ``name`` with packed ``inputs``; publish the packed Outcome as display data.
+def probe(name, call, outputs, draws, repeat, seed):
+    """Call the answer called ``name`` once for each of the packed inputs; publish the packed Outcomes as display data.
 
-    Args: seed, an integer; random numbers drawn from the global generators are the same each time it is graded.
+    Args: repeat, see ``observe``; seed, an integer: random numbers drawn from the global generators are the same each
+    time it is graded.
     """
     from IPython import get_ipython
     from IPython.display import publish_display_data
@@ -35,5 +36,5 @@ def probe(name, call, outputs, inputs, seed):
         random.seed(seed)
         np.random.seed(seed)
         with contextlib.redirect_stdout(_Discard()), contextlib.redirect_stderr(_Discard()):
-            data = pack(observe(call, tuple(outputs), names[name], unpack_inputs(inputs)))
+            data = [pack(observe(call, outputs, names[name], unpack_inputs(inputs), repeat)) for inputs in draws]
     publish_display_data({MIME: data}, metadata={})

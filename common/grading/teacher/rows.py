@@ -3,19 +3,16 @@
 What comes back from a student's process is values at most; they are judged here, in the grader's own process.
 """
 
-import ast
 import json
 import re
 import threading
 from dataclasses import dataclass, field
 
-from common.grading.judge import judge, loop_in
+from common.grading.judge import judge
 from common.grading.observe import Outcome, unpack
-from common.grading.teacher.steps import StepResult, inputs_of
+from common.grading.teacher.steps import StepResult, own_seeds
 
 MAX_MESSAGE = 1500  # characters
-MAGIC = re.compile(r"^(\s*+)(?:[%!?].*|.*=\s*[%!].*|.*\?\s*)$")  # a line that is not Python, or may not be
-MAX_MAGICS = 10  # that are transformed as IPython does it, which reads the whole source again for each
 _judging = threading.Lock()
 
 
@@ -51,7 +48,7 @@ def rows_of(submission, steps, results, seed):
             row.message = "There is no answer cell for this exercise. It was deleted, or its first line is missing."
         else:
             own = {(s.kind, s.case): results.get(k) for k, s in enumerate(steps) if s.exercise is exercise}
-            _judge(row, exercise, answer.source, own, submission, seed)
+            _judge(row, exercise, own, submission, seed)
         notes = [submission.note.strip()] if submission.note else []
         if answer and answer.repairs:
             notes.append(f"Repaired: {'; '.join(answer.repairs)}.")
@@ -70,7 +67,7 @@ def infra_rows(submission, why):
     return [Row(submission.student, submission.assignment.name, e, "infra", None, what) for e in exercises]
 
 
-def _judge(row, exercise, source, own, submission, seed):
+def _judge(row, exercise, own, submission, seed):
     """Fill in status, points and message of an exercise that has an answer."""
     defined = own.get(("answer", 0))
     if defined is None:
@@ -83,25 +80,27 @@ def _judge(row, exercise, source, own, submission, seed):
         row.status = "error"
         row.message = f"The answer cell raised {defined.error['type']}: {defined.error['message'].rstrip('.')}."
         return
-    probes = [own.get(("probe", k)) for k in range(len(exercise.cases))]
+    probes = [own.get(("probe", k)) for k in range(len(exercise.cases) + len(exercise.large))]
+    probes, large = probes[: len(exercise.cases)], probes[len(exercise.cases) :]
+    draws = [len(exercise.draws(case, *own_seeds(submission.student, seed))) for case in exercise.cases]
     stopped = next((k for k, probe in enumerate(probes) if probe is None or probe.how != "ended"), None)
     try:
-        outcomes = [_outcome(probe) for probe in probes[:stopped]]
+        outcomes = [_outcomes(probe, number) for probe, number in zip(probes[:stopped], draws, strict=False)]
+        large = [_large_outcome(probe) for probe in large]
     except LookupError:
         row.status, row.message = "error", f"The answer cell does not define {exercise.name}."
         return
-    inputs = inputs_of(exercise, submission.student, seed)
     not_reached = Outcome(error={"type": "", "message": "", "line": ""})
-    padded = outcomes + [not_reached] * (len(probes) - len(outcomes))
+    nothing = [[not_reached] * number for number in draws]
     try:
         with _judging:
-            result = judge(exercise, inputs, padded)
+            seeds = own_seeds(submission.student, seed)
+            result = judge(exercise, outcomes + nothing[len(outcomes) :], large, seeds)
     except Exception as error:
         with _judging:
-            judge(exercise, inputs, [not_reached] * len(probes))  # raises as well if the fault is ours
+            judge(exercise, nothing, [not_reached] * len(large), seeds)  # raises as well if the fault is ours
         row.status, row.message = "fail", f"What {exercise.name} returns cannot be compared ({error})."
         return
-    result.loop = loop_in_answer(source, exercise) if exercise.no_loops else None
     row.cases = [(verdict.label, verdict.right) for verdict in result.verdicts]
     row.points, row.status = result.points, result.status
     if stopped is None:
@@ -125,79 +124,32 @@ def _how_it_ended(result, exercise):
     return f"ended the process it ran in ({result.why})."
 
 
-def _outcome(result):
-    """Return the Outcome of a probe. Raises: LookupError where there was nothing to call."""
+def _large_outcome(result):
+    """Return the Outcome of the probe of a large case, None if it did not end. The time is the one from outside."""
+    if result is None or result.how != "ended":
+        return None
+    (outcome,) = _outcomes(result, 1)
+    outcome.seconds = result.seconds
+    return outcome
+
+
+def _outcomes(result, number):
+    """Return the Outcomes of a probe, ``number`` of them. Raises: LookupError where there was nothing to call."""
     if result.data is None:
         error = result.error or {"type": "an error", "message": result.why or "no values came back"}
-        return Outcome(error={"line": "", **error})
+        return [Outcome(error={"line": "", **error})] * number
     try:
         data = json.loads(result.data)
         if isinstance(data, dict) and data.get("missing") is True:
             raise LookupError
-        return unpack(data)
+        if not isinstance(data, list) or len(data) != number:
+            raise ValueError(f"not {number} outcomes")
+        return [unpack(one) for one in data]
     except LookupError:
         raise
     except (ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
-        return Outcome(error={"type": "an error", "message": f"what came back is not an answer ({error})", "line": ""})
-
-
-def loop_in_answer(source, exercise):
-    """Return the first loop in what defines the answer, in words, or None.
-
-    That is the function or class itself and whatever it uses from the same cell; in a cell that is not plain Python
-    (a magic command), the whole cell.
-    """
-    text = plain_python(source)
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        found = re.search(r"^[ \t]*(for|while)\b", source, re.M)
-        return f"{found[1]}, line {source.count(chr(10), 0, found.start(1)) + 1}" if found else None
-    defined = {}
-    for node in tree.body:
-        for name in _defines(node):
-            defined.setdefault(name, []).append(node)
-    wanted, seen = [exercise.name], set()
-    used = []
-    while wanted:
-        name = wanted.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for node in defined.get(name, []):
-            used.append(node)
-            wanted += [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
-    used = sorted({id(node): node for node in used}.values(), key=lambda node: node.lineno)
-    lines = text.splitlines()
-    kept = [""] * len(lines)  # so that line numbers stay those of the cell
-    for node in used or tree.body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        kept[first - 1 : node.end_lineno] = lines[first - 1 : node.end_lineno]
-    return loop_in("\n".join(kept))
-
-
-def _defines(node):
-    """Return the names that a top-level statement of a cell sets."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return [node.name]
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-
-
-def plain_python(source):
-    """Return a cell's source with magic commands turned into Python; the body of a cell magic stands for the cell."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    lines = source.splitlines()
-    for k, line in enumerate(lines):
-        if line.strip() and not line.startswith("%%"):
-            break
-        lines[k] = "#"  # keeps the line numbers: IPython removes empty lines
-    if sum(bool(MAGIC.match(line)) for line in lines) > MAX_MAGICS:
-        return "\n".join(MAGIC.sub(r"\1pass", line) for line in lines) + "\n"
-    try:
-        return TransformerManager().transform_cell("\n".join(lines) + "\n")
-    except Exception:
-        return source  # not Python at all
+        message = f"what came back is not an answer ({error})"
+        return [Outcome(error={"type": "an error", "message": message, "line": ""})] * number
 
 
 def reproducible(message):

@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty
 
 import nbval.kernel
+import psutil
 import pytest
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
@@ -65,6 +66,14 @@ class Kernel(nbval.kernel.RunningKernel):
         client.wait_for_ready(timeout=startup)
         self.km, self.kc = manager, client
         self._ensure_iopub_up()
+
+    def seconds(self):
+        """Return the processor time that the kernel and its ended children have taken, 0.0 if it is gone."""
+        try:
+            times = psutil.Process(self.km.provisioner.process.pid).cpu_times()
+        except (psutil.Error, AttributeError):
+            return 0.0
+        return times.user + times.system + times.children_user + times.children_system
 
     def execute_cell_input(self, cell_input, allow_stdin=None):
         """Send a cell and keep the message's id."""
@@ -164,6 +173,7 @@ class GradedCell(IPyNbCell):
         step = plan.steps[self.cell_num]
         file.error = file.data = file.kernel.failed = None
         plan.report("begin", i=step["i"])
+        before = file.kernel.seconds()
         file.kernel.deadline = time.monotonic() + step["seconds"]
         self.config.option.nbval_cell_timeout = step["seconds"]
         self.output_timeout = READ_OUTPUT
@@ -189,7 +199,7 @@ class GradedCell(IPyNbCell):
                 data = '"not JSON"'
             if len(data) > MAX_DATA:
                 data, file.error = None, {"type": "an error", "message": "what the answer returns is too large"}
-        plan.report("end", i=step["i"], error=file.error, data=data)
+        plan.report("end", i=step["i"], error=file.error, data=data, seconds=file.kernel.seconds() - before)
 
 
 class Plan:

@@ -229,7 +229,8 @@ class Session:
                 self.begun = event["i"]
                 deadline = time.monotonic() + self.steps[self.begun].seconds + GRACE
             elif name == "end":
-                result = StepResult(error=_error(event.get("error")), data=_text(event.get("data")))
+                error, data, seconds = _error(event.get("error")), _text(event.get("data")), event.get("seconds")
+                result = StepResult(error=error, data=data, seconds=seconds if isinstance(seconds, float) else 0.0)
                 self.results[event["i"]] = result
                 if result.error and self.steps[event["i"]].must_pass:
                     raise SandboxError(f"a given cell raised {result.error['type']}: {result.error['message']}")

@@ -1,7 +1,8 @@
 """The notebook that is run to grade a submission, as a list of steps.
 
 It is a fresh copy of the released notebook: the student's answers are in its answer cells, and each of them is
-followed, in place of the check cell, by one probe per case with inputs drawn for this student.
+followed, in place of the check cell, by one probe per case: with the inputs that ``check`` uses, and with some drawn
+for this student.
 """
 
 import hashlib
@@ -22,7 +23,10 @@ get_ipython().ask_exit = lambda: __import__("sys").exit("quit")
 
 @dataclass(frozen=True)
 class Step:
-    """One cell to run. kind: given, answer or probe; an answer cell that is missing counts as given."""
+    """One cell to run. kind: given, answer or probe; an answer cell that is missing counts as given.
+
+    case: of a probe, the index among the exercise's cases, the large ones after the others.
+    """
 
     kind: str
     source: str
@@ -34,12 +38,16 @@ class Step:
 
 @dataclass
 class StepResult:
-    """What came of a step. how: ended, timeout or crashed. data: what a probe published, as JSON."""
+    """What came of a step. how: ended, timeout or crashed. data: what a probe published, as JSON.
+
+    seconds: of processor time that the student's process took for it, measured from outside.
+    """
 
     how: str = "ended"
     error: dict | None = None  # type and message of the error that ended it
     data: str | None = None
     why: str = ""
+    seconds: float = 0.0
 
 
 def derive_integers(seed, *names):
@@ -49,10 +57,9 @@ def derive_integers(seed, *names):
     return [int.from_bytes(digest[k : k + 4], "big") for k in range(0, 16, 4)]
 
 
-def inputs_of(exercise, student, seed):
-    """Return the inputs of all cases, drawn for this student."""
-    drawn = derive_integers(seed, student)
-    return [exercise.inputs(case, *drawn) for case in exercise.cases]
+def own_seeds(student, seed):
+    """Return the seeds of the draws that only this student gets."""
+    return derive_integers(seed, student)
 
 
 def steps_of(submission, seed):
@@ -71,16 +78,17 @@ def steps_of(submission, seed):
             continue
         exercise = exercises[number]
         steps.append(Step("answer", submission.answers[number].source, exercise.seconds, exercise))
-        for k, inputs in enumerate(inputs_of(exercise, submission.student, seed)):
-            source = _probe_source(exercise, k, inputs, derive_integers(seed, number, str(k))[0])
+        for k, case in enumerate((*exercise.cases, *exercise.large)):
+            draws = exercise.draws(case, *own_seeds(submission.student, seed))
+            source = _probe_source(exercise, case, draws, derive_integers(seed, number, str(k))[0])
             steps.append(Step("probe", source, exercise.seconds, exercise, k))
     return steps
 
 
-def _probe_source(exercise, k, inputs, seed):
-    """Return the cell that calls an answer for case k. It relies on no name that an answer may have changed."""
-    call, outputs = exercise.call_of(exercise.cases[k])
-    arguments = [exercise.name, call, list(outputs), pack_inputs(inputs), seed]
+def _probe_source(exercise, case, draws, seed):
+    """Return the cell that calls an answer for a case. It relies on no name that an answer may have changed."""
+    call, outputs = exercise.call_of(case)
+    arguments = [exercise.name, call, list(outputs), [pack_inputs(inputs) for inputs in draws], case.repeat, seed]
     return (
         "__import__('common.grading.teacher.probe', fromlist=['probe']).probe(\n"
         f"    *__import__('json').loads({json.dumps(arguments)!r})\n)"

@@ -27,6 +27,7 @@ MAX_BYTES = 20_000_000  # of a notebook
 MAX_CHARACTERS = 100_000  # of an answer
 MAX_CELLS = 10_000  # of a notebook
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
+FIRST_LINES = 10  # among which the headline is searched: Colab and learners put magics, titles and comments above it
 COPY = r"(?:[ _-]*\(\d+\)|[ _-]*[Cc]opy\d*)?"  # what browsers and JupyterLab add to the name of a copy
 
 
@@ -274,14 +275,22 @@ def _cell(data):
 
 
 def _numbers(cell):
-    """Return the number of the exercise that a cell answers, by its id or its first line, as a set (empty for none)."""
+    """Return the number of the exercise that a cell answers, by its id or its headline, as a set (empty for none)."""
     by_id = {number for name in cell.names if (number := cells.number_of({"id": name}))}
     if by_id:
         return by_id
-    match = HEADLINE.match(cell.source)
-    if match and (cell.kind == "code" or cell.source[match.end() :].startswith("\n")):  # not a heading with a title
-        return {match[1]}
+    for line in cell.source.splitlines()[:FIRST_LINES]:
+        match = HEADLINE.match(line)
+        if match and (cell.kind == "code" or not line[match.end() :].strip()):  # not a heading with a title
+            return {match[1]}
+        if line.strip() and line.lstrip()[0] not in "#%!":
+            break
     return set()
+
+
+def _defines(source, name):
+    """Whether a cell sets ``name``, as far as its text tells."""
+    return bool(re.search(rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^[ \t]*{name}[ \t]*=", source, re.M))
 
 
 def answers(content, assignment):
@@ -293,16 +302,20 @@ def answers(content, assignment):
         places = [k for k, cell in enumerate(content) if number in _numbers(cell)]
         if not places:
             continue
-        # An unchanged copy of the released cell is not an answer. Of the others the last one counts, as in a kernel.
+        # An unchanged copy of the released cell is not an answer, nor is a note or a trial below the answer. Of the
+        # cells that define what is asked for, the released one counts, else the last one, as in a kernel.
+        name, wanted = find(number).name, cells.cell_id("answer", number)
+        places = [k for k in places if _defines(content[k].source, name)] or places
         changed = [k for k in places if content[k].source.strip() != released[number].strip()] or places
-        place = changed[-1]
+        place = ([k for k in changed if wanted in content[k].names] or changed)[-1]
         cell, repairs = content[place], []
-        if len(places) > 1:
-            repairs.append(f"{len(places)} cells answer this exercise (the last one that was changed counts)")
+        if len(changed) > 1:
+            which = "the one at its place" if wanted in cell.names else "the last one"
+            repairs.append(f"{len(changed)} cells answer this exercise ({which} counts)")
         if cell.kind != "code":
             repairs.append(f"the answer was in a {cell.kind or 'nameless'} cell")
-        if cells.cell_id("answer", number) not in cell.names:
-            repairs.append("the answer cell was found by its first line")
+        if wanted not in cell.names:
+            repairs.append("the answer cell was found by its headline")
         source = cell.source
         if len(source) > MAX_CHARACTERS:
             source = f"raise ValueError('the answer has more than {MAX_CHARACTERS:,} characters')"
