@@ -33,15 +33,14 @@ from pathlib import Path
 import nbformat
 
 from common.grading import cells, draws, judge, observe
-from common.grading.exercise import Exercise, exercises
-from common.grading.teacher.steps import inputs_of
+from common.grading.exercise import DRAWS, Exercise, exercises
+from common.grading.teacher.steps import own_seeds
 from tests import mutators
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = ROOT / "notebooks" / "solutions"
 RECORD = ROOT / "tests" / "grading" / "mutants.json"
 CHAPTERS = (7, 8)
-CHECKED = (0, 1, 2)  # the draws of check
 STUDENTS = ("ada", "bob", "cleo")
 SECONDS = 3  # of processor time for one mutant; one that takes longer hangs
 MEMORY = 2**31  # bytes that a mutant may take
@@ -82,17 +81,17 @@ def mutants_of(exercise):
     return found
 
 
-def draw(exercise, checked=CHECKED, students=STUDENTS):
-    """Return several draws of the inputs of all cases, as ``check`` and the grader make them."""
-    own = [[exercise.inputs(case, seed) for case in exercise.cases] for seed in checked]
-    return own + [inputs_of(exercise, student, "a seed for mutants") for student in students]
+def draw(exercise, count=DRAWS, students=STUDENTS):
+    """Return several draws of the inputs of all cases: ``count`` of those for everybody, and one for each student."""
+    seeds = [*((k,) for k in range(count)), *(own_seeds(student, "a seed for mutants") for student in students)]
+    return [[exercise.inputs(case, *seed) for case in exercise.cases] for seed in seeds]
 
 
 def message(exercise, answer, inputs):
     """Return what the first wrong case says of an answer in one draw; empty if it gets all points for its values."""
     for case, given in zip(exercise.cases, inputs, strict=True):
         outcome = observe.observe(*exercise.call_of(case), answer, given)
-        verdict = judge.judge_case(exercise, case, given, outcome)
+        verdict = judge.judge_draw(exercise, case, given, outcome)
         if not verdict.right:
             return verdict.message
     return ""
@@ -200,8 +199,9 @@ def read_record():
 
 def write_record(record):
     """Store the record, in the order of the exercises."""
-    ordered = {number: record[number] for number in find_all() if number in record}
-    RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    entries = [(number, record[number]) for number in find_all() if number in record]
+    texts = [f'"{number}": {json.dumps(e, indent=2 if e["alive"] else None)}' for number, e in entries]
+    RECORD.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
 
 
 def entry(exercise, found, living, old):
@@ -226,7 +226,7 @@ def name_of(mutant):
 def fingerprint(exercise):
     """Return a hash of all source on which the verdicts depend: solution, cases, reference, judging, mutators."""
     parts = [solutions()[exercise.number], _spec_source(exercise), inspect.getsource(mutators)]
-    parts += [_closure(judge, ["judge_case", "same"], {"_known_mistake", "_raised", "difference"})]
+    parts += [_closure(judge, ["judge_draw"], {"_known_mistake", "_raised", "difference"})]
     parts += [_closure(observe, ["observe"])]
     parts += [inspect.getsource(function) for function in (draw, message, passes)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -245,11 +245,7 @@ def _spec_source(exercise):
 
 def _closure(module, names, without=frozenset()):
     """The source of some names of a module and of all that they use there, or from another module of exercises."""
-    text = inspect.getsource(module)
-    defined = {}
-    for node in ast.parse(text).body:
-        for name in _defines(node):
-            defined[name] = node
+    lines, defined = _parsed(module)
     found, waiting = {}, list(names)
     while waiting:
         name = waiting.pop()
@@ -263,9 +259,16 @@ def _closure(module, names, without=frozenset()):
         parts = [node]
         if isinstance(getattr(module, name), Exercise):
             parts = [keyword for keyword in node.value.keywords if keyword.arg in JUDGED]
-        found[name] = "\n".join(ast.get_source_segment(text, part) for part in parts)
+        found[name] = "\n".join(line for part in parts for line in lines[part.lineno - 1 : part.end_lineno])
         waiting += [used.id for part in parts for used in ast.walk(part) if isinstance(used, ast.Name)]
     return "\n".join(found[name] for name in sorted(found))
+
+
+@functools.cache
+def _parsed(module):
+    """The lines of a module, and the statement that defines each of its names."""
+    text = inspect.getsource(module)
+    return text.splitlines(), {name: node for node in ast.parse(text).body for name in _defines(node)}
 
 
 def _defines(node):
@@ -297,7 +300,7 @@ def changing_nothing(values):
 
 def faults(exercise, count):
     """Return what depends on the seed, as text: a solution that fails, a mistake that passes or is not named."""
-    drawn = draw(exercise, range(count), ())
+    drawn = draw(exercise, count, ())
     solution = exercise.run(solutions()[exercise.number])
     found = [
         f"the solution fails with seed {k}" for k, inputs in enumerate(drawn) if message(exercise, solution, inputs)
@@ -343,7 +346,7 @@ def main():
         new = record[exercise.number] = entry(exercise, found, living, record.get(exercise.number, {}))
         for mutant, count in living.items():
             if not mutant.reason and not new["alive"][name_of(mutant)]:
-                print(f"alive in {count} of {len(CHECKED) + len(STUDENTS)} draws: {mutant}", flush=True)
+                print(f"alive in {count} of {DRAWS + len(STUDENTS)} draws: {mutant}", flush=True)
     write_record(record)
     print(*summary(record), f"{time.perf_counter() - start:.0f} seconds", sep="\n")
     return int(any(not reason for exercise in wanted for reason in record[exercise.number]["alive"].values()))
