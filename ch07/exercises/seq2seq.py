@@ -144,9 +144,10 @@ EMBEDDING = Exercise(
         Mistake(
             "dW has as many columns as a question has characters. A row of W is an embedding: it has D numbers.",
             "def embedding_backward(ids, dout, V):\n"
-            "    N, T = ids.shape\n"
-            "    dW = np.zeros((V, T))\n"
-            "    np.add.at(dW, ids, dout)\n"
+            "    D = dout.shape[1]\n"
+            "    dW = np.zeros((V, D))\n"
+            "    for id_, gradient in zip(ids.reshape(-1), dout.reshape(-1, D)):\n"
+            "        dW[id_] += gradient\n"
             "    return dW",
         ),
         Mistake(
