@@ -19,6 +19,7 @@ import pytest
 
 matplotlib.use("Agg")  # no window
 os.environ.pop("MPLBACKEND", None)  # nothing that the kernels of notebooks would inherit: they draw into the notebook
+os.environ["ATTENTION_PROGRESS"] = "off"  # what tests solve is not what whoever runs them has solved
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent

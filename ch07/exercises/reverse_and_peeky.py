@@ -135,12 +135,17 @@ JOIN = Exercise(
     points=2,
     large=(
         Case(
-            "200,000 questions",
+            "500,000 questions",
             lambda rng: _to_join(rng, 2, 2, 2, 2),
             "vs = answer(h, xs)[::1000]",
-            repeat={"h": 0, "xs": 0},
+            repeat={"h": (250_000, 0), "xs": (250_000, 0)},
         ),
-        Case("200,000 steps", lambda rng: _to_join(rng, 1, 2, 2, 2), "vs = answer(h, xs)[:, ::1000]", repeat={"xs": 1}),
+        Case(
+            "500,000 steps",
+            lambda rng: _to_join(rng, 1, 2, 2, 2),
+            "vs = answer(h, xs)[:, ::1000]",
+            repeat={"xs": (250_000, 1)},
+        ),
     ),
 )
 
@@ -347,7 +352,7 @@ _END = "        return dh + dvs[:, :, :H].sum(axis=1), dvs[:, :, H:]"
 
 FORGOTTEN = Exercise(
     number="7.2.5",
-    title="Bug hunt: half a gradient",
+    title="Bug hunt: an encoder led astray",
     name="PeekyDecoder",
     call="decoder = answer(Wx, W)\nlogits = decoder.forward(h, xs)\ndh, dxs = decoder.backward(dlogits)",
     outputs=("logits", "dh", "dxs"),

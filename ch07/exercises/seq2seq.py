@@ -473,14 +473,15 @@ class Encoder:
         self.rnn = RNN(Wx, Wh)
 
     def forward(self, xs):
-        self.embeddings = self.W[xs]  # (N, T, D)
-        hs = self.rnn.forward(self.embeddings)  # (N, T, H)
+        embeddings = self.W[xs]  # (N, T, D)
+        hs = self.rnn.forward(embeddings)  # (N, T, H)
+        self.cache = (embeddings, hs)  # for the backward pass
         return hs[:, -1]  # (N, H)
 '''
 
 IDS = Exercise(
     number="7.1.6",
-    title="Bug hunt: an encoder that reads numbers",
+    title="Bug hunt: four questions, one h",
     name="Encoder",
     call="h = answer(W, Wx, Wh).forward(xs)",
     outputs=("h",),
@@ -493,7 +494,7 @@ IDS = Exercise(
     given={"RNN": RNN},
     bug=Mistake(
         "The RNN reads the ids themselves, not their embeddings. It runs only where N happens to equal D.",
-        changed(_ENCODER, ("self.rnn.forward(self.embeddings)", "self.rnn.forward(xs)")),
+        changed(_ENCODER, ("self.rnn.forward(embeddings)", "self.rnn.forward(xs)")),
     ),
     mistakes=(
         Mistake(
@@ -511,7 +512,7 @@ IDS = Exercise(
     ),
     hints=(
         "Which of the encoder's weights does h depend on? Follow each of them through forward.",
-        "self.embeddings is computed, and then? Look at what the RNN is given.",
+        "The embeddings are looked up, and then? Look at what the RNN is given.",
     ),
     section=f'{SECTION}, "Addition as text" and "The encoder hands over the last hidden state"',
     points=2,

@@ -96,12 +96,17 @@ SCORES = Exercise(
     points=2,
     large=(
         Case(
-            "200,000 sequences",
+            "500,000 sequences",
             lambda rng: _states(rng, 2, 2, 2),
             "s = answer(hs, h)[::1000]",
-            repeat={"hs": 0, "h": 0},
+            repeat={"hs": (250_000, 0), "h": (250_000, 0)},
         ),
-        Case("200,000 steps", lambda rng: _states(rng, 2, 2, 2), "s = answer(hs, h)[:, ::1000]", repeat={"hs": 1}),
+        Case(
+            "500,000 steps",
+            lambda rng: _states(rng, 2, 2, 2),
+            "s = answer(hs, h)[:, ::1000]",
+            repeat={"hs": (250_000, 1)},
+        ),
     ),
 )
 
@@ -550,8 +555,8 @@ class DotScore:
 
     def backward(self, ds):
         hs, hr, s = self.cache
-        N, T, H = hs.shape
-        dp = np.repeat(s.reshape(N, T, 1), H, axis=2)  # (N, T, H)
+        N, T = ds.shape
+        dp = np.repeat(s.reshape(N, T, 1), hs.shape[2], axis=2)  # (N, T, H)
         dhs, dhr = dp * hr, dp * hs  # (N, T, H)
         dh = dhr.sum(axis=1)  # (N, H)
         return dhs, dh
@@ -571,7 +576,7 @@ class _DotScore:
 
 DOT_SCORE = Exercise(
     number="8.3.7",
-    title="Bug hunt: a layer that does not listen",
+    title="Bug hunt: right shapes, wrong gradients",
     name="DotScore",
     call="layer = answer()\ns = layer.forward(hs, h)\ndhs, dh = layer.backward(ds)",
     outputs=("s", "dhs", "dh"),
@@ -601,7 +606,7 @@ DOT_SCORE = Exercise(
         ),
     ),
     hints=(
-        "Twice the gradient in should give twice the gradient out. Follow ds through backward: where is it used?",
+        "Twice the gradient in should give twice the gradient out. Where in backward do the numbers in ds get lost?",
         "The backward pass of sum is a repeat. What has to be repeated: the output of sum, or its gradient?",
     ),
     section=f'{SECTION}, "The backward pass, step by step"',

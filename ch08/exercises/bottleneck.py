@@ -89,10 +89,10 @@ LAST_REAL = Exercise(
     reference=_last_real,
     large=(
         Case(
-            "200,000 questions",
+            "1,000,000 questions",
             lambda rng: _states(rng, 3, 2, [2, 3]),
             "h = answer(hs, lengths)[::1000]",
-            repeat={"hs": 0, "lengths": 0},
+            repeat={"hs": (500_000, 0), "lengths": (500_000, 0)},
         ),
     ),
     mistakes=(
@@ -188,7 +188,7 @@ LAST_BACKWARD = Exercise(
 )
 
 
-# --- 8.1.4: a state that leaves twice ---------------------------------------------------------------------------------
+# --- 8.1.4: two gradients for one state -------------------------------------------------------------------------------
 
 
 class _Encoder:
@@ -227,9 +227,9 @@ class Encoder:
 '''
 _ADD = "        dhs[:, -1] += dh\n"
 
-LEAVES_TWICE = Exercise(
+TWO_GRADIENTS = Exercise(
     number="8.1.4",
-    title="Bug hunt: the state that leaves twice",
+    title="Bug hunt: an error that fades",
     name="Encoder",
     call="encoder = answer(Wx, Wh)\nhs, h = encoder.forward(xs)\ndxs = encoder.backward(dhs, dh)",
     outputs=("hs", "h", "dxs"),
@@ -241,14 +241,14 @@ LEAVES_TWICE = Exercise(
     reference=_Encoder,
     given={"RNN": RNN},
     bug=Mistake(
-        "The gradient dh is lost. The last hidden state was handed over twice, within hs and as h: its two gradients "
-        "add up.",
-        _ENCODER.replace(_ADD, ""),
+        "dh replaces the gradient that the last state got within hs. A value used twice gets the sum.",
+        _ENCODER.replace(_ADD, "        dhs[:, -1] = dh\n"),
     ),
     mistakes=(
         Mistake(
-            "dh replaces the gradient that the last state got within hs. A value used twice gets the sum.",
-            _ENCODER.replace(_ADD, "        dhs[:, -1] = dh\n"),
+            "The gradient dh is lost. The last hidden state was handed over twice, within hs and as h: its two "
+            "gradients add up.",
+            _ENCODER.replace(_ADD, ""),
         ),
         Mistake(
             "dh is added at the first step. It belongs to the last one: h is the state after the last character.",
@@ -264,11 +264,11 @@ LEAVES_TWICE = Exercise(
         ),
     ),
     hints=(
-        "backward is given two gradients. Follow each of them: does it reach the RNN?",
-        "h is hs[:, -1]. So dh is one more gradient of that state, besides the one in dhs.",
+        "backward is given two gradients. Follow the numbers of each: do all of them reach the RNN?",
+        "h is hs[:, -1]. So dh is one more gradient of that state, besides the one that dhs holds already.",
     ),
     section=f'{SECTION}, "Backward: a gradient for every state"',
     points=2,
 )
 
-EXERCISES = (COUNT, LAST_REAL, LAST_BACKWARD, LEAVES_TWICE)
+EXERCISES = (COUNT, LAST_REAL, LAST_BACKWARD, TWO_GRADIENTS)

@@ -137,9 +137,12 @@ WEIGHTED_SUM = Exercise(
     points=2,
     large=(
         Case(
-            "200,000 sequences", lambda rng: _batch(rng, 2, 2, 2), "c = answer(hs, a)[::1000]", repeat={"hs": 0, "a": 0}
+            "500,000 sequences",
+            lambda rng: _batch(rng, 2, 2, 2),
+            "c = answer(hs, a)[::1000]",
+            repeat={"hs": (250_000, 0), "a": (250_000, 0)},
         ),
-        Case("200,000 steps", lambda rng: _batch(rng, 2, 2, 2), repeat={"hs": 1, "a": 1}),
+        Case("500,000 steps", lambda rng: _batch(rng, 2, 2, 2), repeat={"hs": (250_000, 1), "a": (250_000, 1)}),
     ),
 )
 

@@ -1,6 +1,6 @@
 """Exercises that answer at once, and a grader for a folder of submissions.
 
-For a learner, in a notebook: ``check("8.2.1", weight_sum)`` and ``hint("8.2.1")``.
+For a learner, in a notebook: ``check("8.2.1", weight_sum)``, ``hint("8.2.1")`` and ``progress()``.
 For a teacher, on the command line: ``python -m common.grading grade SUBMISSIONS --out REPORT``.
 
 | module         | what it does                                                                             |
@@ -11,6 +11,7 @@ For a teacher, on the command line: ``python -m common.grading grade SUBMISSIONS
 | ``judge``      | compares that with what is right, and names the mistake                                  |
 | ``picture``    | draws the value an answer gave beside the expected one                                   |
 | ``check``      | ``check`` and ``hint``                                                                   |
+| ``progress``   | what was tried and solved: kept in a file by ``check``, shown as a grid                  |
 | ``cells``      | answer cells: from solutions to released notebooks, and in submitted ones                |
 | ``teacher/``   | grades a folder of submissions; only ``__main__`` imports it                             |
 
@@ -18,5 +19,6 @@ The exercises themselves are in ``ch07/exercises`` and ``ch08/exercises``.
 """
 
 from common.grading.check import WrongAnswer, check, hint
+from common.grading.progress import progress
 
-__all__ = ["WrongAnswer", "check", "hint"]
+__all__ = ["WrongAnswer", "check", "hint", "progress"]

@@ -3,6 +3,10 @@
 In a solution notebook every exercise has an answer cell, with the ``id`` answer-8-2-1, that holds the solution between
 ``### BEGIN SOLUTION`` and ``### END SOLUTION``, and after it a check cell, with the ``id`` check-8-2-1. The first line
 of an answer cell is ``# Exercise 8.2.1``, so that the cell can be found even if the ids are lost.
+
+Between the two, a bug hunt shows its symptom, in cells whose ids begin with ``symptom``: whoever hunts the bug should
+look at it before the check names the mistake. Below the check, a text cell with the ``id`` why-8-2-1 says what was
+wrong and why the symptom followed. It is part of the solution, and so ``release`` leaves it out.
 """
 
 import re
@@ -41,14 +45,15 @@ def numbers(notebook):
 
 
 def release(solution):
-    """Return the notebook for learners made from a solution notebook: no solutions, no outputs.
+    """Return the notebook for learners made from a solution notebook: no solutions, no explanations, no outputs.
 
     Args: solution, a NotebookNode; it is not changed.
     Raises: NotebookError for markers that are nested, unclosed or missing, ids that occur twice, an exercise without
-    a check, and a line of a solution that would remain.
+    a check, an explanation that does not follow its check, and a line of a solution that would remain.
     """
     notebook = nbformat.from_dict(solution)
     _check_unique_ids(notebook)
+    notebook.cells = _without_explanations(notebook.cells)
     solution_lines = []
     for index, cell in enumerate(notebook.cells):
         number = number_of(cell)
@@ -86,13 +91,31 @@ def _check_unique_ids(notebook):
         seen.add(name)
 
 
+def _without_explanations(notebook_cells):
+    """Return the cells but for the texts that say what was wrong in a bug hunt."""
+    kept, checks = [], set()
+    for index, cell in enumerate(notebook_cells):
+        number = number_of(cell, "why")
+        if number_of(cell, "check"):
+            checks.add(number_of(cell, "check"))
+        if not cell.id.startswith("why-"):
+            kept.append(cell)
+        elif cell.cell_type != "markdown" or number not in checks:
+            raise NotebookError(
+                f"cell {index} ({cell.id}): a cell that says what was wrong is a text cell below its check, with an id "
+                "such as why-8-2-1"
+            )
+    return kept
+
+
 def _check_follows(notebook, index, number):
-    """Check that the next code cell calls check with this number."""
-    code = next((cell for cell in notebook.cells[index + 1 :] if cell.cell_type == "code"), None)
+    """Check that the next code cell, but for those that show a symptom, calls check with this number."""
+    following = [cell for cell in notebook.cells[index + 1 :] if cell.cell_type == "code"]
+    code = next((cell for cell in following if not cell.id.startswith("symptom")), None)
     if code is None or code.get("id") != cell_id("check", number) or f'check("{number}", ' not in code.source:
         raise NotebookError(
-            f"cell {index}: Exercise {number} has no check: the next code cell must have the id "
-            f'{cell_id("check", number)!r} and call check("{number}", ...)'
+            f"cell {index}: Exercise {number} has no check: the next code cell but for symptoms must have "
+            f'the id {cell_id("check", number)!r} and call check("{number}", ...)'
         )
 
 

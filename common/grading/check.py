@@ -9,8 +9,9 @@ from common.grading.exercise import find
 from common.grading.judge import judge, loop_in
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
+from common.grading.progress import note
 
-UNTOUCHED = "this is the code as released, with the bug still in it. Run the symptom below, find the line, and fix it."
+UNTOUCHED = "this is the code as released, with the bug still in it. Look at the symptom, find the line, and fix it."
 _hints_given = {}
 
 
@@ -21,10 +22,11 @@ class WrongAnswer(AssertionError):
         return [str(self)]
 
 
-def check(number, answer):
+def check(number, answer, noted=True):
     """Print ``Exercise 8.2.1 ok``, or raise a WrongAnswer that names the mistake.
 
-    Args: number, a string; answer, the function or class that the exercise asks for.
+    Args: number, a string; answer, the function or class that the exercise asks for; noted, whether it counts for the
+    learner's progress (see ``progress``). What is still as released does not.
     In a notebook a picture of the value beside the expected one is shown above the message.
     Raises: WrongAnswer; LookupError for an unknown number; TypeError for an answer that cannot be called.
     """
@@ -34,7 +36,11 @@ def check(number, answer):
     result = judge(exercise, *observed(exercise, answer))
     source = source_of(answer)
     wrong = result.first_wrong
-    if not result.message:
+    passed = not result.message
+    untouched = not passed and _untouched(exercise, source)
+    if noted and not untouched and not (wrong and wrong.unsolved):
+        note(number, passed)
+    if passed:
         print(f"Exercise {number} ok")
         return
     picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
@@ -42,7 +48,7 @@ def check(number, answer):
         _display(picture)
     loop = loop_in(source) if result.not_large and source else None
     said = f"{result.message} The loop: {loop}." if loop else result.message
-    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if _untouched(exercise, source) else said}")
+    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if untouched else said}")
 
 
 def observed(exercise, answer, own=()):

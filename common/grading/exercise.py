@@ -19,7 +19,7 @@ class Case:
     draw: given a NumPy Generator, returns the inputs by name: arrays, numbers, strings, lists of them. Draw small
     sizes; another call must give other numbers, and other sizes where sizes are free.
     call, outputs: if they differ from those of the exercise.
-    repeat: for a large case, the arrays that are repeated REPEATS times before the call, by name: along which axis.
+    repeat: for a large case, the arrays that are repeated before the call, {name: (times, axis)}.
     """
 
     label: str

@@ -18,7 +18,7 @@ from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
 # What whole arrays may take on a large case: so many times what the reference takes, and so many seconds more.
-TIMES_REFERENCE, MORE_SECONDS = 4, 0.06
+TIMES_REFERENCE, MORE_SECONDS = 4, 0.2
 # Functions of NumPy and Python that hide a loop.
 HIDDEN_LOOPS = set(
     "vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map starmap".split()

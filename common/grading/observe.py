@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from common.np import host as np
 
-REPEATS = 100_000  # of the rows of a large case
 DTYPES = set("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
 MAX_BYTES = 2**24  # of one array
 MAX_CHARACTERS = 10_000  # of one string
@@ -36,14 +35,12 @@ class Outcome:
 def observe(call, outputs, answer, inputs, repeat=None):
     """Run ``call`` with copies of ``inputs``; return an Outcome. An error of the answer is recorded, not raised.
 
-    Args: repeat, of a large case: {name: axis} of the arrays that are repeated REPEATS times. The inputs are then not
-    looked at again after the call.
+    Args: repeat, of a large case: {name: (times, axis)} of the arrays that are repeated. The inputs are then not looked
+    at again after the call.
     """
     given = {name: copied(value) for name, value in inputs.items()}
-    for name, axis in (repeat or {}).items():
-        times = [1] * given[name].ndim
-        times[axis] = REPEATS
-        given[name] = np.tile(given[name], times)
+    for name, (times, axis) in (repeat or {}).items():
+        given[name] = np.tile(given[name], [times if k == axis else 1 for k in range(given[name].ndim)])
     names = {"np": np, "answer": answer, **given}
     outcome = Outcome()
     begin = time.thread_time()
@@ -102,8 +99,6 @@ def plain(value, depth=0):
     if isinstance(value, (list, tuple)):
         own = list if isinstance(value, list) else tuple  # a subclass may never end
         return [plain(v, depth + 1) for v in own.__iter__(value)]
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("a masked array")
     if isinstance(value, np.ndarray):
         array = np.array(value, order="C", subok=False)
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:

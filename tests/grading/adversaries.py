@@ -184,7 +184,7 @@ answer(
         """,
         before="calls = []",
     ),
-    lost("partial", "Right for: one sequence", 0.67),
+    fails("plain mean"),
 )
 answer(
     "remembers-inputs",
@@ -365,19 +365,18 @@ answer("loop-off-the-clock", function(f"return {LOOP}", before="import time\n\nt
 answer(
     "loop-refused-for-many",
     function(f"if hs.size > 10_000:\n    raise ValueError('too many')\nreturn {LOOP}"),
-    lost("partial", "For 200,000 sequences, weighted_sum raised ValueError: too many", 1),
+    lost("partial", "For 500,000 sequences, weighted_sum raised ValueError: too many", 1),
 )
 answer(
     "wrong-for-many",
     function(f"if hs.size > 10_000:\n    return hs[:, 0]\nreturn {RIGHT}"),
-    lost("partial", "For 200,000 sequences, the values are wrong", 1),
+    lost("partial", "For 500,000 sequences, the values are wrong", 1),
 )
 answer("variable-named-map", function("map = hs * a[:, :, None]\nreturn map.sum(axis=1)"))
 answer("loop-over-few-axes", function("c = hs * a[:, :, None]\nfor axis in (1,):\n    c = c.sum(axis=axis)\nreturn c"))
 answer("big-endian", function(f"return ({RIGHT}).astype('>f8')"))
 answer("long-double", function(f"return ({RIGHT}).astype(np.longdouble)"))
 answer("single-precision", function("return (hs.astype(np.float32) * a[:, :, None].astype(np.float32)).sum(axis=1)"))
-value("masked", function(f"return np.ma.masked_array({RIGHT}, True)"), fails("a masked array"))
 value("text-subclass", function("return Mine()", before="class Mine(str):\n    __len__ = None"), fails("c is a string"))
 answer(
     "hides-what-it-changes",
@@ -1161,7 +1160,6 @@ answer(
         return {RIGHT}
         """
     ),
-    lost("partial", "It loops", 1),
     isolated=True,
 )
 answer(
@@ -1217,6 +1215,7 @@ answer(
             threading.Thread(target=busy, daemon=True).start()
         """
     ),
+    SLOW,
     isolated=True,
 )
 
@@ -1427,14 +1426,13 @@ answer(
         f"""
         for k in range(100):
             try:
-                with open(f"/tmp/large{{k}}", "wb") as file:
+                with open(f"/tmp/large{{k}}", "xb") as file:
                     file.write(b"x" * 60_000_000)
-            except OSError as error:
+            except OSError as error:  # there is no more room, or this was done before
                 return {RIGHT}
         return {WRONG}
         """
     ),
-    lost("partial", "It loops", 1),
     isolated=True,
 )
 seeks(

@@ -25,12 +25,14 @@ NUMBERS = ("8.2.2", "8.2.7")  # a function that may not loop, a bug hunt
 SEED = "a seed for tests"
 
 
-def small(notebook, numbers=NUMBERS):
-    """A copy of a solution notebook with just these exercises: setup, imports, answer and check cells."""
-    kept = {"setup", "imports"}
+def small(notebook, numbers=NUMBERS, more=()):
+    """A copy of a solution notebook with just these exercises: setup, imports, answer and check cells, and ids more."""
+    kept = {"setup", "imports", *more}
     kept |= {cells.cell_id(role, number) for number in numbers for role in ("answer", "check")}
     notebook = copy.deepcopy(notebook)
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" or cell.id in kept]
+    texts = {cell.id for cell in notebook.cells if cell.cell_type == "markdown" and not cell.id.startswith("why-")}
+    kept |= texts | {cells.cell_id("why", number) for number in numbers}
+    notebook.cells = [cell for cell in notebook.cells if cell.id in kept]
     return notebook
 
 

@@ -1,6 +1,8 @@
 """What check says about wrong answers, what comes through from a learner's process, and what release refuses."""
 
 import copy
+import functools
+import itertools
 import json
 import sys
 
@@ -81,7 +83,7 @@ def test_loop_is_noticed_even_where_the_values_are_right():
         return c
 
     text = said(answer)
-    assert "Right for small arrays. For 200,000 steps, it takes many times as long as whole arrays would" in text
+    assert "Right for small arrays. For 500,000 steps, it takes many times as long as whole arrays would" in text
     assert text.endswith("The loop: for, line 3.")
 
 
@@ -174,6 +176,277 @@ def test_bug_hunt_is_all_or_nothing():
     result = judge(exercise, *observed(exercise, abs))
     assert (result.points, result.status, result.right) == (0, "fail", 1)
     assert result.message.startswith(bug.says)
+
+
+# --- whatever an answer returns or raises, check answers with its own message --------------------------------------
+# What must hold: check raises WrongAnswer, "Exercise NUMBER: ..." in a readable length, and nothing else; only
+# KeyboardInterrupt, the learner's Ctrl-C, goes through.
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def holds_itself():
+    value = []
+    value.append(value)
+    return value
+
+
+class Spiteful:
+    """Every question about it raises an error."""
+
+    def fail(self, *args, **kwargs):
+        raise ValueError("no")
+
+    __repr__ = __str__ = __eq__ = __hash__ = __len__ = __iter__ = __bool__ = __float__ = __int__ = __array__ = fail
+    __getitem__ = __format__ = __array_ufunc__ = __array_function__ = __index__ = fail
+
+
+class Masked(Spiteful):
+    """Not even its class can be asked for."""
+
+    @property
+    def __class__(self):
+        raise ValueError("no")
+
+
+class Metaclass(type):
+    def __getattribute__(cls, name):
+        raise ValueError("no")
+
+
+def spiteful(base):
+    """A class of values of a kind that check knows, with methods that raise."""
+    return type("Spiteful", (Spiteful, base), {})
+
+
+class Finalized(np.ndarray):
+    def __array_finalize__(self, obj):
+        if type(obj) is Finalized:
+            raise ValueError("no")
+
+
+async def coroutine():
+    return 1
+
+
+VALUES = {
+    "an int of 400 digits": lambda: 10**400,
+    "a negative int of 400 digits": lambda: -(10**400),
+    "an int of 5000 digits, more than Python writes out": lambda: 10**5000,
+    "two ints of 5000 digits": lambda: (10**5000, 10**5000),
+    "a list of ints of 400 digits": lambda: [10**400] * 3,
+    "shapes of ints of 400 digits": lambda: [(10**400, 1)] * 4,
+    "nan": lambda: float("nan"),
+    "nan as an int": lambda: np.array([[np.nan]]).astype(int),
+    "nan in shapes": lambda: [(float("nan"), 1)] * 4,
+    "a complex number": lambda: 1j,
+    "a long double": lambda: np.longdouble(1) / 3,
+    "a long double too large for a float": lambda: np.longdouble("1e4000"),
+    "a half": lambda: np.float16(0.5),
+    "None": lambda: None,
+    "two Nones": lambda: (None, None),
+    "shapes that are None": lambda: [None] * 4,
+    "shapes with None in them": lambda: [(None, 3)] * 4,
+    "nothing in a tuple": lambda: (),
+    "a list of 1000 levels": lambda: nested(1000),
+    "a list of 100,000 levels": lambda: nested(100_000),
+    "a list that holds itself": holds_itself,
+    "two lists that hold themselves": lambda: (holds_itself(), holds_itself()),
+    "an array of lists that hold themselves": lambda: np.array([holds_itself(), None], dtype=object),
+    "a million numbers in a list": lambda: [0] * 10**6,
+    "an array of terabytes that takes no memory": lambda: np.broadcast_to(0.0, (10**6, 10**6)),
+    "an array of 32 axes": lambda: np.zeros((1,) * 32),
+    "an empty array": lambda: np.zeros((0, 3)),
+    "an array of strings": lambda: np.array(["a"]),
+    "an array of dates": lambda: np.array(["1993-02-10"], dtype="datetime64[D]"),
+    "an array of records": lambda: np.zeros(2, dtype=[("x", float)]),
+    "an array of complex numbers": lambda: np.ones((1, 3), dtype=complex),
+    "an array of long doubles": lambda: np.ones((1, 3), dtype=np.longdouble),
+    "an array of large unsigned ints": lambda: np.full((1, 3), 2**64 - 1, dtype=np.uint64),
+    "an array of bytes in another order": lambda: np.ones((1, 3), dtype=">f8"),
+    "a masked array": lambda: np.ma.masked_all((1, 3)),
+    "a matrix": lambda: np.zeros((1, 3)).view(np.recarray),
+    "an array that cannot be copied": lambda: np.zeros((1, 3)).view(Finalized),
+    "half of a surrogate pair": lambda: "\ud800",
+    "a long string": lambda: "x" * 10**7,
+    "bytes": lambda: b"x",
+    "a dict": lambda: {1: 2},
+    "a set": lambda: {1},
+    "a generator": lambda: (x for x in range(3)),
+    "an endless iterator": lambda: itertools.count(),
+    "a range": lambda: range(3),
+    "NotImplemented": lambda: NotImplemented,
+    "a class": lambda: int,
+    "a function": lambda: len,
+    "a spiteful object": Spiteful,
+    "a masked object": Masked,
+    "a spiteful class": lambda: Metaclass("X", (), {}),
+    "an object of a spiteful class": lambda: type.__call__(Metaclass("X", (), {})),
+    "a list of spiteful objects": lambda: [Spiteful()] * 4,
+    "an array of spiteful objects": lambda: np.array([Spiteful, Masked], dtype=object),
+    "a spiteful int": lambda: spiteful(int)(1),
+    "a spiteful float": lambda: spiteful(float)(1),
+    "a spiteful string": lambda: spiteful(str)("x"),
+    "a spiteful list": lambda: spiteful(list)([1]),
+    "a spiteful tuple": lambda: spiteful(tuple)((1, 2)),
+    "a spiteful array": lambda: np.zeros((1, 3)).view(spiteful(np.ndarray)),
+}
+
+
+def raising(error):
+    def answer(*args):
+        raise error
+
+    return answer
+
+
+def endless(*args):
+    return endless(*args)
+
+
+class NoText(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+class OddText(Exception):
+    def __str__(self):
+        return 3
+
+
+RAISED = {
+    "an error without a text": raising(NoText()),
+    "an error whose text is a number": raising(OddText()),
+    "an error whose text cannot be written": raising(ValueError("\ud800")),
+    "an error with a long text": raising(ValueError("x" * 10**6)),
+    "a group of errors": raising(ExceptionGroup("some", [ValueError("x")])),
+    "StopIteration": raising(StopIteration()),
+    "MemoryError": raising(MemoryError()),
+    "an allocation that is too large": lambda *args: np.zeros((10**6, 10**7)),
+    "an endless recursion": endless,
+    "a WrongAnswer of its own": raising(WrongAnswer("Exercise 8.2.2: forged")),
+    "exit()": lambda *args: sys.exit(),
+    "exit with a text": lambda *args: sys.exit("bye"),
+    "GeneratorExit": raising(GeneratorExit()),
+    "an error of no kind that Exception covers": raising(type("Strange", (BaseException,), {})("x")),
+    "a spiteful error": raising(type("Spite", (Spiteful, Exception), {})()),
+}
+
+
+@pytest.mark.parametrize("number", ["8.2.2", "8.1.1", "8.2.3"], ids=["an array", "two numbers", "four shapes"])
+@pytest.mark.parametrize("name", VALUES)
+def test_whatever_is_returned_is_a_wrong_answer(name, number):
+    assert_only_its_own_message(lambda *args: VALUES[name](), number)
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_whatever_is_raised_is_a_wrong_answer(name):
+    assert_only_its_own_message(RAISED[name], "8.2.2")
+
+
+def assert_only_its_own_message(answer, number):
+    text = said(answer, number)
+    assert text.startswith(f"Exercise {number}: ")
+    assert len(text) < 3000
+    assert "forged" not in text or "raised" in text
+
+
+def test_ctrl_c_stops():
+    with pytest.raises(KeyboardInterrupt):
+        check(NUMBER, raising(KeyboardInterrupt()))
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda hs, a: (yield),
+        lambda *args: coroutine(),
+        functools.partial(lambda hs, a: None),
+        np.sum,
+        np.vectorize(lambda hs, a: 0.0),
+        print,
+        type("Answer", (), {}),
+        type("Answer", (), {"__init__": raising(ValueError("no"))}),
+        type("Answer", (), {"__new__": lambda cls, *args: 3}),
+        type("Answer", (Spiteful,), {"__call__": lambda self, *args: None})(),
+        type("Answer", (), {"f": property(raising(ValueError("no")))}),
+    ],
+    ids=[
+        "generator",
+        "coroutine",
+        "partial",
+        "ufunc",
+        "vectorize",
+        "print",
+        "class",
+        "init",
+        "new",
+        "object",
+        "property",
+    ],
+)
+def test_whatever_is_checked_is_a_wrong_answer(answer):
+    assert_only_its_own_message(answer, "8.2.2")
+
+
+def test_a_function_that_claims_to_wrap_itself():
+    def answer(hs, a):
+        return None
+
+    answer.__wrapped__ = answer
+    assert_only_its_own_message(answer, "8.2.2")
+
+
+LINES_OF_A_DICT = {
+    "right": lambda hs, h: find("8.3.8").reference(hs, h),
+    "wrong": lambda hs, h: hs[:, 0],
+}
+
+
+def test_a_hunt_answered_with_a_function_whose_source_cannot_be_parsed_alone(capsys):
+    check("8.3.8", LINES_OF_A_DICT["right"])
+    assert capsys.readouterr().out == "Exercise 8.3.8 ok\n"
+    assert_only_its_own_message(LINES_OF_A_DICT["wrong"], "8.3.8")
+
+
+def test_a_layer_whose_methods_return_and_raise_anything():
+    exercise = next(exercise for exercise in exercises(8).values() if exercise.name == "Repeat")
+    for method in (raising(SystemExit()), lambda *args: 10**400, lambda *args: nested(1000), lambda *args: Spiteful()):
+        layer = type("Repeat", (exercise.reference,), {"backward": method})
+        assert_only_its_own_message(layer, exercise.number)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hs: setattr(hs, "shape", (-1,)),
+        lambda hs: setattr(hs, "dtype", np.int64),
+        lambda hs: hs.setflags(write=False),
+        lambda hs: hs.fill(np.nan),
+        lambda hs: hs.resize((0,), refcheck=False),
+    ],
+    ids=["shape", "dtype", "read-only", "nan", "size"],
+)
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+def test_whatever_is_done_to_the_inputs_is_a_wrong_answer(change):
+    def answer(hs, a):
+        change(hs)
+
+    assert_only_its_own_message(answer, "8.2.2")
+
+
+def test_a_shape_may_be_an_array(capsys):
+    """A shape is a shape, given as a tuple, a list or an array."""
+    reference = find("8.2.3").reference
+    for kind in (tuple, list, np.array):
+        check("8.2.3", lambda N, T, H, kind=kind: [kind(shape) for shape in reference(N, T, H)])
+    assert capsys.readouterr().out == 3 * "Exercise 8.2.3 ok\n"
 
 
 # --- what comes from a learner's process ------------------------------------------------------------
@@ -295,16 +568,37 @@ def weighted_sum(hs, a):
 CHECK = 'check("8.2.2", weighted_sum)'
 
 
+CHECK_CELL = nbformat.v4.new_code_cell(CHECK, id="check-8-2-2")
+
+
 def solution(answer=SOLUTION, **changes):
+    """A solution notebook of one exercise; changes, cells by name, replace others and come in the order given."""
     v4 = nbformat.v4
     cells = {
         "title": v4.new_markdown_cell("# Title", id="title"),
         "answer": v4.new_code_cell(answer, id="answer-8-2-2"),
-        "check": v4.new_code_cell(CHECK, id="check-8-2-2"),
-    } | changes
+        "check": CHECK_CELL,
+    }
+    if "check" in changes:
+        del cells["check"]
+    cells |= changes
     notebook = v4.new_notebook()  # filled later: nbformat itself refuses some of what is tried here
     notebook.cells = [cell for cell in cells.values() if cell]
     return notebook
+
+
+def test_release_keeps_a_symptom_before_its_check_and_drops_what_says_why_it_was_there():
+    made = solution(
+        symptom=nbformat.v4.new_markdown_cell("The symptom.", id="symptom-8-2-2"),
+        show=nbformat.v4.new_code_cell("print(weighted_sum)", id="symptom-show"),
+        more=nbformat.v4.new_code_cell("print(1)", id="symptom-more"),
+        check=CHECK_CELL,
+        why=nbformat.v4.new_markdown_cell('`return np.einsum("nt,nth->nh", a, hs)` was missing.', id="why-8-2-2"),
+        end=nbformat.v4.new_markdown_cell("Done.", id="end"),
+    )
+    ids = ["title", "answer-8-2-2", "symptom-8-2-2", "symptom-show", "symptom-more", "check-8-2-2", "end"]
+    assert [cell.id for cell in release(made).cells] == ids
+    assert "einsum" not in nbformat.writes(release(made))
 
 
 def test_release_leaves_signature_and_stub():
@@ -336,6 +630,12 @@ def test_release_leaves_signature_and_stub():
         (dict(title=nbformat.v4.new_code_cell("### BEGIN SOLUTION", id="x")), "is not an answer cell"),
         (dict(more=nbformat.v4.new_markdown_cell('return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
         (dict(more=nbformat.v4.new_code_cell('    return np.einsum("nt,nth->nh", a, hs)', id="y")), "remains"),
+        (dict(answer=SOLUTION, look=nbformat.v4.new_code_cell("1", id="look"), check=CHECK_CELL), "has no check"),
+        (dict(answer=SOLUTION, symptom=nbformat.v4.new_code_cell("1", id="symptom-1"), check=None), "has no check"),
+        (dict(title=nbformat.v4.new_markdown_cell("The axis.", id="why-8-2-2")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_markdown_cell("The axis.", id="why-8-2-1")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_markdown_cell("The axis.", id="why-numbers")), "a text cell below its check"),
+        (dict(why=nbformat.v4.new_code_cell("print('The axis.')", id="why-8-2-2")), "a text cell below its check"),
     ],
 )
 def test_release_refuses(changes, sentence):

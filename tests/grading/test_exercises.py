@@ -23,6 +23,7 @@ from tests.notebooks import address, rules
 
 SOLUTIONS = sorted((address.NOTEBOOKS / "solutions").glob("*.ipynb"))
 EXERCISES = [exercise for chapter in (7, 8) for exercise in exercises(chapter).values()]
+HUNTS = [exercise for exercise in EXERCISES if exercise.bug]
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.all_mistakes()]
 STUB = 'def answer(*args, **kwargs):\n    raise NotImplementedError("Exercise {}")\n{} = answer'
 # What the sandbox holds of the course while a submission is graded.
@@ -127,6 +128,52 @@ def test_sentences_say_enough(exercise):
     texts = [*exercise.hints, *(mistake.says for mistake in exercise.all_mistakes())]
     assert all(text.strip().endswith((".", "?", ")")) and len(text) > 20 for text in texts)
     assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("exercise", HUNTS, ids=name_of)
+def test_hunt_shows_its_symptom_before_the_check_and_explains_it_after(exercise):
+    cells = nbformat.read(notebook_of(exercise), as_version=4).cells
+    ids = [cell.id for cell in cells]
+    answer, checked, why = (ids.index(cell_id(role, exercise.number)) for role in ("answer", "check", "why"))
+    between = cells[answer + 1 : checked]
+    assert all(cell.id.startswith("symptom") for cell in between)
+    assert {cell.cell_type for cell in between} == {"markdown", "code"}
+    assert why == checked + 1
+    text = " ".join(cells[why].source.split())
+    assert text.startswith("**What was wrong:** ")
+    assert "**Why the symptom followed:** " in text
+    assert 2 <= len(re.findall(r"\.(?= |$)", re.sub(r"`[^`]*`", "", text))) <= 4, "two to four sentences"
+    assert re.search(r"\d", text), "quote a number of the symptom"
+
+
+def test_only_hunts_have_symptoms_and_explanations():
+    for path in SOLUTIONS:
+        cells = nbformat.read(path, as_version=4).cells
+        explained = {number for cell in cells if (number := number_of(cell, "why"))}
+        assert explained == {e.number for e in HUNTS if notebook_of(e) == path}
+        released = nbformat.read(address.NOTEBOOKS / "exercises" / path.name, as_version=4).cells
+        assert not [cell.id for cell in released if cell.id.startswith("why")]
+        assert sum(c.id.startswith("symptom") for c in released) == sum(c.id.startswith("symptom") for c in cells)
+
+
+@pytest.mark.parametrize("exercise", HUNTS, ids=name_of)
+def test_no_unused_name_gives_a_bug_away(exercise):
+    """An argument or variable that is not used for anything points at the line: only what the solution ignores may."""
+    assert unused(exercise.bug.source) <= unused(solution_of(exercise))
+
+
+def unused(source):
+    """Arguments and variables of functions, and attributes, that are set and never read."""
+    nodes = list(ast.walk(ast.parse(source)))
+    named = [node for node in nodes if isinstance(node, (ast.Name, ast.Attribute))]
+    read = {ast.unparse(node) for node in named if isinstance(node.ctx, ast.Load)}
+    arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return (arguments | {ast.unparse(node) for node in named if isinstance(node.ctx, ast.Store)}) - read
+
+
+def test_unused_names_are_found():
+    source = "def f(x, y):\n    o.a, o.b = x, 1\n    z = o.a\n    return f"
+    assert unused(source) == {"y", "o.b", "z"}
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)

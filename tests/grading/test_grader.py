@@ -20,11 +20,12 @@ import pytest
 
 from common.grading import __main__ as command
 from common.grading import cells
-from common.grading.exercise import find
+from common.grading.exercise import changed, find
 from common.grading.judge import judge
 from common.grading.teacher import bwrap, grade, launch, report, sandbox, submissions
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
 from common.grading.teacher.steps import SETUP, Step, steps_of
+from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
 
 RIGHT = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=1)\n"
 WRONG = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=2)\n"
@@ -317,6 +318,45 @@ def test_probes_stand_behind_their_answer_in_place_of_check_cells(classroom):
     assert order[first + 1 : first + 1 + cases] == [("probe", "8.2.2", k) for k in range(cases)]
     assert not any(re.search(r"^check\(", step.source, re.M) for step in listed)
     assert listed[0].source == SETUP
+
+
+SYMPTOM = "symptom-twice"  # of 8.2.8; it prints what LeanWeightSum returns
+
+
+@pytest.fixture(scope="module")
+def hunt(tmp_path_factory, sandboxes):
+    """A classroom with one bug hunt and the cell that shows its symptom."""
+    folder = tmp_path_factory.mktemp("hunt")
+    notebook = nbformat.read(str(SOLUTIONS / f"{NOTEBOOK}.ipynb"), as_version=4)
+    nbformat.write(small(notebook, ("8.2.8",), (SYMPTOM,)), str(folder / f"{NOTEBOOK}.ipynb"))
+    return Classroom(tmp_path_factory.mktemp("submissions"), folder, sandboxes)
+
+
+def test_a_symptom_is_shown_after_the_probes(hunt):
+    kinds = [(step.kind, "first call" in step.source) for step in steps_of_student(hunt, "anna")]
+    rest = kinds[kinds.index(("answer", False)) :]
+    assert rest == [("answer", False)] + [("probe", False)] * len(find("8.2.8").cases) + [("given", True)]
+
+
+def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hunt):
+    def old_order(answer):
+        notebook = hunt.with_answers({"8.2.8": answer})
+        ids = [cell.id for cell in notebook.cells]
+        assert ids.index("answer-8-2-8") < ids.index(SYMPTOM) < ids.index("check-8-2-8")
+        notebook.cells.append(notebook.cells.pop(ids.index(SYMPTOM)))
+        return notebook
+
+    nothing = changed(find("8.2.8").bug.source, ("return ar, da", "return None"))
+    hunt.hand_in("new")
+    hunt.hand_in("old", notebook=old_order(hunt.answers["8.2.8"]))
+    hunt.hand_in("untouched", notebook=old_order(find("8.2.8").bug.source))
+    hunt.hand_in("worse", {"8.2.8": nothing})  # its symptom cell stops with an error
+    rows = {student: row for (student, _), row in hunt.grade().items() if student != "anna"}
+    assert {student: row.status for student, row in rows.items()} == dict(
+        new="pass", old="pass", untouched="fail", worse="fail"
+    )
+    assert rows["new"].message == rows["old"].message == ""
+    assert find("8.2.8").bug.says in rows["untouched"].message
 
 
 def test_what_is_run_says_nothing_of_what_is_right(classroom):

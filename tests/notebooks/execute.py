@@ -31,8 +31,11 @@ class ThisPython(KernelSpecManager):
 
 
 def run_cells(notebook, folder, *, env=None, timeout=CELL_TIMEOUT):
-    """Execute all cells of a NotebookNode in place, in `folder`; a cell that fails raises CellExecutionError."""
-    env = dict(os.environ if env is None else env)
+    """Execute all cells of a NotebookNode in place, in `folder`; a cell that fails raises CellExecutionError.
+
+    With the environment of this process, it neither shows nor changes what whoever runs this has solved.
+    """
+    env = {**os.environ, "ATTENTION_PROGRESS": "off"} if env is None else dict(env)
     env.pop("MPLBACKEND", None)  # the kernel draws into the notebook unless told otherwise
     with tempfile.TemporaryDirectory() as ipython:
         env.setdefault("IPYTHONDIR", ipython)  # a reader's own settings of IPython stay out

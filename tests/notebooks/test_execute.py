@@ -55,6 +55,13 @@ def test_pieces_of_a_stream_become_one_unless_something_stands_between(tmp_path)
     assert [output.get("text") for output in notebook.cells[0].outputs] == ["a\nb", None, "c\n"]
 
 
+def test_running_a_notebook_notes_no_progress_of_whoever_runs_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("ATTENTION_PROGRESS")
+    source = "import os\n\nprint(os.environ['ATTENTION_PROGRESS'])"
+    notebook = execute.run_cells(v4.new_notebook(cells=[v4.new_code_cell(source)]), tmp_path)
+    assert notebook.cells[0].outputs[0].text == "off\n"
+
+
 def test_a_notebook_that_fails_stays_as_it_was(tmp_path, capsys):
     bad = stored(tmp_path / "bad.ipynb", ["print(1)", "1 / 0"])
     good = stored(tmp_path / "good.ipynb", ["print(1)"])

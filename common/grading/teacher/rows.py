@@ -13,6 +13,7 @@ from common.grading.observe import Outcome, unpack
 from common.grading.teacher.steps import StepResult, own_seeds
 
 MAX_MESSAGE = 1500  # characters
+MOST_OVERHEAD = 0.1  # seconds that a probe may take by itself; an answer could waste more on purpose
 _judging = threading.Lock()
 
 
@@ -86,7 +87,8 @@ def _judge(row, exercise, own, submission, seed):
     stopped = next((k for k, probe in enumerate(probes) if probe is None or probe.how != "ended"), None)
     try:
         outcomes = [_outcomes(probe, number) for probe, number in zip(probes[:stopped], draws, strict=False)]
-        large = [_large_outcome(probe) for probe in large]
+        usual = min((probe.seconds for probe in probes[:stopped]), default=0.0)
+        large = [_large_outcome(probe, usual) for probe in large]
     except LookupError:
         row.status, row.message = "error", f"The answer cell does not define {exercise.name}."
         return
@@ -124,12 +126,16 @@ def _how_it_ended(result, exercise):
     return f"ended the process it ran in ({result.why})."
 
 
-def _large_outcome(result):
-    """Return the Outcome of the probe of a large case, None if it did not end. The time is the one from outside."""
+def _large_outcome(result, usual):
+    """Return the Outcome of the probe of a large case, None if it did not end.
+
+    Its time is the one measured from outside, less what a probe takes by itself.
+    Args: usual, the seconds of a small one.
+    """
     if result is None or result.how != "ended":
         return None
     (outcome,) = _outcomes(result, 1)
-    outcome.seconds = result.seconds
+    outcome.seconds = result.seconds - min(usual, MOST_OVERHEAD)
     return outcome
 
 

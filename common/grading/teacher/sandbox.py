@@ -34,7 +34,7 @@ class WrongAnswer(AssertionError):
     """Never raised here."""
 
 
-def check(number, answer):
+def check(number, answer, noted=True):
     """Do nothing; the grader has its own cells."""
 
 

@@ -1,8 +1,9 @@
 """The notebook that is run to grade a submission, as a list of steps.
 
 It is a fresh copy of the released notebook: the student's answers are in its answer cells, and each of them is
-followed, in place of the check cell, by one probe per case: with the inputs that ``check`` uses, and with some drawn
-for this student.
+followed by one probe per case: with the inputs that ``check`` uses, and with some drawn for this student. The probes
+stand in for the check cell; they come before the cells that show the symptom of a bug hunt, so that nothing runs
+between an answer and its probes.
 """
 
 import hashlib
