@@ -63,7 +63,7 @@ ATTENTION = Exercise(
     points=3,
     call="layer = answer()\nc = layer.forward(hs, h)\na = layer.attention_weight\ndhs, dh = layer.backward(dc)",
     outputs=("c", "a", "dhs", "dh"),
-    cases=batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), dc=(N, H))),
+    cases=batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), dc=(N, H)), one_state=False),
     reference=Attention,
     given={"AttentionWeight": AttentionWeight, "WeightSum": WeightSum},
     mistakes=(

@@ -468,7 +468,7 @@ ATTENTION_WEIGHT = Exercise(
     call="layer = answer()\na = layer.forward(hs, h)\ndhs, dh = layer.backward(da)",
     outputs=("a", "dhs", "dh"),
     cases=(
-        *batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), da=(N, T))),
+        *batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), da=(N, T)), one_state=False),
         Case("large scores", _large_states),
         Case("large scores, far apart", lambda rng: {**_states_far_apart(rng), **normal(rng, da=(2, 4))}),
     ),

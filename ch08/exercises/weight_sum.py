@@ -9,9 +9,9 @@ SECTION = "notebook 8.2"
 
 
 def _weights(rng, *shape):
-    """Rows that sum to 1."""
-    weights = rng.uniform(0.1, 1.0, shape)
-    return weights / weights.sum(axis=-1, keepdims=True)
+    """Rows that sum to 1. A single weight is any number, because it would not show that 1 is left out."""
+    weights = rng.uniform(0.1, 0.9, shape)
+    return weights if shape[-1] == 1 else weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _batch(rng, N, T, H):
