@@ -80,7 +80,7 @@ def source_of(answer):
     parts = vars(answer).values() if inspect.isclass(answer) else [answer]
     try:
         return "\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts if inspect.isfunction(part))
-    except (OSError, TypeError):
+    except (OSError, TypeError, ValueError):
         return None
 
 
@@ -91,7 +91,10 @@ def _untouched(exercise, source):
     tree = ast.parse(exercise.bug.source)
     node = next(node for node in tree.body if getattr(node, "name", None) == exercise.name)
     released = [part for part in node.body if isinstance(part, ast.FunctionDef)] if hasattr(node, "bases") else [node]
-    return ast.dump(ast.Module(released, [])) == ast.dump(ast.parse(source))
+    try:
+        return ast.dump(ast.Module(released, [])) == ast.dump(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a line of a dict, for example
+        return False
 
 
 def _display(svg):

@@ -17,6 +17,7 @@ from common.grading.observe import Unsupported, observe, plain_or_unsupported
 from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
+MAX_ERROR = 1200  # characters of an error's text
 # What whole arrays may take on a large case: so many times what the reference takes, and so many seconds more.
 TIMES_REFERENCE, MORE_SECONDS = 4, 0.2
 # Functions of NumPy and Python that hide a loop.
@@ -125,15 +126,16 @@ def judge_large(exercise, case, inputs, outcome, right_for_small):
     """
     _, outputs = exercise.call_of(case)
     expected = _expected(exercise, case, inputs)
+    slow = f"For {case.label}, it takes many times as long as whole arrays would: it handles them one by one."
     if outcome is None:
-        return f"For {case.label}, it did not end within {exercise.seconds:g} s." if right_for_small else ""
+        return slow if right_for_small else ""
     if right_for_small and outcome.error:
         return f"For {case.label}, {_raised(exercise, outcome, outputs)}"
     got, right = outcome.values, expected.values
     if right_for_small and not all(n in got and same(got[n], right[n], exercise.tolerance) for n in outputs):
         return f"For {case.label}, the values are wrong."
     if outcome.seconds > TIMES_REFERENCE * expected.seconds + MORE_SECONDS:
-        return f"For {case.label}, it takes many times as long as whole arrays would: it handles them one by one."
+        return slow
     return ""
 
 
@@ -201,7 +203,8 @@ def _raised(exercise, outcome, outputs):
         rest = [name for name in outputs if name not in outcome.values]
         return f"Right so far: {', '.join(done)}. Not solved yet: {', '.join(rest)}."
     line = f" Line: `{error['line']}`." if error["line"] else ""
-    return f"{exercise.name} raised {error['type']}: {error['message'].rstrip('.')}.{line}"
+    message = error["message"] if len(error["message"]) <= MAX_ERROR else error["message"][: MAX_ERROR - 3] + "..."
+    return f"{exercise.name} raised {error['type']}: {message.rstrip('.')}.{line}"
 
 
 def _known_mistake(exercise, case, inputs, outcome):

@@ -47,7 +47,9 @@ def observe(call, outputs, answer, inputs, repeat=None):
     try:
         with np.errstate(all="ignore"):
             exec(compile(call, "<check>", "exec"), names)
-    except (Exception, SystemExit, GeneratorExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         outcome.error = described(error)
     outcome.seconds = time.thread_time() - begin
     outcome.values = {name: plain_or_unsupported(names[name]) for name in outputs if name in names}
@@ -66,8 +68,10 @@ def plain_or_unsupported(value):
         return plain(value)
     except TypeError as error:
         return Unsupported(str(error))
-    except (Exception, SystemExit, GeneratorExit):  # of a class that defines how it is read
-        return Unsupported(f"an object of type {type(value).__name__} that cannot be read")
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of a class that defines how it is read
+        return Unsupported("an object that cannot be read")
 
 
 def copied(value):

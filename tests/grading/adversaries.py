@@ -289,7 +289,7 @@ answer(
                 raise SystemExit("no array")
         """,
     ),
-    fails("an object of type Odd that cannot be read"),
+    fails("an object that cannot be read"),
 )
 value(
     "array-protocol",
