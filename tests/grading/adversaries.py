@@ -1061,7 +1061,7 @@ answer("os-exit-in-cell", function(before=f"{END}os._exit(0)"), lost("crashed", 
 answer(
     "os-exit-in-the-last-case",
     function(f"{END}if hs.shape[2] == 7:\n    os._exit(0)\nreturn {RIGHT}"),
-    lost("crashed", "Right for: one sequence; T = H", 1.33),
+    lost("crashed", "Right for: one sequence; T = H; one state in each sequence", 1.5),
     isolated=True,
 )
 answer(
