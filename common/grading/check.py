@@ -3,7 +3,6 @@
 import ast
 import inspect
 import textwrap
-from functools import partial
 
 from common.grading.exercise import find
 from common.grading.judge import judge, loop_in
@@ -33,7 +32,10 @@ def check(number, answer, noted=True):
     exercise = find(number)
     if not callable(answer):
         raise TypeError(f"check({number!r}, {exercise.name}) needs the function or class, got {type(answer).__name__}")
-    result = judge(exercise, *observed(exercise, answer))
+    outcomes = observed(exercise, exercise.cases, answer)
+    result = judge(exercise, outcomes, [None] * len(exercise.large))
+    if exercise.large and not result.first_wrong:  # only what is right may take its time
+        result = judge(exercise, outcomes, [drawn[0] for drawn in observed(exercise, exercise.large, answer)])
     source = source_of(answer)
     wrong = result.first_wrong
     passed = not result.message
@@ -51,15 +53,12 @@ def check(number, answer, noted=True):
     raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if untouched else said}")
 
 
-def observed(exercise, answer, own=()):
-    """Call an answer for all cases; return what ``judge`` takes, (outcomes, large). Args: own, see ``judge``."""
-    call = partial(_observe_case, exercise, answer)
-    outcomes = [[call(case, given) for given in exercise.draws(case, *own)] for case in exercise.cases]
-    return outcomes, [call(case, given) for case in exercise.large for given in exercise.draws(case, *own)]
-
-
-def _observe_case(exercise, answer, case, inputs):
-    return observe(*exercise.call_of(case), answer, inputs, case.repeat)
+def observed(exercise, cases, answer, own=()):
+    """Call an answer on all draws of these cases; return a list of Outcomes for each. Args: own, see ``judge``."""
+    return [
+        [observe(*exercise.call_of(case), answer, inputs, case.repeat) for inputs in exercise.draws(case, *own)]
+        for case in cases
+    ]
 
 
 def hint(number, which=None):

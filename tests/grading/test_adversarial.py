@@ -196,9 +196,11 @@ def arrived(outcome):
 def test_values(name, number, source, row):
     exercise = find(number)
     answer = exercise.run(source)
-    outcomes, large = observed(exercise, answer, (7,))
+    outcomes, large = (observed(exercise, cases, answer, (7,)) for cases in (exercise.cases, exercise.large))
     status, points, part = row
-    result = judge(exercise, [[arrived(outcome) for outcome in drawn] for drawn in outcomes], large, (7,))
+    result = judge(
+        exercise, [[arrived(outcome) for outcome in drawn] for drawn in outcomes], [o for (o,) in large], (7,)
+    )
     assert (result.status, result.points) == (status, points), result.message
     assert part in result.message
     wrong = result.first_wrong

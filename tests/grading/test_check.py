@@ -173,7 +173,7 @@ def test_bug_hunt_is_all_or_nothing():
         section="",
         bug=bug,
     )
-    result = judge(exercise, *observed(exercise, abs))
+    result = judge(exercise, observed(exercise, exercise.cases, abs), [])
     assert (result.points, result.status, result.right) == (0, "fail", 1)
     assert result.message.startswith(bug.says)
 
