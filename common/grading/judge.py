@@ -126,10 +126,10 @@ def judge_large(exercise, case, inputs, outcome, right_for_small):
     An answer that is wrong for small arrays, too, has been told why: then only the time counts.
     """
     _, outputs = exercise.call_of(case)
-    expected = _expected(exercise, case, inputs)
     slow = f"For {case.label}, it takes many times as long as whole arrays would: it handles them one by one."
     if outcome is None:
         return slow if right_for_small else ""
+    expected = _expected(exercise, case, inputs)
     if right_for_small and outcome.error:
         return f"For {case.label}, {_raised(exercise, outcome, outputs)}"
     got, right = outcome.values, expected.values
@@ -359,7 +359,7 @@ def show(value, longest=MAX_VALUE):
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        text = "(" + ", ".join(show(v, longest) for v in value) + ")"
+        text = "(" + ", ".join(show(v, longest) for v in value[:longest]) + ")"  # more would not fit
     else:
         text = repr(value)
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -16,6 +16,7 @@ DTYPES = set("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 flo
 MAX_BYTES = 2**24  # of one array
 MAX_CHARACTERS = 10_000  # of one string
 MAX_DEPTH = 8  # of lists in lists
+MAX_ITEMS = 10_000  # of one list
 MAX_BITS = 1000  # of an integer; it still fits into a float
 
 
@@ -102,6 +103,8 @@ def plain(value, depth=0):
         return float(value)
     if isinstance(value, (list, tuple)):
         own = list if isinstance(value, list) else tuple  # a subclass may never end
+        if own.__len__(value) > MAX_ITEMS:
+            raise TypeError(f"a {own.__name__} of {own.__len__(value):,} items")
         return [plain(v, depth + 1) for v in own.__iter__(value)]
     if isinstance(value, np.ndarray):
         array = np.array(value, order="C", subok=False)
