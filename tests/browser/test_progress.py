@@ -40,8 +40,8 @@ def test_grid_can_be_read_in_both_themes_and_on_a_narrow_page(lab, theme):
     if theme == "JupyterLab Dark":
         page.get_by_role("menuitem", name="Settings", exact=True).click()
         page.locator(".lm-Menu-item", has_text="Theme").first.hover()
-        page.get_by_role("menuitem", name=theme, exact=True).click()
-        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for()
+        page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{theme}$")).click()
+        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
     lab.shot("wide", grid)
     page.set_viewport_size({"width": 400, "height": 1000})
     assert grid.evaluate("e => e.scrollWidth <= e.clientWidth"), "the grid is wider than a narrow page"
