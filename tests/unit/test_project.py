@@ -171,6 +171,16 @@ def test_every_command_of_the_makefile_is_listed_and_leads_somewhere():
             assert there, f"make runs {module}"
 
 
+def test_pages_open_jupyterlab_where_make_lab_opens_it():
+    """In the first notebook, with the root of the course as the server's root, so that links to ../ch08/ open."""
+    (options,) = re.findall(r"-m jupyter lab (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert options.split()[0] == "--ServerApp.root_dir=."  # without it, the folder the command is run in
+    for page in ("README.md", "CONTRIBUTING.md"):
+        shown = re.findall(r"python -m jupyter lab *([^`\n]*)", (ROOT / page).read_text(encoding="utf-8"))
+        assert shown == [options.split(" ", 1)[1]], page
+    assert (ROOT / options.split("lab/tree/")[1]).is_file()
+
+
 def test_ci_tests_the_lowest_numpy_that_is_allowed():
     assert "numpy>=2.0" in project()["project"]["dependencies"]
     assert "numpy==2.0.*" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
