@@ -14,7 +14,6 @@ changed function, quickest first, until one fails. No file is written. Needs os.
 """
 
 import argparse
-import ast
 import functools
 import importlib
 import os
@@ -25,6 +24,8 @@ import types
 from pathlib import Path
 
 import pytest
+
+from tests import mutators
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [
@@ -51,51 +52,6 @@ TESTS = [
 # Whole models take long and reach nothing in FILES that the tests of the layers do not reach.
 LEFT_OUT = "not seq2seq and not model and not test_encoder and not test_decoder"
 
-OPERATORS = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-}
-COMPARISONS = {
-    ast.Lt: (ast.LtE, ast.GtE),
-    ast.LtE: (ast.Lt, ast.Gt),
-    ast.Gt: (ast.GtE, ast.LtE),
-    ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-    ast.Is: (ast.IsNot,),
-    ast.IsNot: (ast.Is,),
-    ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,),
-}
-FUNCTIONS = {  # called by the name on the left, call the one on the right instead
-    "add": "subtract",
-    "subtract": "add",
-    "multiply": "divide",
-    "divide": "multiply",
-    "maximum": "minimum",
-    "max": "min",
-    "min": "max",
-    "argmax": "argmin",
-    "sum": "mean",
-    "mean": "sum",
-    "zeros": "ones",
-    "zeros_like": "ones_like",
-    "ones": "zeros",
-    "tanh": "sin",
-    "exp": "expm1",
-    "log": "log1p",
-    "any": "all",
-    "all": "any",
-}
-# Calls that may be replaced by their first argument, or by the array whose method they are.
-DROPPABLE = {"copy", "abs", "reversed", "list", "transpose", "swapaxes", "cast", "softmax", "sigmoid", "negative"}
 ALLOWED_TO_LIVE = "known to change nothing"
 
 
@@ -209,165 +165,12 @@ _EQUIVALENT = {
 EQUIVALENT = _read_equivalent()
 
 
-class Mutant:
-    """One change: the file, the place (a function or class), the line, what it turns into what, and how to make it."""
-
-    def __init__(self, file, place, line, change, make):
-        self.file, self.place, self.line, self.change, self.make = file, place, line, change, make
-
-    def __str__(self):
-        return f"{self.file}:{self.line} {self.place}: {self.change}"
-
-    @property
-    def reason(self):
-        """Why the mutant is known to change nothing, or None."""
-        return EQUIVALENT.get((self.place, self.change))
-
-
-# --- making mutants ----------------------------------------------------------------------------------------
-
-
-def changed_expressions(node):
-    """Yield everything that the expression ``node`` may be replaced by."""
-    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
-        yield ast.BinOp(node.right, node.op, node.left)
-    elif isinstance(node, ast.BoolOp):
-        yield ast.BoolOp(OPERATORS[type(node.op)](), node.values)
-    elif isinstance(node, ast.UnaryOp):
-        yield node.operand
-    elif isinstance(node, ast.Compare):
-        for k, op in enumerate(node.ops):
-            for other in COMPARISONS[type(op)]:
-                yield ast.Compare(node.left, [*node.ops[:k], other(), *node.ops[k + 1 :]], node.comparators)
-    elif isinstance(node, ast.IfExp):
-        yield ast.IfExp(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
-    elif isinstance(node, ast.Constant):
-        if isinstance(node.value, bool):
-            yield ast.Constant(not node.value)
-        elif isinstance(node.value, int | float):
-            yield ast.Constant(node.value + 1)
-            if node.value:
-                yield ast.Constant(node.value - 1)
-    elif isinstance(node, ast.Slice):
-        for bound in ("lower", "upper", "step"):
-            if getattr(node, bound) is not None:
-                yield ast.Slice(**{b: None if b == bound else getattr(node, b) for b in ("lower", "upper", "step")})
-    elif isinstance(node, ast.Tuple) and len(node.elts) > 1 and one_line(node.elts[0]) != one_line(node.elts[1]):
-        yield ast.Tuple([node.elts[1], node.elts[0], *node.elts[2:]], node.ctx)
-    elif isinstance(node, ast.Attribute) and node.attr == "T":
-        yield node.value
-    elif isinstance(node, ast.Call):
-        yield from changed_calls(node)
-
-
-def changed_calls(node):
-    """Yield the changes of a call: another function, an argument less, two exchanged, or no call at all."""
-    function, args, keywords = node.func, node.args, node.keywords
-    is_attribute = isinstance(function, ast.Attribute)
-    name = function.attr if is_attribute else getattr(function, "id", "")
-    if is_attribute and name in FUNCTIONS:
-        yield ast.Call(ast.Attribute(function.value, FUNCTIONS[name], ast.Load()), args, keywords)
-    if name in DROPPABLE:
-        is_method = is_attribute and getattr(function.value, "id", "") != "np"
-        yield function.value if is_method else args[-1] if name == "cast" and len(args) == 1 else args[0]
-    for k in range(len(keywords)):
-        if keywords[k].arg == "strict":
-            continue  # of zip: the lists are parallel by contract
-        yield ast.Call(function, args, keywords[:k] + keywords[k + 1 :])
-    if len(args) > 1 and name not in ("zip", "maximum", "minimum", "getattr", "multiply"):
-        yield ast.Call(function, [args[1], args[0], *args[2:]], keywords)
-
-
-def changed_statements(node):
-    """Yield everything that the statement ``node`` may be replaced by."""
-    if isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Raise):
-        yield ast.Pass()
-    if isinstance(node, ast.AugAssign):
-        yield ast.Assign([node.target], node.value)
-        if type(node.op) in OPERATORS:
-            yield ast.AugAssign(node.target, OPERATORS[type(node.op)](), node.value)
-    if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
-        yield ast.Return(ast.Constant(None))
-    if isinstance(node, ast.If):
-        yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
-
-
-def is_docstring(node):
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def children(node):
-    """Yield (field, index or None, child) for all AST nodes right below ``node``."""
-    for field, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            yield field, None, value
-        elif isinstance(value, list):
-            yield from ((field, k, v) for k, v in enumerate(value) if isinstance(v, ast.AST))
-
-
-def spots(node, place="module", statement=None):
-    """Yield (parent, field, index, node, place, statement) for everything in the module that may be changed."""
-    for field, k, child in children(node):
-        if is_docstring(child) or isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr):
-            continue
-        if field in ("decorator_list", "bases", "returns", "annotation"):
-            continue
-        if isinstance(node, ast.Raise):
-            continue  # the tests compare messages; here only the whole statement is taken away
-        if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "__all__":
-            continue
-        if isinstance(node, ast.keyword) and node.arg == "strict":
-            continue
-        inner = place
-        if isinstance(child, ast.ClassDef | ast.FunctionDef):
-            inner = child.name if place == "module" else f"{place}.{child.name}"
-        current = child if isinstance(child, ast.stmt) else statement
-        yield node, field, k, child, inner, current
-        is_size = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "reshape"
-        if not (is_size and isinstance(child, ast.UnaryOp)):  # reshape reads -2 as it reads -1
-            yield from spots(child, inner, current)
-
-
-def one_line(node):
-    """The source of a statement, only its first line where it has a body."""
-    return ast.unparse(node).splitlines()[0]
-
-
-def put(parent, field, k, node):
-    """Put ``node`` into the place of a tree that ``children`` describes."""
-    if k is None:
-        setattr(parent, field, node)
-    else:
-        getattr(parent, field)[k] = node
-
-
 def mutants(file):
-    """Return all mutants of a file. They share one tree, so only one of them can be made in a process."""
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    found = {}
-    for parent, field, k, node, place, statement in spots(tree):
-        before = one_line(statement)
-        value = getattr(statement, "value", None)
-        if isinstance(node, ast.Tuple) and isinstance(value, ast.Tuple) and len({one_line(e) for e in value.elts}) == 1:
-            continue  # a, b = None, None
-        for new in (*changed_statements(node), *changed_expressions(node)):
-            ast.copy_location(new, node)
-            put(parent, field, k, new)
-            after = "(deleted)" if isinstance(new, ast.Pass) else one_line(new if node is statement else statement)
-            put(parent, field, k, node)
-            if after != before:
-                make = functools.partial(make_mutant, tree, parent, field, k, new)
-                mutant = Mutant(file, place, statement.lineno, f"{before}  ->  {after}", make)
-                found.setdefault(str(mutant), mutant)
-    return list(found.values())
-
-
-def make_mutant(tree, parent, field, k, new):
-    """Change the tree for good and return it."""
-    put(parent, field, k, new)
-    return ast.fix_missing_locations(tree)
+    """Return all mutants of a file, with the reason of those that are known to change nothing."""
+    found = mutators.mutants((ROOT / file).read_text(encoding="utf-8"), file)
+    for mutant in found:
+        mutant.reason = EQUIVALENT.get((mutant.place, mutant.change))
+    return found
 
 
 # --- applying one ------------------------------------------------------------------------------------------
@@ -453,7 +256,7 @@ class Runner:
                 sys.setprofile(None)
             self.seconds[item] = time.process_time() - start
             if not passed:
-                pytest.exit(f"{item.nodeid} fails on the library as it is: mend that first", 1)
+                pytest.exit(f"{item.nodeid} fails on the library as it is: fix that first", 1)
 
     def tests_for(self, mutant):
         """The tests that call the changed function, quickest first; all tests for what stands outside functions."""

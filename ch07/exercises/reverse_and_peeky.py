@@ -1,5 +1,6 @@
 """Exercises 7.2: reversing padded questions, peeky concatenation forward and backward, two bugs of peeky decoders."""
 
+from common.grading.draws import normal, size
 from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 
@@ -34,7 +35,7 @@ REVERSE = Exercise(
     cases=(
         Case("no padding", lambda rng: _padded(rng, 4, 4, 4)),
         Case("one question with padding", lambda rng: _padded(rng, 5, 3)),
-        Case("questions of different lengths", lambda rng: _padded(rng, 6, 3, int(rng.integers(4, 6)), 2)),
+        Case("questions of different lengths", lambda rng: _padded(rng, 6, 3, size(rng, 4, 6), 2)),
         Case("one question of a single character, one full, one empty", lambda rng: _padded(rng, 5, 1, 5, 0)),
     ),
     reference=_reverse,
@@ -79,7 +80,7 @@ def _joined(h, xs):
 
 
 def _to_join(rng, N, T, D, H):
-    return {"h": rng.standard_normal((N, H)), "xs": rng.standard_normal((N, T, D))}
+    return normal(rng, h=(N, H), xs=(N, T, D))
 
 
 JOIN = Exercise(
@@ -91,7 +92,7 @@ JOIN = Exercise(
     cases=(
         Case("one question, one step", lambda rng: _to_join(rng, 1, 1, 1, 2)),
         Case("D = H", lambda rng: _to_join(rng, 2, 3, 2, 2)),
-        Case("N, T, D and H all differ", lambda rng: _to_join(rng, 2, int(rng.integers(4, 7)), 1, 3)),
+        Case("N, T, D and H all differ", lambda rng: _to_join(rng, 2, size(rng, 4, 7), 1, 3)),
     ),
     reference=_joined,
     mistakes=(
@@ -155,7 +156,7 @@ def _split(dvs, H):
 
 
 def _to_split(rng, N, T, D, H):
-    return {"dvs": rng.standard_normal((N, T, H + D)), "H": H}
+    return {**normal(rng, dvs=(N, T, H + D)), "H": H}
 
 
 _SPLIT = """
@@ -173,7 +174,7 @@ SPLIT = Exercise(
     cases=(
         Case("one question, one step", lambda rng: _to_split(rng, 1, 1, 2, 1)),
         Case("D = H, N = T", lambda rng: _to_split(rng, 2, 2, 3, 3)),
-        Case("N, T, D and H all differ", lambda rng: _to_split(rng, 3, int(rng.integers(4, 7)), 1, 2)),
+        Case("N, T, D and H all differ", lambda rng: _to_split(rng, 3, size(rng, 4, 7), 1, 2)),
     ),
     reference=_split,
     mistakes=(
@@ -211,8 +212,7 @@ SPLIT = Exercise(
 
 
 def _states(rng, N, T, H, V):
-    states = {"h": rng.standard_normal((N, H)), "hs": rng.standard_normal((N, T, H))}
-    return states | {"weights": rng.standard_normal((2 * H, V)), "bias": rng.standard_normal(V), "H": H, "V": V}
+    return {**normal(rng, h=(N, H), hs=(N, T, H), weights=(2 * H, V), bias=(V,)), "H": H, "V": V}
 
 
 class _PeekyAffine:
@@ -245,15 +245,15 @@ WIDTH = Exercise(
     name="PeekyAffine",
     call="""\
 layer = answer(H, V, np.random.default_rng(0))
-W_shape = layer.W.shape
+W_shape, b = layer.W.shape, layer.b
 layer.W, layer.b = np.resize(weights, W_shape), bias
 logits = layer.forward(h, hs)
 """,
-    outputs=("logits", "W_shape"),
+    outputs=("logits", "W_shape", "b"),
     cases=(
         Case("one question, three steps", lambda rng: _states(rng, 1, 3, 2, 3)),
         Case("T = H", lambda rng: _states(rng, 2, 3, 3, 2)),
-        Case("N, T, H and V all differ", lambda rng: _states(rng, 3, int(rng.integers(4, 7)), 2, 7)),
+        Case("N, T, H and V all differ", lambda rng: _states(rng, 3, size(rng, 4, 7), 2, 7)),
     ),
     reference=_PeekyAffine,
     bug=Mistake(
@@ -323,8 +323,7 @@ class _PeekyDecoder:
 
 
 def _decoded(rng, N, T, D, H, V):
-    shapes = {"h": (N, H), "xs": (N, T, D), "dlogits": (N, T, V), "Wx": (H + D, H), "W": (2 * H, V)}
-    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    return normal(rng, h=(N, H), xs=(N, T, D), dlogits=(N, T, V), Wx=(H + D, H), W=(2 * H, V))
 
 
 _DECODER = '''\
@@ -360,7 +359,7 @@ FORGOTTEN = Exercise(
     cases=(
         Case("one question, one step", lambda rng: _decoded(rng, 1, 1, 1, 2, 2)),
         Case("D = H", lambda rng: _decoded(rng, 2, 3, 2, 2, 4)),
-        Case("N, T, D, H and V all differ", lambda rng: _decoded(rng, 2, int(rng.integers(4, 7)), 1, 3, 7)),
+        Case("N, T, D, H and V all differ", lambda rng: _decoded(rng, 2, size(rng, 4, 7), 1, 3, 7)),
     ),
     reference=_PeekyDecoder,
     given={"TanhLayer": TanhLayer},

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from ch07.exercises.given import RNN
+from common.grading.draws import normal, size
 from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 from common.time_layers import LSTM, TimeEmbedding, TimeRNN
@@ -14,7 +15,7 @@ SECTION = "notebook 7.1"
 
 
 def _sizes(rng, N, T, S, D, H, V):
-    return {"N": N, "T": T, "S": S, "D": D, "H": H, "V": V + int(rng.integers(3))}
+    return {"N": N, "T": T, "S": S, "D": D, "H": H, "V": V + size(rng, 0, 3)}
 
 
 def _shapes(N, T, S, D, H, V):
@@ -43,9 +44,7 @@ SHAPES = Exercise(
     cases=(
         Case("one question", lambda rng: _sizes(rng, 1, 7, 5, 16, 32, 13)),
         Case("three questions", lambda rng: _sizes(rng, 3, 6, 4, 2, 5, 8)),
-        Case(
-            "the answer is longer than the question", lambda rng: _sizes(rng, 4, 3, int(rng.integers(9, 12)), 2, 6, 5)
-        ),
+        Case("the answer is longer than the question", lambda rng: _sizes(rng, 4, 3, size(rng, 9, 12), 2, 6, 5)),
     ),
     reference=_shapes,
     mistakes=(
@@ -107,14 +106,14 @@ EMBEDDING = Exercise(
     call="dW = answer(ids, dout, V)",
     outputs=("dW",),
     cases=(
-        Case("no id twice", lambda rng: _embedded(rng, _relabeled(rng, [[0, 1]], 3), 3, 2)),
+        Case("no id twice", lambda rng: _embedded(rng, _relabeled(rng, [[0, 1]], 4), 4, 3)),
         Case(
             "two questions that share two ids",
-            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 2], [2, 0, 3]], 5), 5, int(rng.integers(2, 5))),
+            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 2], [2, 0, 3]], 5), 5, size(rng, 6, 9)),
         ),
         Case(
             "padding: an id three times in one question",
-            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 5, 5], [2, 0, 1, 5], [3, 5, 5, 5]], 7), 7, 4),
+            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 5, 5], [2, 0, 1, 5], [3, 5, 5, 5]], 7), 7, 2),
         ),
     ),
     reference=_embedding_backward,
@@ -141,6 +140,15 @@ EMBEDDING = Exercise(
             "    dW = np.zeros((V, dout.shape[2]))\n"
             "    np.add.at(dW, ids, dout)\n"
             "    return dW / np.maximum(np.bincount(ids.ravel(), minlength=V), 1)[:, None]",
+        ),
+        Mistake(
+            "dW has as many columns as a question has characters. A row of W is an embedding: it has D numbers.",
+            "def embedding_backward(ids, dout, V):\n"
+            "    D = dout.shape[1]\n"
+            "    dW = np.zeros((V, D))\n"
+            "    for id_, gradient in zip(ids.reshape(-1), dout.reshape(-1, D)):\n"
+            "        dW[id_] += gradient\n"
+            "    return dW",
         ),
         Mistake(
             "This is the gradient at every place. The task asks for the gradient of W: one row for each of the V "
@@ -174,9 +182,9 @@ def sigmoid(z):
     return (np.tanh(z / 2) + 1) / 2
 
 
-def _step(rng, N, D, H, size=1.0):
-    shapes = {"x": (N, D), "h": (N, H), "c": (N, H), "Wx": (D, 4 * H), "Wh": (H, 4 * H), "b": (4 * H,)}
-    return {name: size * rng.standard_normal(shape) for name, shape in shapes.items()}
+def _step(rng, N, D, H, scale=1.0):
+    drawn = normal(rng, x=(N, D), h=(N, H), c=(N, H), Wx=(D, 4 * H), Wh=(H, 4 * H), b=(4 * H,))
+    return {name: scale * value for name, value in drawn.items()}
 
 
 def _lstm_forward(x, h, c, Wx, Wh, b):
@@ -202,7 +210,7 @@ LSTM_FORWARD = Exercise(
     cases=(
         Case("one number each", lambda rng: _step(rng, 1, 1, 1)),
         Case("D = H", lambda rng: _step(rng, 2, 3, 3)),
-        Case("N, D and H all differ", lambda rng: _step(rng, 3, int(rng.integers(4, 7)), 2)),
+        Case("N, D and H all differ", lambda rng: _step(rng, 3, size(rng, 4, 7), 2)),
         Case("large weights", lambda rng: _step(rng, 2, 3, 4, 20.0)),
     ),
     reference=_lstm_forward,
@@ -249,12 +257,11 @@ LSTM_FORWARD = Exercise(
 
 
 def _step_back(rng, N, D, H):
-    values = _step(rng, N, D, H)
-    x, h, c, Wx, Wh, b = values.values()
+    x, h, c, Wx, Wh, b = _step(rng, N, D, H).values()
     lstm = LSTM(Wx, Wh, b)
     _, c_new = lstm.forward(x, h, c)
     gates = np.concatenate(lstm.cache[3:7], axis=1)  # f, g, i, o
-    douts = {"dh_new": rng.standard_normal((N, H)), "dc_new": rng.standard_normal((N, H))}
+    douts = normal(rng, dh_new=(N, H), dc_new=(N, H))
     return {**douts, "x": x, "h": h, "c": c, "c_new": c_new, "gates": gates, "Wx": Wx, "Wh": Wh}
 
 
@@ -290,7 +297,7 @@ LSTM_BACKWARD = Exercise(
         Case("one number each", lambda rng: _step_back(rng, 1, 1, 1)),
         Case("the last step, where dc_new is 0", lambda rng: _last_step_back(rng, 2, 2, 3)),
         Case("D = H", lambda rng: _step_back(rng, 2, 3, 3)),
-        Case("N, D and H all differ", lambda rng: _step_back(rng, 3, int(rng.integers(4, 7)), 2)),
+        Case("N, D and H all differ", lambda rng: _step_back(rng, 3, size(rng, 4, 7), 2)),
     ),
     reference=_lstm_backward,
     mistakes=(
@@ -393,7 +400,7 @@ written = list(answer(step, start_id, end_id, size))
     outputs=("written",),
     cases=(
         Case("the end mark comes after two characters", lambda rng: _table(rng, 4, (0, 1, 2, 3), 5)),
-        Case("the end mark does not come", lambda rng: _table(rng, 5, (0, 1, 2, 3, 1), int(rng.integers(5, 8)))),
+        Case("the end mark does not come", lambda rng: _table(rng, 5, (0, 1, 2, 3, 1), size(rng, 5, 8))),
         Case("the end mark comes at once", lambda rng: _table(rng, 4, (0, 3), 3)),
         Case("the end mark would come one step too late", lambda rng: _table(rng, 6, (0, 2, 1, 3, 5), 3)),
     ),
@@ -453,10 +460,8 @@ class _Encoder:
 
 
 def _questions(rng, N, T, V, D, H):
-    shapes = {"W": (V, D), "Wx": (D, H), "Wh": (H, H)}
-    return {"xs": rng.integers(0, V, (N, T))} | {
-        name: rng.standard_normal(shape) / np.sqrt(shape[0]) for name, shape in shapes.items()
-    }
+    weights = normal(rng, W=(V, D), Wx=(D, H), Wh=(H, H))
+    return {"xs": rng.integers(0, V, (N, T)), **{name: W / np.sqrt(len(W)) for name, W in weights.items()}}
 
 
 _ENCODER = '''\
@@ -483,7 +488,7 @@ IDS = Exercise(
     cases=(
         Case("as many questions as numbers in an embedding, N = D", lambda rng: _questions(rng, 2, 3, 5, 2, 4)),
         Case("one question", lambda rng: _questions(rng, 1, 4, 6, 3, 2)),
-        Case("N, T, D and H all differ", lambda rng: _questions(rng, 3, int(rng.integers(5, 8)), 9, 4, 2)),
+        Case("N, T, D and H all differ", lambda rng: _questions(rng, 3, size(rng, 5, 8), 9, 4, 2)),
     ),
     reference=_Encoder,
     given={"RNN": RNN},

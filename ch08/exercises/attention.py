@@ -3,6 +3,7 @@
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from common.functions import softmax
 from common.gradient_check import numerical_gradient
+from common.grading.draws import batches, normal, size
 from common.grading.exercise import Case, Exercise, Mistake
 from common.layers import Softmax
 from common.np import host as np
@@ -10,28 +11,19 @@ from common.np import host as np
 SECTION = "notebook 8.4"
 
 
-def _batch(rng, N, T, H):
-    return {name: rng.standard_normal(s) for name, s in (("hs", (N, T, H)), ("h", (N, H)), ("dc", (N, H)))}
-
-
 def _one(rng, T, H):
-    return {name: rng.standard_normal(s) for name, s in (("hs", (T, H)), ("h", H), ("dc", H))}
+    return normal(rng, hs=(T, H), h=(H,), dc=(H,))
 
 
 def _steps(rng, N, T_enc, T_dec, H, scale=1.0):
     """What all decoder steps need: states, queries, and an incoming gradient."""
-    hs_enc, hs_dec, dout = (rng.standard_normal((N, T, H)) for T in (T_enc, T_dec, T_dec))
-    return {"hs_enc": hs_enc, "hs_dec": scale * hs_dec, "dout": dout}
+    drawn = normal(rng, hs_enc=(N, T_enc, H), hs_dec=(N, T_dec, H), dout=(N, T_dec, H))
+    return {**drawn, "hs_dec": scale * drawn["hs_dec"]}
 
 
 def _two_batches(rng, N, T_enc, T_dec, H):
-    first, second = _steps(rng, N, T_enc, T_dec, H), _steps(rng, N, T_enc, T_dec, H)
-    return {
-        "hs_enc": first["hs_enc"],
-        "hs_dec": first["hs_dec"],
-        "hs_enc2": second["hs_enc"],
-        "hs_dec2": second["hs_dec"],
-    }
+    enc, dec = (N, T_enc, H), (N, T_dec, H)
+    return normal(rng, hs_enc=enc, hs_dec=dec, hs_enc2=enc, hs_dec2=dec)
 
 
 def _padded(rng, T_dec, H, lengths):
@@ -71,11 +63,7 @@ ATTENTION = Exercise(
     points=3,
     call="layer = answer()\nc = layer.forward(hs, h)\na = layer.attention_weight\ndhs, dh = layer.backward(dc)",
     outputs=("c", "a", "dhs", "dh"),
-    cases=(
-        Case("one sequence", lambda rng: _batch(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _batch(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _batch(rng, 2, int(rng.integers(3, 6)), 7)),
-    ),
+    cases=batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), dc=(N, H)), one_state=False),
     reference=Attention,
     given={"AttentionWeight": AttentionWeight, "WeightSum": WeightSum},
     mistakes=(
@@ -203,7 +191,7 @@ FORGOTTEN = Exercise(
     cases=(
         Case("two states", lambda rng: _one(rng, 2, 3)),
         Case("T = H", lambda rng: _one(rng, 3, 3)),
-        Case("more states than numbers in a state", lambda rng: _one(rng, int(rng.integers(5, 8)), 4)),
+        Case("more states than numbers in a state", lambda rng: _one(rng, size(rng, 5, 8), 4)),
     ),
     reference=_numerical,
     given={"softmax": softmax},
@@ -277,7 +265,7 @@ NEVER_EMPTIED = Exercise(
         Case("a second call", lambda rng: _two_batches(rng, 1, 3, 2, 4)),
         Case(
             "the weights of the first call, kept by the caller, after a second call",
-            lambda rng: _two_batches(rng, 2, int(rng.integers(4, 7)), 3, 2),
+            lambda rng: _two_batches(rng, 2, size(rng, 4, 7), 3, 2),
             call="layer = answer()\nlayer.forward(hs_enc, hs_dec)\nkept = layer.attention_weights\n"
             "out = layer.forward(hs_enc2, hs_dec2)\nweights = layer.attention_weights",
             outputs=("out", "weights", "kept"),
@@ -368,7 +356,7 @@ ALL_STEPS = Exercise(
     cases=(
         Case("one sequence, two steps", lambda rng: _steps(rng, 1, 3, 2, 2)),
         Case("N = T_enc = T_dec = H", lambda rng: _steps(rng, 3, 3, 3, 3)),
-        Case("all sizes differ", lambda rng: _steps(rng, 2, int(rng.integers(4, 7)), 3, 7)),
+        Case("all sizes differ", lambda rng: _steps(rng, 2, size(rng, 4, 7), 3, 7)),
         Case("scores of a thousand", lambda rng: _steps(rng, 2, 4, 3, 5, scale=1000.0)),
         Case(
             "long sequences, whose pairs of steps need too much memory",
@@ -482,7 +470,7 @@ MASK = Exercise(
         Case("one sequence with padding", lambda rng: _padded(rng, 2, 2, [2])),
         Case("two sequences, two decoder steps", lambda rng: _padded(rng, 2, 3, [3, 1])),
         Case("as many decoder steps as encoder steps", lambda rng: _padded(rng, 5, 3, [4, 2, 1])),
-        Case("all sizes differ", lambda rng: _padded(rng, 4, 7, [int(rng.integers(1, 4)), 5, 2])),
+        Case("all sizes differ", lambda rng: _padded(rng, 4, 7, [size(rng, 1, 4), 5, 2])),
     ),
     reference=_masked_attention,
     given={"softmax": softmax},

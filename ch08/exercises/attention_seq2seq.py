@@ -4,6 +4,7 @@ from ch07.exercises.given import RNN
 from ch08.attention_layer import TimeAttention
 from common.functions import softmax
 from common.gradient_check import numerical_gradient
+from common.grading.draws import normal, size
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 
@@ -26,7 +27,7 @@ WIDTH = Exercise(
     outputs=("rows", "columns"),
     cases=(
         Case("small sizes", lambda rng: _sizes(rng, 2, 10)),
-        Case("the sizes of the date model", lambda rng: {"V": 59, "D": 16, "H": int(rng.integers(128, 300))}),
+        Case("the sizes of the date model", lambda rng: {"V": 59, "D": 16, "H": size(rng, 128, 300)}),
         Case("large sizes", lambda rng: _sizes(rng, 100, 1000)),
     ),
     reference=lambda V, D, H: (H + H, V),
@@ -60,8 +61,7 @@ WIDTH = Exercise(
 
 
 def _pair(rng, N, T, H):
-    c, hs, djoined = (rng.standard_normal((N, T, width)) for width in (H, H, 2 * H))
-    return {"c": c, "hs": hs, "djoined": djoined}
+    return normal(rng, c=(N, T, H), hs=(N, T, H), djoined=(N, T, 2 * H))
 
 
 class _Join:
@@ -99,7 +99,7 @@ JOIN = Exercise(
     cases=(
         Case("one sequence, one step", lambda rng: _pair(rng, 1, 1, 2)),
         Case("N = T = H", lambda rng: _pair(rng, 2, 2, 2)),
-        Case("N, T and H all differ", lambda rng: _pair(rng, 2, int(rng.integers(4, 8)), 3)),
+        Case("N, T and H all differ", lambda rng: _pair(rng, 2, size(rng, 4, 8), 3)),
     ),
     reference=_Join,
     mistakes=(
@@ -136,7 +136,7 @@ JOIN = Exercise(
 
 
 def _gradients(rng, N, T, H):
-    return {"dhs_enc": rng.standard_normal((N, T, H)), "dh": rng.standard_normal((N, H))}
+    return normal(rng, dhs_enc=(N, T, H), dh=(N, H))
 
 
 def _to_encoder(dhs_enc, dh):
@@ -159,7 +159,7 @@ LAST_STATE = Exercise(
     cases=(
         Case("one sequence of one step", lambda rng: _gradients(rng, 1, 1, 2)),
         Case("N = T_enc", lambda rng: _gradients(rng, 3, 3, 2)),
-        Case("N, T_enc and H all differ", lambda rng: _gradients(rng, 2, int(rng.integers(4, 7)), 3)),
+        Case("N, T_enc and H all differ", lambda rng: _gradients(rng, 2, size(rng, 4, 7), 3)),
     ),
     reference=_to_encoder,
     mistakes=(
@@ -216,9 +216,8 @@ class _DecoderByNumbers:
 
 
 def _decoder_inputs(rng, N, T_enc, T_dec, H, V, D):
-    shapes = {"Wx": (D, H), "Wh": (H, H), "Wc": (H, V), "Ws": (H, V)}
-    shapes |= {"xs": (N, T_dec, D), "hs_enc": (N, T_enc, H), "dlogits": (N, T_dec, V)}
-    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    weights = normal(rng, Wx=(D, H), Wh=(H, H), Wc=(H, V), Ws=(H, V))
+    return weights | normal(rng, xs=(N, T_dec, D), hs_enc=(N, T_enc, H), dlogits=(N, T_dec, V))
 
 
 def _decoder(dhs="dhs + dhs_query", last="d_enc[:, -1] += self.rnn.dh", returned="dxs, d_enc"):
@@ -255,7 +254,7 @@ DECODER = Exercise(
     cases=(
         Case("one sequence, one decoder step", lambda rng: _decoder_inputs(rng, 1, 2, 1, 2, 3, 2)),
         Case("N = T_enc = T_dec = H", lambda rng: _decoder_inputs(rng, 2, 2, 2, 2, 3, 2)),
-        Case("all sizes differ", lambda rng: _decoder_inputs(rng, 2, int(rng.integers(4, 6)), 3, 3, 5, 4)),
+        Case("all sizes differ", lambda rng: _decoder_inputs(rng, 2, size(rng, 4, 6), 3, 3, 5, 4)),
     ),
     reference=_DecoderByNumbers,
     given={"RNN": RNN, "TimeAttention": TimeAttention},
@@ -350,7 +349,7 @@ NOT_ADDED = Exercise(
     cases=(
         Case("one sequence", lambda rng: _one_step(rng, 1, 2, 2, 3, 2)),
         Case("N = T_enc = H", lambda rng: _one_step(rng, 3, 3, 3, 4, 2)),
-        Case("all sizes differ", lambda rng: _one_step(rng, 2, int(rng.integers(4, 7)), 3, 6, 5)),
+        Case("all sizes differ", lambda rng: _one_step(rng, 2, size(rng, 4, 7), 3, 6, 5)),
     ),
     reference=_OneStepByNumbers,
     given={"softmax": softmax},
@@ -402,11 +401,7 @@ def near_of(w):
 
 
 def _layer_sizes(rng, H=None, V=None):
-    return {
-        "H": H or int(rng.integers(64, 96)),
-        "V": V or int(rng.integers(150, 250)),
-        "seed": int(rng.integers(10**6)),
-    }
+    return {"H": H or size(rng, 64, 96), "V": V or size(rng, 150, 250), "seed": int(rng.integers(10**6))}
 
 
 def _init_affine(H, V, rng):
@@ -501,7 +496,8 @@ class _Output:
 
 
 def _with_joined(rng, H, V):
-    return {**_layer_sizes(rng, H, V), "joined": rng.uniform(-1, 1, (2, 3, 2 * H))}
+    trained_b = normal(rng, trained_b=(V,))  # at first the bias is 0, and would not show
+    return {**_layer_sizes(rng, H, V), "joined": rng.uniform(-1, 1, (2, 3, 2 * H)), **trained_b}
 
 
 NOT_DIVIDED = Exercise(
@@ -510,11 +506,12 @@ NOT_DIVIDED = Exercise(
     name="OutputLayer",
     points=2,
     call=STATISTICS + "layer = answer(H, V, np.random.default_rng(seed))\nW, b = layer.W, layer.b\nshape = W.shape\n"
-    "logits = layer.forward(joined)\nlogits_are_joined_W_plus_b = bool(np.allclose(logits, joined @ W + b))\n"
+    "layer.b = trained_b\nlogits = layer.forward(joined)\n"
+    "logits_are_joined_W_plus_b = bool(np.allclose(logits, joined @ W + trained_b, atol=1e-4))\n"
     "mean_over_spread = mean_of(W)\nspread_times_root_2H = spread_of(W, (2 * H) ** -0.5)",
     outputs=("shape", "b", "logits_are_joined_W_plus_b", "mean_over_spread", "spread_times_root_2H"),
     cases=(
-        Case("a small model", lambda rng: _with_joined(rng, 70, 100 + int(rng.integers(20)))),
+        Case("a small model", lambda rng: _with_joined(rng, 70, 100 + size(rng, 0, 20))),
         Case("a large vocabulary", lambda rng: _with_joined(rng, 40, 600)),
         Case("the sizes of the date model", lambda rng: _with_joined(rng, 256, 59)),
     ),
@@ -540,6 +537,10 @@ NOT_DIVIDED = Exercise(
         Mistake(
             "A fixed factor cannot be right: how small the weights must be depends on the width of the layer.",
             _output("0.1 * rng.standard_normal((2 * H, V))"),
+        ),
+        Mistake(
+            "The bias is not added. At first it is 0, but training changes it.",
+            _output("rng.standard_normal((2 * H, V)) / np.sqrt(2 * H)", "joined @ self.W"),
         ),
         Mistake(
             "All weights are 0. The first loss is that of a guess, but no gradient passes through weights of 0, so the "
@@ -574,7 +575,7 @@ def init_encoder(V, D, H, rng):
 
 
 def _encoder_sizes(rng, V, D, H):
-    return {"V": V + int(rng.integers(20)), "D": D, "H": H, "seed": int(rng.integers(10**6))}
+    return {"V": V + size(rng, 0, 20), "D": D, "H": H, "seed": int(rng.integers(10**6))}
 
 
 ALL_POSITIVE = Exercise(

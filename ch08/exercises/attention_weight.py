@@ -1,6 +1,7 @@
 """Exercises 8.3: scores, softmax, its gradient, masks, temperature, the layer AttentionWeight, and three bug hunts."""
 
 from ch08.attention_layer import AttentionWeight
+from common.grading.draws import batches, normal, size
 from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.layers import Softmax
 from common.np import host as np
@@ -8,17 +9,31 @@ from common.np import host as np
 SECTION = "notebook 8.3"
 
 
-def _some(rng, low=3, high=6):
-    """A size, from low up to but not including high."""
-    return int(rng.integers(low, high))
-
-
 def _states(rng, N, T, H):
-    return {"hs": rng.standard_normal((N, T, H)), "h": rng.standard_normal((N, H))}
+    return normal(rng, hs=(N, T, H), h=(N, H))
 
 
 def _softmax(s):
     return Softmax().forward(s)
+
+
+def _far_apart(rng):
+    """Two rows of four scores: one row far below the other, in each two scores 2000 above the rest, in other columns.
+
+    Only the largest score of each row can be subtracted: exp overflows with the smallest, the mean, the first or the
+    last one, and with the largest of all scores one row becomes 0. All are multiples of 1/8, no two of a row equal, so
+    that float32 holds them and their dot products.
+    """
+    s = np.stack([rng.permutation(8)[:4] for _ in range(2)]) / 8 - 1000
+    s[[0, 0, 1, 1], rng.permutation(4)] += 2000
+    return s - rng.permutation([[0], [3000]])
+
+
+def _states_far_apart(rng):
+    """States and h whose scores are far apart."""
+    s, h = _far_apart(rng), rng.choice([-1.0, 1.0], (2, 4))
+    hs = s[:, :, None] * h[:, None, :] / 4  # (N, T, H): the dot product with h is s
+    return {"hs": hs, "h": h}
 
 
 # 8.3.1
@@ -41,9 +56,7 @@ SCORES = Exercise(
     outputs=("s",),
     cases=(
         Case("N = T", lambda rng: _states(rng, 3, 3, 2)),  # first: with more than one sequence, hs @ h.T shows
-        Case("one sequence", lambda rng: _states(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _states(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _states(rng, 2, _some(rng), 6)),
+        *batches(_states),
     ),
     reference=_scores,
     mistakes=(
@@ -109,7 +122,7 @@ def softmax(s):
 
 def _large(rng):
     levels = np.array([[1000.0], [-1000.0]])
-    return {"s": rng.standard_normal((2, _some(rng, 4, 6))) + rng.permutation(levels)}
+    return {"s": rng.standard_normal((2, size(rng, 4, 6))) + rng.permutation(levels)}
 
 
 SOFTMAX = Exercise(
@@ -122,10 +135,16 @@ SOFTMAX = Exercise(
         Case("one sequence", lambda rng: {"s": rng.standard_normal((1, 3))}),
         Case("N = T", lambda rng: {"s": rng.standard_normal((3, 3))}),
         Case("scores near 1000 and near -1000", _large),
-        Case("three axes", lambda rng: {"s": 2 * rng.standard_normal((2, 3, _some(rng, 4, 6)))}),
+        Case("scores far apart in the same row", lambda rng: {"s": _far_apart(rng)}),
+        Case("three axes", lambda rng: {"s": 2 * rng.standard_normal((2, 3, size(rng, 4, 6)))}),
     ),
     reference=_softmax,
     mistakes=(
+        Mistake(
+            "Something is subtracted from each row, but not its largest score: where one score lies far above the "
+            "others, exp still overflows.",
+            changed(SOFTMAX_SOURCE, ("s.max(", "s.min(")),
+        ),
         Mistake(
             "exp of a large score is infinite, and of a very negative one 0, so you divide infinity by infinity or "
             "0 by 0. Only differences of scores count: make the largest one 0 first.",
@@ -196,8 +215,8 @@ SOFTMAX_BACKWARD = Exercise(
     cases=(
         Case("two sequences", lambda rng: _weights_and_gradient(rng, 2, 3)),
         Case("N = T", lambda rng: _weights_and_gradient(rng, 3, 3)),
-        Case("one sequence", lambda rng: _weights_and_gradient(rng, 1, _some(rng, 4, 7))),
-        Case("three axes", lambda rng: _weights_and_gradient(rng, 2, 3, _some(rng, 4, 6))),
+        Case("one sequence", lambda rng: _weights_and_gradient(rng, 1, size(rng, 4, 7))),
+        Case("three axes", lambda rng: _weights_and_gradient(rng, 2, 3, size(rng, 4, 6))),
     ),
     reference=_softmax_backward,
     mistakes=(
@@ -267,6 +286,12 @@ def _masked(rng, lengths, T, padding_score=0.0):
     return {"s": s, "mask": mask}
 
 
+def _masked_far_apart(rng):
+    padding = rng.standard_normal((2, size(rng, 1, 3)))
+    s = np.concatenate((_far_apart(rng), padding), axis=1)
+    return {"s": s, "mask": np.arange(s.shape[1]) < np.full((2, 1), 4)}
+
+
 MASKED_SOFTMAX = Exercise(
     number="8.3.4",
     title="Padding gets no weight",
@@ -275,8 +300,9 @@ MASKED_SOFTMAX = Exercise(
     outputs=("a", "padding_is_0"),
     cases=(
         Case("no padding", lambda rng: _masked(rng, [3, 3], 3)),
-        Case("padding at the end of some rows", lambda rng: _masked(rng, [2, 4, _some(rng, 1, 4)], 4)),
-        Case("padding with scores far above the others", lambda rng: _masked(rng, [_some(rng, 1, 4), 3], 5, 1000.0)),
+        Case("padding at the end of some rows", lambda rng: _masked(rng, [2, 4, size(rng, 1, 4)], 4)),
+        Case("padding with scores far above the others", lambda rng: _masked(rng, [size(rng, 1, 4), 3], 5, 1000.0)),
+        Case("real scores far apart in the same row", _masked_far_apart),
         Case(
             "a row that is all padding",
             lambda rng: _masked(rng, rng.permutation([0, 2]), 3),
@@ -307,6 +333,10 @@ MASKED_SOFTMAX = Exercise(
                 ("    s = np.where(mask, s, -np.inf)\n", ""),
                 ("np.exp(s - s.max(axis=1, keepdims=True))", "np.exp(s - s.max(axis=1, keepdims=True)) * mask"),
             ),
+        ),
+        Mistake(
+            "exp overflows for large scores. Masked or not, the largest score of each row has to be subtracted.",
+            changed(MASKED_SOURCE, ("s - s.max(axis=1, keepdims=True)", "s")),
         ),
         Mistake(
             "A large negative number instead of minus infinity gives a row of padding equal weights, as if nothing "
@@ -349,6 +379,12 @@ def softmax_at(s, tau):
     return e / e.sum(axis=-1, keepdims=True)
 """
 
+
+def _ice_cold(rng):
+    """Small scores, of which tau makes large ones."""
+    return {"s": _far_apart(rng) / 1024, "tau": 1 / 1024}
+
+
 TEMPERATURE = Exercise(
     number="8.3.5",
     title="Temperature",
@@ -357,17 +393,8 @@ TEMPERATURE = Exercise(
     outputs=("a",),
     cases=(
         Case("cold: tau = 0.5", lambda rng: {"s": rng.standard_normal((1, 3)), "tau": 0.5}),
-        Case(
-            "hot: tau = 4",
-            lambda rng: {
-                "s": 3
-                * rng.standard_normal(
-                    (2, _some(rng)),
-                ),
-                "tau": 4.0,
-            },
-        ),
-        Case("colder than ice: tau = 0.001", lambda rng: {"s": 2 + rng.random((2, 3)), "tau": 0.001}),
+        Case("hot: tau = 4", lambda rng: {"s": 3 * rng.standard_normal((2, size(rng, 3, 6))), "tau": 4.0}),
+        Case("colder than ice: tau = 1/1024", _ice_cold),
     ),
     reference=_temperature_softmax,
     mistakes=(
@@ -387,6 +414,11 @@ TEMPERATURE = Exercise(
             "exp overflows: a small tau turns small scores into large numbers. "
             "Divide by tau first, then make the largest 0.",
             changed(TEMPERATURE_SOURCE, (" - x.max(axis=-1, keepdims=True)", "")),
+        ),
+        Mistake(
+            "The largest score of the whole array is subtracted. At a low temperature, a row far below it is left with "
+            "zeros only. Each row has its own largest score.",
+            changed(TEMPERATURE_SOURCE, ("x.max(axis=-1, keepdims=True)", "x.max()")),
         ),
     ),
     hints=(
@@ -422,15 +454,11 @@ class AttentionWeight:
 _DS = "ds = a * (da - (a * da).sum(axis=1, keepdims=True))"
 
 
-def _with_da(rng, N, T, H):
-    return {**_states(rng, N, T, H), "da": rng.standard_normal((N, T))}
-
-
 def _large_states(rng):
     """Scores near 2000 that differ by little."""
     N, T, H = 2, 3, 4
     hs, h = 500 + 0.3 * rng.standard_normal((N, T, H)), rng.uniform(0.8, 1.2, (N, H))
-    return {"hs": hs, "h": h, "da": rng.standard_normal((N, T))}
+    return {"hs": hs, "h": h, **normal(rng, da=(N, T))}
 
 
 ATTENTION_WEIGHT = Exercise(
@@ -440,16 +468,20 @@ ATTENTION_WEIGHT = Exercise(
     call="layer = answer()\na = layer.forward(hs, h)\ndhs, dh = layer.backward(da)",
     outputs=("a", "dhs", "dh"),
     cases=(
-        Case("one sequence", lambda rng: _with_da(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _with_da(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _with_da(rng, 2, _some(rng), 6)),
+        *batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), da=(N, T)), one_state=False),
         Case("large scores", _large_states),
+        Case("large scores, far apart", lambda rng: {**_states_far_apart(rng), **normal(rng, da=(2, 4))}),
     ),
     reference=AttentionWeight,
     mistakes=(
         Mistake(
             "forward returns the scores. They still have to become weights.",
             changed(ATTENTION_WEIGHT_SOURCE, ("a = e / e.sum(axis=1, keepdims=True)", "a = s")),
+        ),
+        Mistake(
+            "Something is subtracted from the scores of each row, but not the largest of them: where one lies far "
+            "above the others, exp still overflows.",
+            changed(ATTENTION_WEIGHT_SOURCE, ("s.max(", "s.min(")),
         ),
         Mistake(
             "exp overflows for large scores. Subtract the largest score of each row first.",
@@ -542,21 +574,13 @@ class _DotScore:
         return np.einsum("nt,nh->nth", ds, h), np.einsum("nt,nth->nh", ds, hs)
 
 
-def _with_ds(rng, N, T, H):
-    return {**_states(rng, N, T, H), "ds": rng.standard_normal((N, T))}
-
-
 DOT_SCORE = Exercise(
     number="8.3.7",
     title="Bug hunt: right shapes, wrong gradients",
     name="DotScore",
     call="layer = answer()\ns = layer.forward(hs, h)\ndhs, dh = layer.backward(ds)",
     outputs=("s", "dhs", "dh"),
-    cases=(
-        Case("one sequence", lambda rng: _with_ds(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _with_ds(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _with_ds(rng, 2, _some(rng), 6)),
-    ),
+    cases=batches(lambda rng, N, T, H: normal(rng, hs=(N, T, H), h=(N, H), ds=(N, T))),
     reference=_DotScore,
     bug=Mistake(
         "The gradients that backward returns do not depend on ds, the gradient that comes in.",
@@ -615,7 +639,8 @@ ATTENTION_WEIGHTS = Exercise(
     cases=(
         Case("two sequences", lambda rng: _states(rng, 2, 3, 2)),
         Case("N = T", lambda rng: _states(rng, 3, 3, 2)),
-        Case("one sequence", lambda rng: _states(rng, 1, _some(rng, 4, 7), 3)),
+        Case("one sequence", lambda rng: _states(rng, 1, size(rng, 4, 7), 3)),
+        Case("large scores, far apart", _states_far_apart),
     ),
     reference=_attention_weights,
     bug=Mistake(
@@ -628,6 +653,10 @@ ATTENTION_WEIGHTS = Exercise(
             "Half of it is fixed: the maximum is still taken over the batch, so the scores of one row "
             "are shifted by different amounts.",
             changed(_BATCH_FIXED, ("s.max(axis=1, keepdims=True)", "s.max(axis=0)")),
+        ),
+        Mistake(
+            "The axis is right, but nothing is subtracted anymore: exp overflows for large scores.",
+            changed(_BATCH_FIXED, (" - s.max(axis=1, keepdims=True)", "")),
         ),
         Mistake(
             "Half of it is fixed: the sum still runs over the batch.",
@@ -699,7 +728,7 @@ class _TemperatureSoftmax:
 
 
 def _scores_and_da(rng, N, T, tau):
-    return {"s": rng.standard_normal((N, T)), "da": rng.standard_normal((N, T)), "tau": tau}
+    return {**normal(rng, s=(N, T), da=(N, T)), "tau": tau}
 
 
 TEMPERATURE_SOFTMAX = Exercise(
@@ -711,7 +740,8 @@ TEMPERATURE_SOFTMAX = Exercise(
     cases=(
         Case("two sequences, tau = 1", lambda rng: _scores_and_da(rng, 2, 3, 1.0)),
         Case("N = T, tau = 0.5", lambda rng: _scores_and_da(rng, 3, 3, 0.5)),
-        Case("one sequence, tau = 3", lambda rng: _scores_and_da(rng, 1, _some(rng, 4, 7), 3.0)),
+        Case("one sequence, tau = 3", lambda rng: _scores_and_da(rng, 1, size(rng, 4, 7), 3.0)),
+        Case("colder than ice: tau = 1/1024", lambda rng: {**_ice_cold(rng), **normal(rng, da=(2, 4))}),
     ),
     reference=_TemperatureSoftmax,
     bug=Mistake(
@@ -736,6 +766,10 @@ TEMPERATURE_SOFTMAX = Exercise(
         Mistake(
             "These are only the slopes on the diagonal of the Jacobian, a * (1 - a).",
             changed(LAYER_BUG, ("a * da  #", "a * (1 - a) * da  #")),
+        ),
+        Mistake(
+            "backward is right now, but forward subtracts nothing anymore: exp overflows for large scores.",
+            changed(_LAYER_FIXED, (" - x.max(axis=1, keepdims=True)", "")),
         ),
         Mistake(
             "The temperature is missing in backward: s was divided by tau, so its gradient is divided by tau, too.",

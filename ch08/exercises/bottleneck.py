@@ -1,6 +1,7 @@
 """Exercises 8.1: what crosses the bottleneck, the last real state of padded questions, the last state's gradient."""
 
 from ch07.exercises.given import RNN
+from common.grading.draws import normal, size
 from common.grading.exercise import Case, Exercise, Mistake
 from common.np import host as np
 from common.time_layers import TimeRNN
@@ -17,7 +18,7 @@ def _count(N, T, H):
 
 
 def _question(rng, N, T, H):
-    return {"N": N, "T": T, "H": H + int(rng.integers(5))}
+    return {"N": N, "T": T, "H": H + size(rng, 0, 5)}
 
 
 COUNT = Exercise(
@@ -66,7 +67,7 @@ COUNT = Exercise(
 
 
 def _states(rng, T, H, lengths):
-    return {"hs": rng.standard_normal((len(lengths), T, H)), "lengths": np.array(lengths)}
+    return {**normal(rng, hs=(len(lengths), T, H)), "lengths": np.array(lengths)}
 
 
 def _last_real(hs, lengths):
@@ -82,7 +83,7 @@ LAST_REAL = Exercise(
     cases=(
         Case("one question", lambda rng: _states(rng, 4, 2, [2])),
         Case("N = T", lambda rng: _states(rng, 3, 2, [2, 1, 2])),
-        Case("N, T and H all differ", lambda rng: _states(rng, 5, 3, [int(rng.integers(2, 4)), 4])),
+        Case("N, T and H all differ", lambda rng: _states(rng, 5, 3, [size(rng, 2, 4), 4])),
         Case("no padding in one row, one character in another", lambda rng: _states(rng, 4, 2, [4, 1, 3])),
     ),
     reference=_last_real,
@@ -139,7 +140,7 @@ LAST_REAL = Exercise(
 
 
 def _gradient(rng, N, T, H):
-    return {"dh": rng.standard_normal((N, H)), "T": T}
+    return {**normal(rng, dh=(N, H)), "T": T}
 
 
 def _last_backward(dh, T):
@@ -155,7 +156,7 @@ LAST_BACKWARD = Exercise(
     cases=(
         Case("one question of one character", lambda rng: _gradient(rng, 1, 1, 2)),
         Case("T = H", lambda rng: _gradient(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _gradient(rng, 3, int(rng.integers(4, 7)), 2)),
+        Case("N, T and H all differ", lambda rng: _gradient(rng, 3, size(rng, 4, 7), 2)),
     ),
     reference=_last_backward,
     mistakes=(
@@ -203,8 +204,7 @@ class _Encoder:
 
 
 def _read(rng, N, T, D, H):
-    shapes = {"xs": (N, T, D), "dhs": (N, T, H), "dh": (N, H), "Wx": (D, H), "Wh": (H, H)}
-    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    return normal(rng, xs=(N, T, D), dhs=(N, T, H), dh=(N, H), Wx=(D, H), Wh=(H, H))
 
 
 _ENCODER = '''\
@@ -236,7 +236,7 @@ TWO_GRADIENTS = Exercise(
     cases=(
         Case("one question of two characters", lambda rng: _read(rng, 1, 2, 1, 2)),
         Case("T = H", lambda rng: _read(rng, 2, 3, 2, 3)),
-        Case("N, T, D and H all differ", lambda rng: _read(rng, 3, int(rng.integers(5, 8)), 4, 2)),
+        Case("N, T, D and H all differ", lambda rng: _read(rng, 3, size(rng, 5, 8), 4, 2)),
     ),
     reference=_Encoder,
     given={"RNN": RNN},

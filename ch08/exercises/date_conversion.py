@@ -11,12 +11,17 @@ SECTION = "notebook 8.6"
 def _answers(rng, T, wrong):
     """Right answers ts with the start mark 0 in front; answers ids, of which row n has wrong[n] wrong characters.
 
-    The characters of a row all differ, and a wrong one occurs in no right answer: shifted by a column, nothing matches.
+    All characters of a row differ, the wrong ones too: shifted by a column, nothing matches. A wrong id is in turn
+    smaller and larger than the right one, and may be the right one elsewhere.
     """
-    ts = np.stack([np.append(0, 1 + rng.permutation(T + 9)[:T]) for _ in wrong])  # (N, T + 1)
-    ids = ts[:, 1:].copy()
-    for row, count in zip(ids, wrong):
-        row[rng.permutation(T)[:count]] = 100 + rng.integers(9)
+    ts, ids = np.zeros((len(wrong), T + 1), int), np.zeros((len(wrong), T), int)
+    smaller = True
+    for right, row, count in zip(ts[:, 1:], ids, wrong):
+        drawn = 1 + rng.permutation(T + 9)
+        right[:] = row[:] = drawn[:T]
+        for column, other in zip(rng.permutation(T)[:count], drawn[T:]):
+            row[column], right[column] = sorted((right[column], other), reverse=not smaller)
+            smaller = not smaller
     return {"ids": ids, "ts": ts}
 
 
@@ -301,11 +306,14 @@ SPLIT = Exercise(
 
 
 def _questions(rng, lengths, T, batch_size):
-    """Questions as the model reads them: padding 0 first, then the last character. Their answers are two ids."""
-    xs = np.zeros((len(lengths), T), dtype=int)
-    for row, length in zip(xs, lengths):
-        row[T - length :] = 1 + rng.permutation(60)[:length]
-    return {"xs": xs, "ts": rng.integers(1, 1000, (len(xs), 2)), "lengths": np.array(lengths), "batch_size": batch_size}
+    """Questions as the model reads them: padding 0 first, then the last character. Their answers are two ids.
+
+    Two of the same length are the same question, so that their order does not matter.
+    """
+    padded = {length: np.append(np.zeros(T - length, int), 1 + rng.permutation(60)[:length]) for length in lengths}
+    answers = {length: rng.integers(1, 1000, 2) for length in padded}
+    xs, ts = (np.stack([of[length] for length in lengths]) for of in (padded, answers))
+    return {"xs": xs, "ts": ts, "lengths": np.array(lengths), "batch_size": batch_size}
 
 
 def _by_length(xs, ts, lengths, batch_size):

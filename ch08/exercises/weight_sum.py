@@ -1,6 +1,7 @@
 """Exercises 8.2: repeat and sum, the weighted sum, its backward pass, and two layers that are not quite right."""
 
 from ch08.attention_layer import WeightSum
+from common.grading.draws import batches, normal, size
 from common.grading.exercise import Case, Exercise, Mistake, changed
 from common.np import host as np
 
@@ -8,26 +9,24 @@ SECTION = "notebook 8.2"
 
 
 def _weights(rng, *shape):
-    """Rows that sum to 1."""
-    weights = rng.uniform(0.1, 1.0, shape)
-    return weights / weights.sum(axis=-1, keepdims=True)
+    """Rows that sum to 1. A single weight is any number, because it would not show that 1 is left out."""
+    weights = rng.uniform(0.1, 0.9, shape)
+    return weights if shape[-1] == 1 else weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _batch(rng, N, T, H):
-    return {"hs": rng.standard_normal((N, T, H)), "a": _weights(rng, N, T)}
+    return {**normal(rng, hs=(N, T, H)), "a": _weights(rng, N, T)}
 
 
 def _with_dc(rng, N, T, H):
-    return {**_batch(rng, N, T, H), "dc": rng.standard_normal((N, H))}
+    return {**_batch(rng, N, T, H), **normal(rng, dc=(N, H))}
 
 
 # 8.2.1
 
 
 def _by_hand(rng):
-    hs = rng.permutation(np.array([[1.0, 0.0], [2.0, 5.0]]))
-    a = rng.permutation([0.75, 0.25])
-    return {"hs": hs, "a": a}
+    return {"hs": rng.permutation([[1.0, 0.0], [2.0, 5.0]]), "a": rng.permutation([0.75, 0.25])}
 
 
 def _one_sequence(rng, T, H):
@@ -35,7 +34,7 @@ def _one_sequence(rng, T, H):
 
 
 def _one_hot(rng):
-    T = int(rng.integers(3, 6))
+    T = size(rng, 3, 6)
     return {"hs": rng.standard_normal((T, 2)), "a": np.eye(T)[rng.integers(T)]}
 
 
@@ -52,8 +51,8 @@ CONTEXT = Exercise(
     cases=(
         Case("two states, to be checked by hand", _by_hand),
         Case("all weight on one state", _one_hot),
-        Case("more states than hidden numbers", lambda rng: _one_sequence(rng, int(rng.integers(4, 7)), 3)),
-        Case("one state", lambda rng: {"hs": rng.standard_normal((1, int(rng.integers(2, 5)))), "a": np.ones(1)}),
+        Case("more states than hidden numbers", lambda rng: _one_sequence(rng, size(rng, 4, 7), 3)),
+        Case("one state", lambda rng: {"hs": rng.standard_normal((1, size(rng, 2, 5))), "a": np.ones(1)}),
     ),
     reference=_context,
     mistakes=(
@@ -106,11 +105,7 @@ WEIGHTED_SUM = Exercise(
     name="weighted_sum",
     call="c = answer(hs, a)",
     outputs=("c",),
-    cases=(
-        Case("one sequence", lambda rng: _batch(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _batch(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _batch(rng, 2, int(rng.integers(3, 6)), 7)),
-    ),
+    cases=batches(_batch),
     reference=_weighted_sum,
     mistakes=(
         Mistake(
@@ -160,7 +155,7 @@ def _shapes(N, T, H):
 
 
 def _sizes(N, T, H):
-    return {"N": int(N), "T": int(T), "H": int(H)}
+    return {"N": N, "T": T, "H": H}
 
 
 def _shapes_mistake(says, shapes):
@@ -174,9 +169,9 @@ SHAPES = Exercise(
     call="ar, c, dhs, da = answer(N, T, H)",
     outputs=("ar", "c", "dhs", "da"),
     cases=(
-        Case("N, T and H all differ", lambda rng: _sizes(2, rng.integers(3, 5), rng.integers(5, 8))),
-        Case("one sequence", lambda rng: _sizes(1, rng.integers(4, 8), 3)),
-        Case("T = H", lambda rng: _sizes(rng.integers(2, 4), 4, 4)),
+        Case("N, T and H all differ", lambda rng: _sizes(2, size(rng, 3, 5), size(rng, 5, 8))),
+        Case("one sequence", lambda rng: _sizes(1, size(rng, 4, 8), 3)),
+        Case("T = H", lambda rng: _sizes(size(rng, 2, 4), 4, 4)),
     ),
     reference=_shapes,
     mistakes=(
@@ -232,7 +227,7 @@ class Repeat:
 
 
 def _repeat_case(rng, N, T, H):
-    return {"a": _weights(rng, N, T), "H": int(H), "dar": rng.standard_normal((N, T, H))}
+    return {"a": _weights(rng, N, T), "H": H, "dar": rng.standard_normal((N, T, H))}
 
 
 REPEAT = Exercise(
@@ -242,10 +237,8 @@ REPEAT = Exercise(
     call="layer = answer()\nar = layer.forward(a, H)\nda = layer.backward(dar)",
     outputs=("ar", "da"),
     cases=(
-        Case("one sequence", lambda rng: _repeat_case(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _repeat_case(rng, 2, 3, 3)),
-        Case("H = 1, a single copy", lambda rng: _repeat_case(rng, 2, rng.integers(3, 6), 1)),
-        Case("N, T and H all differ", lambda rng: _repeat_case(rng, 2, rng.integers(3, 6), 7)),
+        *batches(_repeat_case),
+        Case("H = 1, a single copy", lambda rng: _repeat_case(rng, 2, size(rng, 3, 6), 1)),
     ),
     reference=_Repeat,
     mistakes=(
@@ -307,22 +300,13 @@ class Sum:
 """
 
 
-def _sum_case(rng, N, T, H):
-    return {"p": rng.standard_normal((N, T, H)), "dc": rng.standard_normal((N, H))}
-
-
 SUM = Exercise(
     number="8.2.5",
     title="Sum, forward and backward",
     name="Sum",
     call="layer = answer()\nc = layer.forward(p)\ndp = layer.backward(dc)",
     outputs=("c", "dp"),
-    cases=(
-        Case("one sequence", lambda rng: _sum_case(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _sum_case(rng, 2, 3, 3)),
-        Case("T = 1, nothing to add", lambda rng: _sum_case(rng, 2, 1, int(rng.integers(3, 6)))),
-        Case("N, T and H all differ", lambda rng: _sum_case(rng, 2, int(rng.integers(3, 6)), 7)),
-    ),
+    cases=batches(lambda rng, N, T, H: normal(rng, p=(N, T, H), dc=(N, H))),
     reference=_Sum,
     mistakes=(
         Mistake(
@@ -384,11 +368,7 @@ BACKWARD = Exercise(
     name="weighted_sum_backward",
     call="dhs, da = answer(hs, a, dc)",
     outputs=("dhs", "da"),
-    cases=(
-        Case("one sequence", lambda rng: _with_dc(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _with_dc(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _with_dc(rng, 2, int(rng.integers(3, 6)), 7)),
-    ),
+    cases=batches(_with_dc),
     reference=_weighted_sum_backward,
     mistakes=(
         Mistake(
@@ -467,8 +447,8 @@ LOOP_WEIGHT_SUM = Exercise(
     outputs=("c", "dhs", "da"),
     cases=(
         Case("T = H", lambda rng: _with_dc(rng, 2, 3, 3)),
-        Case("more states than hidden numbers", lambda rng: _with_dc(rng, 2, int(rng.integers(4, 7)), 3)),
-        Case("fewer states than hidden numbers", lambda rng: _with_dc(rng, 2, 3, int(rng.integers(4, 7)))),
+        Case("more states than hidden numbers", lambda rng: _with_dc(rng, 2, size(rng, 4, 7), 3)),
+        Case("fewer states than hidden numbers", lambda rng: _with_dc(rng, 2, 3, size(rng, 4, 7))),
         Case("one sequence", lambda rng: _with_dc(rng, 1, 5, 2)),
     ),
     reference=WeightSum,
@@ -537,11 +517,7 @@ LEAN_WEIGHT_SUM = Exercise(
         "dhs_again, da_again = layer.backward(dc)"
     ),
     outputs=("c", "dhs", "da", "dhs_again", "da_again"),
-    cases=(
-        Case("one sequence", lambda rng: _with_dc(rng, 1, 2, 3)),
-        Case("T = H", lambda rng: _with_dc(rng, 2, 3, 3)),
-        Case("N, T and H all differ", lambda rng: _with_dc(rng, 2, int(rng.integers(3, 6)), 7)),
-    ),
+    cases=batches(_with_dc),
     reference=WeightSum,
     bug=Mistake(
         "The second call of backward returns a different dhs than the first one, "

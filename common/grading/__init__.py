@@ -6,6 +6,7 @@ For a teacher, on the command line: ``python -m common.grading grade SUBMISSIONS
 | module         | what it does                                                                             |
 |----------------|------------------------------------------------------------------------------------------|
 | ``exercise``   | what an exercise is: cases, the right answer, common mistakes, hints; finds one by number |
+| ``draws``      | what many cases have in common: a drawn size, normal numbers, the sizes of a batch       |
 | ``observe``    | calls an answer and records what it returns; all that runs beside a learner's code       |
 | ``judge``      | compares that with what is right, and names the mistake                                  |
 | ``picture``    | draws the value an answer gave beside the expected one                                   |

@@ -246,11 +246,10 @@ def _link(path):
 
 
 def _link_to(row, exercise):
-    """Return the address of an exercise: that of its notebook, with its heading as JupyterLab spells it."""
+    """Return the address of an exercise: that of its notebook and, for JupyterLab, of the cell with the task in it."""
     if row.link is None or row.link.startswith(COLAB):
         return row.link
-    heading = f"Exercise {exercise.number}: {exercise.title}".replace(" ", "-")
-    return f"{row.link}#{quote(heading, safe=':,?')}"
+    return f"{row.link}#cell-id=spec-{exercise.number.replace('.', '-')}"
 
 
 def _anchor(link, text, style="color:inherit", label=""):
@@ -263,4 +262,4 @@ def _anchor(link, text, style="color:inherit", label=""):
 
 
 def _legend(between):
-    return between.join(f"{sign} {state}" for state, sign in SIGNS.items())
+    return between.join(f"{sign}\u00a0{state}" for state, sign in SIGNS.items())  # a space where no line ends

@@ -50,7 +50,7 @@ PASSES = {number: ("pass", points, "") for number, points in POINTS.items()}
 
 
 def lost(status, part, points=0):
-    """What a row is to say."""
+    """What a row is to say: its status, points, a part of its message. Tuples hold what is as good."""
     return status, points, part
 
 
@@ -1054,14 +1054,14 @@ answer("quit-in-function", function("exit()"), fails(""))
 answer(
     "kernel-asked-to-stop",
     function("get_ipython().kernel.do_shutdown(False)\nreturn hs"),
-    lost("fail", ""),
+    (("fail", "crashed"), (0,), ""),  # whichever comes first
 )
 answer("os-exit-in-function", function(f"{END}os._exit(0)"), lost("crashed", "exit code 0"), isolated=True)
 answer("os-exit-in-cell", function(before=f"{END}os._exit(0)"), lost("crashed", "exit code 0"), isolated=True)
 answer(
     "os-exit-in-the-last-case",
     function(f"{END}if hs.shape[2] == 7:\n    os._exit(0)\nreturn {RIGHT}"),
-    lost("crashed", "Right for: one sequence; T = H", 1.33),
+    lost("crashed", "Right for: one sequence; T = H; one state in each sequence", 1.5),
     isolated=True,
 )
 answer(
@@ -1144,7 +1144,7 @@ answer(
     lost("crashed", "signal 11") if sys.version_info < (3, 12) else fails("RecursionError"),
     isolated=True,
 )
-answer("fork-bomb", function("import os\nwhile True:\n    os.fork()"), lost("crashed", ""), isolated=True)
+answer("fork-bomb", function("import os\nwhile True:\n    os.fork()"), (("crashed", "fail"), (0,), ""), isolated=True)
 answer(
     "thread-bomb",
     function(
@@ -1215,7 +1215,7 @@ answer(
             threading.Thread(target=busy, daemon=True).start()
         """
     ),
-    SLOW,
+    (("pass", "partial"), (2, 1), ""),  # they take the time of its own process
     isolated=True,
 )
 

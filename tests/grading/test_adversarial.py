@@ -171,7 +171,9 @@ def test_rows(graded, student):
     mine = {row["exercise"]: row for row in graded.rows if unguarded(row["student"]) == student}
     for number, (status, points, part) in wanted.items():
         row = mine[number]
-        assert (row["status"], float(row["points"])) == (status, points), row
+        wanted_status, wanted_points = (x if isinstance(x, tuple) else (x,) for x in (status, points))
+        assert row["status"] in wanted_status, row
+        assert float(row["points"]) in wanted_points, row
         assert part in row["message"], row
 
 

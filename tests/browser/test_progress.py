@@ -1,0 +1,48 @@
+"""The grid of exercises in JupyterLab: what is stored can be read before anything has run, and its links lead on."""
+
+import re
+
+import pytest
+
+from common.grading.exercise import find
+
+pytestmark = pytest.mark.timeout(600)  # JupyterLab starts and two pages open
+NUMBER = "8.2.7"
+IN_SIGHT = """heading => [...document.querySelectorAll('h2')].some(h => h.textContent.includes(heading)
+    && h.getBoundingClientRect().top >= 0 && h.getBoundingClientRect().bottom <= innerHeight)"""
+
+
+def grid_of(lab):
+    """Open the first notebook; return its grid."""
+    lab.open("00_start_here")
+    grid = lab.page.locator(".jp-OutputArea-output", has_text="of 56 solved")
+    grid.scroll_into_view_if_needed()
+    return grid
+
+
+def test_a_number_leads_to_its_exercise(lab):
+    """A notebook that is not open yet opens at its top; one that is open scrolls to the task."""
+    page, grid = lab.page, grid_of(lab)
+    assert grid.locator("a", has_text=re.compile(r"^○ \d\.\d\.\d$")).count() == 56
+    link = grid.locator("a", has_text=f"○ {NUMBER}")
+    link.click()
+    page.locator("h1", has_text="8.2 Exercises").wait_for()
+    page.get_by_role("menuitem", name="Tabs", exact=True).click()
+    page.locator(".lm-Menu-item", has_text="00_start_here.ipynb").first.click()
+    link.click()
+    page.wait_for_function(IN_SIGHT, arg=f"Exercise {NUMBER}: {find(NUMBER).title}")
+    lab.shot("exercise")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_grid_can_be_read_in_both_themes_and_on_a_narrow_page(lab, theme):
+    page, grid = lab.page, grid_of(lab)
+    if theme == "JupyterLab Dark":
+        page.get_by_role("menuitem", name="Settings", exact=True).click()
+        page.locator(".lm-Menu-item", has_text="Theme").first.hover()
+        page.get_by_role("menuitem", name=theme, exact=True).click()
+        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for()
+    lab.shot("wide", grid)
+    page.set_viewport_size({"width": 400, "height": 1000})
+    assert grid.evaluate("e => e.scrollWidth <= e.clientWidth"), "the grid is wider than a narrow page"
+    lab.shot("narrow", grid)
