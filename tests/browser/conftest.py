@@ -188,6 +188,28 @@ class Lab:
         errors = page.locator(".jp-OutputArea-output", has_text="Traceback (most recent call last)")
         assert errors.count() == 0, errors.first.inner_text()
 
+    def save(self, path):
+        """Save the notebook and wait until its file, which is `path`, has changed."""
+        before = path.read_bytes()
+        self.page.locator(".jp-Notebook .jp-CodeCell").first.click()
+        self.page.keyboard.press("Control+s")
+        end = time.monotonic() + SECONDS
+        while path.read_bytes() == before:
+            assert time.monotonic() < end, f"{path.name} was not saved"
+            self.page.wait_for_timeout(100)  # milliseconds
+
+    def stop_kernels(self):
+        """End every kernel of the server, as a restart of it does."""
+        for kernel in self._ask("GET", "/api/kernels"):
+            self._ask("DELETE", f"/api/kernels/{kernel['id']}")
+
+    def _ask(self, method, path):
+        """What the server's interface answers, read as JSON; None where it answers nothing."""
+        request = urllib.request.Request(f"{self.server}{path}", method=method)
+        request.add_header("Authorization", f"token {TOKEN}")
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            return json.loads(answer.read() or "null")
+
     def choose(self, menu, entry):
         """Click an entry of the menu bar."""
         self.page.get_by_role("menuitem", name=menu, exact=True).click()
