@@ -33,9 +33,11 @@ test: $(ENV)/.stamp-test ## run all tests and notebooks on all cores, outputs co
 test-browser: $(ENV)/.stamp-browser ## use the widgets in JupyterLab as a person would, in headless Chromium
 	$(PY) -m pytest -m browser tests/browser $(ARGS)
 
-lab: $(ENV)/.stamp-lab ## open JupyterLab on notebooks/
-	@mkdir -p notebooks
-	$(PY) -m jupyter lab $(ARGS) notebooks
+# The root of the course is the root of the server, so that a notebook's links to ../ch08/ lead somewhere. The address
+# that is printed leads to the notebook, too. tests/browser starts JupyterLab with the same line.
+lab: $(ENV)/.stamp-lab ## open JupyterLab on the first notebook (ARGS="notebooks/ch08_02_weight_sum.ipynb", ARGS=--no-browser)
+	@echo "Opening notebooks/00_start_here.ipynb in your browser, or open the address that is printed below. Ctrl-C ends it."
+	$(PY) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 notebooks: $(ENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_02_weight_sum ..."; all chapters)
 	$(PY) -m tests.notebooks run $(ARGS)
@@ -68,24 +70,24 @@ clean: ## remove caches and the traces of installing; keeps $(VENV) and everythi
 # A stamp is older than pyproject.toml after the latter has changed: then, and only then, pip runs again.
 
 $(ENV)/.stamp-core: pyproject.toml | $(ENV)/bin/python
-	@echo "Installing NumPy and matplotlib into $(VENV) (once; about a minute) ..."
+	@echo "Installing NumPy, matplotlib and two small helpers into $(VENV) and nowhere else (once; about a minute) ..."
 	@$(ENSURE_PIP)
 	$(PIP_INSTALL) --editable .
 	@touch "$@"
 
 $(ENV)/.stamp-test: pyproject.toml | $(ENV)/bin/python
-	@echo "Installing what the tests need into $(VENV) (once; a minute or two) ..."
+	@echo "Installing pytest, JupyterLab and what else the tests need into $(VENV) and nowhere else (once; a minute or two) ..."
 	@$(ENSURE_PIP)
 	$(PIP_INSTALL) --editable ".[test]"
-	@touch "$@" "$(VENV)/.stamp-core"
+	@touch "$@" "$(VENV)/.stamp-core" "$(VENV)/.stamp-lab"
 
 $(ENV)/.stamp-browser: $(ENV)/.stamp-test
-	@echo "Installing Playwright's Python package into $(VENV) (once) ..."
+	@echo "Installing Playwright's Python package into $(VENV) and nowhere else (once) ..."
 	$(PIP_INSTALL) --editable ".[browser]"
 	@touch "$@"
 
 $(ENV)/.stamp-lab: pyproject.toml | $(ENV)/bin/python
-	@echo "Installing JupyterLab and ipywidgets into $(VENV) (once; a minute or two) ..."
+	@echo "Installing JupyterLab and ipywidgets into $(VENV) and nowhere else (once; a minute or two) ..."
 	@$(ENSURE_PIP)
 	$(PIP_INSTALL) --editable ".[lab]"
 	@touch "$@" "$(VENV)/.stamp-core"

@@ -6,6 +6,7 @@ matplotlib is imported only when something is drawn, so that training without fi
 from pathlib import Path
 
 from common.np import host, to_cpu
+from common.svg import shade, visible
 
 
 def new_figure(width, height):
@@ -20,7 +21,7 @@ def attention_heatmap(weights, question, answer, title=None):
     """Draw attention weights: one row for each character of the answer, one column for each one of the question.
 
     Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
-    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (black).
+    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue), as in the widgets.
     """
     weights = host.asarray(to_cpu(weights))
     question = question.rstrip()
@@ -29,21 +30,28 @@ def attention_heatmap(weights, question, answer, title=None):
             f"attention_heatmap: weights are {weights.shape}, but answer and question need "
             f"({len(answer)}, {len(question)})"
         )
-    figure, ax = new_figure(1.2 + 0.3 * len(question), 1.2 + 0.3 * len(answer))
-    image = ax.imshow(weights[:, : len(question)], cmap="Greys", vmin=0, vmax=1, aspect="equal")
-    ax.set_xticks(range(len(question)), ["␣" if c == " " else c for c in question], family="DejaVu Sans Mono")
-    ax.set_yticks(range(len(answer)), list(answer), family="DejaVu Sans Mono")
+    from matplotlib.colors import LinearSegmentedColormap
+
+    blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
+    figure, ax = new_figure(1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer))
+    image = ax.imshow(weights[:, : len(question)], cmap=blues, vmin=0, vmax=1, aspect="equal")
+    letters = {"family": "DejaVu Sans Mono", "fontsize": 14}  # nearly fill a cell: readable on a narrow screen, too
+    ax.set_xticks(range(len(question)), [visible(c) for c in question], **letters)
+    ax.set_yticks(range(len(answer)), list(answer), **letters)
     ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
     ax.tick_params(length=0)
     ax.set_xticks(host.arange(len(question) + 1) - 0.5, minor=True)
     ax.set_yticks(host.arange(len(answer) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="0.85", linewidth=0.5)
     ax.tick_params(which="minor", length=0)
-    ax.set_xlabel("question")
-    ax.set_ylabel("answer")
+    ax.set_xlabel("question", fontsize=12)
+    ax.set_ylabel("answer", fontsize=12)
     if title:
         ax.set_title(title)
-    figure.colorbar(image, ax=ax, label="attention weight", shrink=0.8)
+    bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
+    bar.set_label("attention weight", fontsize=12)
+    bar.ax.tick_params(labelsize=12)
     return figure
 
 
@@ -100,10 +108,10 @@ def accuracy_curves(curves, title=None):
 
 
 def save_figure(figure, path):
-    """Write a figure to ``path`` (PNG) and return the path."""
+    """Write a figure to ``path`` (PNG, twice the pixels of an ordinary screen) and return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=200)
     return path
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -65,15 +66,21 @@ def environment(folder):
     }
 
 
+def lab_command():
+    """The command of `make lab`, with this Python, for a process that runs in the root of the course."""
+    makefile = (address.ROOT / "Makefile").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"^\t\$\(PY\) (-m jupyter lab .*) \$\(ARGS\)$", makefile, re.M)
+    return [sys.executable, *shlex.split(arguments)]
+
+
 @pytest.fixture(scope="session")
 def server(course, tmp_path_factory):
-    """The address of a running JupyterLab."""
+    """The address of a running JupyterLab, started as `make lab` starts it."""
     home = tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
-    command += [f"--ServerApp.root_dir={course}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    command = [*lab_command(), "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
     command += [
         "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={TOKEN}",
@@ -141,10 +148,24 @@ class Lab:
     def __init__(self, page, server, course, name):
         self.page, self.server, self.course, self.name = page, server, course, name
 
+    def enter(self):
+        """Open the address that JupyterLab printed when it started."""
+        log = (SHOTS / "server.log").read_text(encoding="utf-8")
+        (path, *_) = re.findall(rf"{re.escape(self.server)}(/\S*)\?token=", log)
+        self._go(path)
+
+    def current_tab(self):
+        """The name on the tab in front."""
+        return self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current").inner_text().strip()
+
     def open(self, notebook):
         """Open notebooks/<notebook>.ipynb, alone on the page."""
         assert (self.course / "notebooks" / f"{notebook}.ipynb").is_file(), f"there is no notebook {notebook}"
-        self.page.goto(f"{self.server}/doc/tree/notebooks/{notebook}.ipynb?token={TOKEN}", timeout=1000 * SECONDS)
+        self._go(f"/doc/tree/notebooks/{notebook}.ipynb")
+
+    def _go(self, path):
+        """Open a path of the server that shows a notebook, and wait for the notebook and its kernel."""
+        self.page.goto(f"{self.server}{path}?token={TOKEN}", timeout=1000 * SECONDS)
         self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=1000 * SECONDS)
         # Before that the entries of the menu Run ask which kernel to start.
         self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).first.wait_for(timeout=1000 * SECONDS)
@@ -166,6 +187,28 @@ class Lab:
         )
         errors = page.locator(".jp-OutputArea-output", has_text="Traceback (most recent call last)")
         assert errors.count() == 0, errors.first.inner_text()
+
+    def save(self, path):
+        """Save the notebook and wait until its file, which is `path`, has changed."""
+        before = path.read_bytes()
+        self.page.locator(".jp-Notebook .jp-CodeCell").first.click()
+        self.page.keyboard.press("Control+s")
+        end = time.monotonic() + SECONDS
+        while path.read_bytes() == before:
+            assert time.monotonic() < end, f"{path.name} was not saved"
+            self.page.wait_for_timeout(100)  # milliseconds
+
+    def stop_kernels(self):
+        """End every kernel of the server, as a restart of it does."""
+        for kernel in self._ask("GET", "/api/kernels"):
+            self._ask("DELETE", f"/api/kernels/{kernel['id']}")
+
+    def _ask(self, method, path):
+        """What the server's interface answers, read as JSON; None where it answers nothing."""
+        request = urllib.request.Request(f"{self.server}{path}", method=method)
+        request.add_header("Authorization", f"token {TOKEN}")
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            return json.loads(answer.read() or "null")
 
     def choose(self, menu, entry):
         """Click an entry of the menu bar."""

@@ -224,6 +224,22 @@ def no_output_widgets(notebook):
     return wrong
 
 
+RUN_AGAIN = (
+    'If the cell above says "Error displaying widget: model not found", run it again: a widget ends with its kernel.'
+)
+
+
+def widgets_come_back(notebook):
+    """The cell below a widget says what to do when a notebook was saved and opened again with a new kernel."""
+    cells = [cell for _, cell in notebook.cells]
+    return [
+        f"cell {n} shows a widget, and the cell below it is not text with the sentence: {RUN_AGAIN}"
+        for n, cell in notebook.code
+        if any(text.rstrip("'").endswith("Run this cell to use it.") for text in texts(cell))
+        and not any(c.cell_type == "markdown" and RUN_AGAIN in " ".join(c.source.split()) for c in cells[n + 1 : n + 2])
+    ]
+
+
 def no_trailing_semicolon(notebook):
     """No line of code ends in a semicolon: nbval does not hide the value, as Jupyter does. Write `_ = ...`."""
     wrong = []
@@ -540,6 +556,7 @@ RULES = [
     size,
     normalised,
     no_output_widgets,
+    widgets_come_back,
     no_trailing_semicolon,
     no_skipping,
     imports_on_colab,

@@ -43,9 +43,11 @@ def test_no_page_names_another_address():
         assert set(linked) <= {slug}, path
 
 
-def test_readme_lists_every_chapter_with_its_badge():
+def test_readme_lists_every_chapter_with_its_title_its_time_and_its_badge():
     text = (address.ROOT / "README.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [line.replace("\N{NO-BREAK SPACE}", " ") for line in text.splitlines() if line.startswith("|")]
     for path in CHAPTERS:
         (row,) = [line for line in rows if address.badge(path) in line] or ["no row"]
-        assert f"(notebooks/{path.name})" in row, f"README: a row with a link to {path.name} and its badge"
+        first = rules.Notebook(path).node.cells[0].source
+        title, minutes = re.match(r"# (.*)", first)[1], re.search(r"Time: about (\d+) minutes", first)[1]
+        assert f"[{title}](notebooks/{path.name}), {minutes} min:" in row, f"README: the row of {path.name}"

@@ -24,6 +24,9 @@ def picture(text="<Figure size 640x480 with 1 Axes>"):
     return nbformat.v4.new_output("display_data", data)
 
 
+WIDGET = "AttentionExplorer: type a date. Run this cell to use it."  # as common/widgets/base.py names itself
+
+
 def good():
     """The cells of a notebook that keeps all rules; tests break one of them."""
     cells = [text(TITLE), code(address.setup_source(), stream(address.READY)), text("## Numbers")]
@@ -116,6 +119,12 @@ BAD = {
     "Output": ("no_output_widgets", lambda: after(code("out = widgets.Output()"))),
     "interact": ("no_output_widgets", lambda: after(code("from ipywidgets import interact"))),
     "ipympl": ("no_output_widgets", lambda: after(code("%matplotlib widget"))),
+    "a widget at the end": ("widgets_come_back", lambda: after(code("explorer", result(WIDGET)))),
+    "a widget, then code": (
+        "widgets_come_back",
+        lambda: after(code("explorer", result(WIDGET)), code("a = 1"), text(rules.RUN_AGAIN)),
+    ),
+    "a widget, then other text": ("widgets_come_back", lambda: after(code("explorer", result(WIDGET)), text("Text."))),
     "semicolon": ("no_trailing_semicolon", lambda: after(code("plt.plot(x);  # a line"))),
     "semicolon inside": ("no_trailing_semicolon", lambda: after(code("a = 1;\nb = 2"))),
     "skipped": ("no_skipping", lambda: after(code("# NBVAL_SKIP\na = 1"))),
@@ -234,3 +243,8 @@ FINE = {
 def test_what_is_fine_is_left_alone(case):
     book = after(FINE[case])
     assert {rule.__name__: rule(book) for rule in rules.RULES + rules.ADVICE if rule(book)} == {}
+
+
+def test_a_widget_with_the_sentence_below_it_is_left_alone():
+    words = rules.RUN_AGAIN.replace(" it again", "\nit again")  # lines may break anywhere
+    assert breaks(after(code("explorer", result(WIDGET)), text(f"{words}\n\nMore."))) == set()

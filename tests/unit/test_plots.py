@@ -3,10 +3,13 @@
 import itertools
 
 import pytest
+from matplotlib import colors
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch
 
 from common.graph_figure import computational_graph
+from common.plots import attention_heatmap
+from common.svg import shade
 
 NODES = {
     "hs": (0, 0),
@@ -87,3 +90,14 @@ def test_no_two_texts_overlap_and_none_is_cut_off(title):
 def test_an_edge_to_a_node_that_is_not_there():
     with pytest.raises(ValueError, match="edge 'x' -> 'z': there is no node 'z'"):
         computational_graph({"x": (0, 0), "y": (1, 0)}, [("x", "z", "3", "dx")])
+
+
+def test_a_heatmap_has_the_colors_of_the_widgets_whatever_its_weights():
+    """From white at 0 to dark blue at 1, also where no weight is that small or that large; a space can be seen."""
+    figure = attention_heatmap([[0.5, 0.3, 0.2, 0]], "a b ", "x")
+    ax = figure.axes[0]
+    (image,) = ax.images
+    painted = [colors.to_hex(image.cmap(image.norm(weight))) for weight in (0, 1)]
+    assert painted == [shade(0), shade(1)]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "␣", "b"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["x"]

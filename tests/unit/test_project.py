@@ -171,6 +171,16 @@ def test_every_command_of_the_makefile_is_listed_and_leads_somewhere():
             assert there, f"make runs {module}"
 
 
+def test_pages_open_jupyterlab_where_make_lab_opens_it():
+    """In the first notebook, with the root of the course as the server's root, so that links to ../ch08/ open."""
+    (options,) = re.findall(r"-m jupyter lab (.*) \$\(ARGS\)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert options.split()[0] == "--ServerApp.root_dir=."  # without it, the folder the command is run in
+    for page in ("README.md", "CONTRIBUTING.md"):
+        shown = re.findall(r"python -m jupyter lab *([^`\n]*)", (ROOT / page).read_text(encoding="utf-8"))
+        assert shown == [options.split(" ", 1)[1]], page
+    assert (ROOT / options.split("lab/tree/")[1]).is_file()
+
+
 def test_ci_tests_the_lowest_numpy_that_is_allowed():
     assert "numpy>=2.0" in project()["project"]["dependencies"]
     assert "numpy==2.0.*" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -552,6 +562,44 @@ def test_a_missing_docstring_is_found():
     assert [line.split(": ")[1] for line in found] == ["module", "A", "forward", "f"]
     text = '"""m"""\nclass A:\n    """a"""\n    @property\n    def p(self):\n        """p"""\n'
     assert without_docstring("common/x.py", text + "    @p.setter\n    def p(self, x): pass\n") == []
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+def pages():
+    """Path, relative to the root, and text of every Markdown page."""
+    paths = [path for path in repository_files() if path.suffix == ".md"]
+    return [(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in paths]
+
+
+def test_a_number_and_its_percent_sign_stay_on_one_line():
+    """A no-break space stands between them: "100 %" must not end a line after the number."""
+    assert len(pages()) > 5
+    assert [(path, found) for path, text in pages() for found in re.findall(r"\d[ \n]%", text)] == []
+
+
+def test_pictures_on_pages_are_there_and_have_alternative_text():
+    for path, text in pages():
+        shown = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text)
+        tags = re.findall(r"<img [^>]*>", text)
+        shown += [(re.search(r'alt="([^"]*)"', tag)[1], re.search(r'src="([^"]*)"', tag)[1]) for tag in tags]
+        for alternative, target in shown:
+            assert alternative.strip(), f"{path}: {target}"
+            assert target.startswith("https://") or ((ROOT / path).parent / target).is_file(), f"{path}: {target}"
+
+
+def test_every_figure_that_the_readme_reports_stands_on_the_page_with_the_details():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## What is measured") : text.index("## The house")]
+    linked = [target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", section)]
+    assert len(linked) == 2
+    number = r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\d)"
+    details = set(re.findall(number, "".join((ROOT / target).read_text(encoding="utf-8") for target in linked)))
+    results = [line.split("|")[2] for line in section.splitlines() if line.startswith("| ")][1:]
+    figures = {figure for result in results for figure in re.findall(number, result)}
+    assert len(figures) > 15
+    assert sorted(figures - details) == []
 
 
 # --- nothing of one machine -----------------------------------------------------------------------
