@@ -57,7 +57,8 @@ def gradient_check(layer, *inputs, states=None, before=None, dout=None, max_erro
         dout: the gradient that comes in from above, an array, a tuple or a number; by default random.
         rng: a seed or a Generator for that random gradient.
 
-    Raises: AssertionError that names the function, the argument, the index, the gradient got and the one expected;
+    Raises: AssertionError with a line for every wrong gradient, which names the function, the argument, the index, the
+    gradient got and the one expected, and a last line that names those that are right;
     TypeError if a number that needs a gradient is not float64.
     """
     name = type(layer).__name__
@@ -88,31 +89,38 @@ def gradient_check(layer, *inputs, states=None, before=None, dout=None, max_erro
         pairs.append((f"the first state {what}", state, getattr(layer, f"d{what}")))
 
     pairs = [(what, x, np.array(got)) for what, x, got in pairs]  # copies: the layer may write into its own
-    worst = 0.0
+    worst, wrong, right = 0.0, [], []
     for what, x, got in pairs:
         if got.shape != x.shape:
             raise AssertionError(f"{name}.backward: the gradient of {what} is {got.shape}, but {what} is {x.shape}")
         expected = numerical_gradient(forward, x, dout)
-        worst = max(worst, _compare(f"{name}.backward", what, got, expected, max_error))
+        error, sentence = _compare(f"{name}.backward", what, got, expected, max_error)
+        worst = max(worst, error)
+        if sentence:
+            wrong.append(sentence)
+        else:
+            right.append(what)
+    if wrong:
+        raise AssertionError("\n".join(wrong) + (f"\nright: {', '.join(right)}" if right else ""))
     return worst
 
 
 def _compare(function, what, got, expected, max_error):
-    """Return the largest relative error, or raise an AssertionError that describes it."""
+    """Return the largest relative error and, if it is too large, a sentence that describes it."""
     if got.size == 0:
-        return 0.0
+        return 0.0, ""
     error = np.abs(got - expected) / np.maximum(np.maximum(np.abs(got), np.abs(expected)), FLOOR)
     error = np.where(np.isfinite(error), error, np.inf)  # a NaN is as wrong as can be
     flat = int(error.argmax())
     index = tuple(int(i) for i in host.unravel_index(flat, error.shape))
     worst = float(error[index])
-    if worst > max_error:
-        raise AssertionError(
-            f"{function}: the gradient of {what} {got.shape} is wrong at index {list(index)}: "
-            f"got {float(got[index]):.10g}, expected {float(expected[index]):.10g} (relative error {worst:.1e}, "
-            f"at most {max_error:.0e} allowed; {int((error > max_error).sum())} of {error.size} elements are wrong)"
-        )
-    return worst
+    if worst <= max_error:
+        return worst, ""
+    return worst, (
+        f"{function}: the gradient of {what} {got.shape} is wrong at index {list(index)}: "
+        f"got {float(got[index]):.10g}, expected {float(expected[index]):.10g} (relative error {worst:.1e}, "
+        f"at most {max_error:.0e} allowed; {int((error > max_error).sum())} of {error.size} elements are wrong)"
+    )
 
 
 def _inputs_with_gradients(name, arguments, inputs, returned):

@@ -521,6 +521,28 @@ def test_gradient_check_names_the_parameter():
         gradient_check(Wrong(), np.ones((2, 2)))
 
 
+def test_gradient_check_reports_every_wrong_gradient_and_names_the_right_ones():
+    class Wrong(Cube):
+        def __init__(self, *factors):
+            super().__init__()
+            self.factors = factors
+
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.grads[0] *= self.factors[1]
+            return self.factors[0] * dx
+
+    def lines(*factors):
+        with pytest.raises(AssertionError) as caught:
+            gradient_check(Wrong(*factors), np.ones((2, 2)))
+        return [line.split(" is wrong")[0] for line in str(caught.value).splitlines()]
+
+    x, w = "Wrong.backward: the gradient of x (2, 2)", "Wrong.backward: the gradient of params[0] (1,)"
+    assert lines(2, 2) == [x, w]
+    assert lines(1, 2) == [w, "right: x"]
+    assert lines(2, 1) == [x, "right: params[0]"]
+
+
 def test_gradient_check_names_the_state(randn):
     class Wrong(time_layers.TimeLSTM):
         def backward(self, dhs):
