@@ -9,9 +9,10 @@
 
 They know no data set: what models read and write comes in as lists of tokens, and the words for it as ``Captions``.
 
-Only core controls of ipywidgets are used, so the widgets work in JupyterLab, Colab and VS Code. Every picture is an SVG
-made by a pure function ``render_...``; a widget puts it into its ``picture``. ipywidgets is imported when a widget is
-made, not before, so that the pictures do not need it.
+Only core controls of ipywidgets are used, so the widgets work in JupyterLab, Colab and VS Code; a few lines of script
+in the page (``base.SCRIPT``) add the names and the live region that screen readers need. Every picture is an SVG made
+by a pure function ``render_...``; a widget puts it into its ``picture``. ipywidgets is imported when a widget is made,
+not before, so that the pictures do not need it.
 
 Put the widget in the last line of a cell, and ``widget.static()`` in the next cell for readers without a kernel.
 """

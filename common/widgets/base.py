@@ -65,14 +65,54 @@ CHARACTERS = Captions()
 
 
 def message(text, kind="status"):
-    """Return a sentence as HTML, readable in light and dark themes, announced by screen readers.
+    """Return a sentence as HTML, readable in light and dark themes; ``live_region`` holds it.
 
     kind: "status" for news, "alert" for something to fix; an alert is marked in words and by a thick left border.
     """
     border = "6px solid #D55E00" if kind == "alert" else "2px solid #0072B2"
     word = "<b>Please check:</b> " if kind == "alert" else ""
     style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
-    return f'<div role="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
+    return f'<div data-kind="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
+
+
+BOX, LIVE = "attention-widget", "attention-live"  # classes by which the script finds its way
+# For screen readers: a slider is called what its label says, and the place where messages appear is a live region that
+# stays while its text changes. ipywidgets has no option for either. A slider whose range changes is made anew.
+SCRIPT = f"""
+const name = (box) => {{
+  for (const slider of box.querySelectorAll('.widget-slider')) {{
+    const label = slider.querySelector('.widget-label');
+    const handle = slider.querySelector('[role=slider]');
+    if (label && handle) handle.setAttribute('aria-label', label.textContent);
+  }}
+  for (const region of box.querySelectorAll('.{LIVE}')) region.setAttribute('role', 'status');
+}};
+const start = (tries) => {{
+  const box = this.closest('.{BOX}');
+  if (!box) return tries && setTimeout(start, 100, tries - 1);
+  new MutationObserver(() => name(box)).observe(box, {{childList: true, subtree: true}});
+  name(box);
+}};
+start(100);
+"""
+
+
+def live_region():
+    """Return an HTML control whose new values screen readers announce, in a box made by ``box_of``."""
+    region = controls().HTML()
+    region.add_class(LIVE)
+    return region
+
+
+def box_of(children):
+    """Return a VBox of controls, with what screen readers need and ipywidgets leaves out."""
+    w = controls()
+    # An image that cannot be loaded: HTML runs its handler, where it does not run a script.
+    image = f'<img alt="" src="data:," onerror="{escape(" ".join(SCRIPT.split()))}"/>'
+    script = w.HTML(image, layout={"display": "none"})
+    box = w.VBox([*children, script])
+    box.add_class(BOX)
+    return box
 
 
 class Widget:

@@ -4,7 +4,7 @@ import unicodedata
 
 from common.np import to_cpu
 from common.widgets.attention import describe_attention, render_attention
-from common.widgets.base import CHARACTERS, Picture, Widget, controls, message
+from common.widgets.base import CHARACTERS, Picture, Widget, box_of, controls, live_region, message
 
 
 def characters(text):
@@ -144,11 +144,11 @@ class AttentionExplorer(Widget):
             disabled=self.gold_mask is None,
             layout=narrow,
         )
-        self.message, self.picture = w.HTML(), w.HTML()
+        self.message, self.picture = live_region(), w.HTML()
         wrap = {"flex_flow": "row wrap"}
         rows = [w.HBox([self.text, self.model], layout=wrap), w.HBox([self.step, self.gold], layout=wrap)]
         notes = [w.HTML(message(note))] if note else []
-        self.box = w.VBox([*rows, self.message, self.picture, *notes])
+        self.box = box_of([*rows, self.message, self.picture, *notes])
 
     def _complaint(self, text):
         return complaint(self.tokenize(text), self.vocabulary, self.max_length, self.captions)

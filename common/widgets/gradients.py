@@ -3,7 +3,7 @@
 from common.functions import softmax
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
-from common.widgets.base import Picture, Widget, controls
+from common.widgets.base import Picture, Widget, box_of, controls
 
 HS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.5))
 H = (1.0, 0.5)
@@ -220,7 +220,7 @@ class GradientViewer(Widget):
         self.picture = w.HTML()
         wrap = {"flex_flow": "row wrap"}
         rows = [w.HBox(row, layout=wrap) for row in (*self.hs, self.h)]
-        self.box = w.VBox([*rows, self.picture])
+        self.box = box_of([*rows, self.picture])
         self._draw()
 
     def _draw(self):

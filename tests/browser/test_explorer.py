@@ -49,6 +49,8 @@ class Explorer:
         self.text = self.box.get_by_label("date", exact=True)
         self.slider = self.box.locator(".widget-slider")
         self.picture = self.box.locator("svg[role=img]")
+        self.region = self.box.get_by_role("status")
+        self.named = self.box.get_by_role("slider", name="step", exact=True)
         self.box.scroll_into_view_if_needed()
 
     def see(self):
@@ -91,7 +93,7 @@ class Explorer:
 
     def message(self, kind):
         """The message of this kind (status, alert), once there is one."""
-        message = self.box.locator(f"[role={kind}]").first
+        message = self.region.locator(f"[data-kind={kind}]")
         message.wait_for()
         return message.inner_text()
 
@@ -103,6 +105,7 @@ class Explorer:
 def use(explorer, date, answer, steps, rubbish, complaint):
     """Type a date, drag the slider, type rubbish, type another date; each time look at the picture and the message."""
     before = explorer.see()
+    region = explorer.region.element_handle()
     explorer.text.fill(date)
     reading = explorer.changed(before)
     assert f"reads “{date}” and writes “{answer}”" in reading
@@ -125,6 +128,8 @@ def use(explorer, date, answer, steps, rubbish, complaint):
     explorer.text.fill(date)
     explorer.message("status")
     assert explorer.see() == middle
+    assert region.evaluate("region => region.isConnected"), "what changes in a region that stays is announced"
+    explorer.named.wait_for()
 
 
 def test_the_machinery_on_a_small_notebook(lab):
@@ -139,7 +144,13 @@ def test_the_machinery_on_a_small_notebook(lab):
     page.get_by_label("word", exact=True).fill("hello")
     page.get_by_label("word", exact=True).press("Enter")
     page.locator(".widget-html-content", has_text="HELLO").wait_for()
-    use(Explorer(lab), "bead", "BEA", 3, "bäd", r"“ä” \(latin small letter a with diaeresis\), character 2, is unknown")
+    explorer = Explorer(lab)
+    use(explorer, "bead", "BEA", 3, "bäd", r"“ä” \(latin small letter a with diaeresis\), character 2, is unknown")
+    before = explorer.see()
+    explorer.text.fill("ab")  # two steps: the slider is made anew
+    explorer.changed(before)
+    explorer.named.wait_for()
+    assert explorer.named.get_attribute("aria-valuemax") == "2.0"
 
 
 def test_a_cell_that_fails_is_noticed(lab):
