@@ -103,6 +103,14 @@ def test_code_without_loops_has_none():
     assert loop_in("-" * 100_000 + "1") is None
 
 
+def test_a_shape_may_be_given_as_an_array_or_a_list(capsys):
+    right = find("8.2.3").reference
+    for kind in (list, np.array):
+        check("8.2.3", lambda N, T, H, kind=kind: tuple(kind(shape) for shape in right(N, T, H)))
+    assert capsys.readouterr().out == 2 * "Exercise 8.2.3 ok\n"
+    assert "expected" in said(lambda N, T, H: tuple(np.array(shape) + 1 for shape in right(N, T, H)), "8.2.3")
+
+
 def test_stub():
     def answer(hs, a):
         raise NotImplementedError("Exercise 8.2.2")
