@@ -81,14 +81,14 @@ class Explorer:
         """What the picture says, once that differs from `before`."""
         from playwright.sync_api import expect
 
-        expect(self.picture).not_to_have_attribute("aria-label", before, timeout=30_000)
+        expect(self.picture).not_to_have_attribute("aria-label", before, timeout=120_000)
         return self.see()
 
     def says(self, words):
         """What the picture says, once `words` are in it: a slider that is dragged passes through other steps."""
         from playwright.sync_api import expect
 
-        expect(self.picture).to_have_attribute("aria-label", re.compile(re.escape(words)), timeout=30_000)
+        expect(self.picture).to_have_attribute("aria-label", re.compile(re.escape(words)), timeout=120_000)
         return self.see()
 
     def message(self, kind):
