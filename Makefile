@@ -36,7 +36,7 @@ test-browser: $(ENV)/.stamp-browser ## use the widgets in JupyterLab as a person
 # The root of the course is the root of the server, so that a notebook's links to ../ch08/ lead somewhere. The address
 # that is printed leads to the notebook, too. tests/browser starts JupyterLab with the same line.
 lab: $(ENV)/.stamp-lab ## open JupyterLab on the first notebook (ARGS="notebooks/ch08_02_weight_sum.ipynb", ARGS=--no-browser)
-	@echo "Opening notebooks/00_start_here.ipynb in your browser, or open the address that is printed below. Ctrl-C ends it."
+	@echo "JupyterLab opens in your browser; if it does not, open an address that is printed below. Ctrl-C ends it."
 	$(PY) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 notebooks: $(ENV)/.stamp-test ## run notebooks and store them with outputs (ARGS="ch08_02_weight_sum ..."; all chapters)
