@@ -546,6 +546,72 @@ def foreign_names():
     return set(keyword.kwlist).union(modules, *(dir(thing) for thing in things + types))
 
 
+# --- numbers in the prose -------------------------------------------------------------------------
+
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+ALONE = re.compile(rf"(?<![\w.,/^-])({NUMBER})(?![\w,.]*\d)(\s?%)?")  # not a part of 2026-01-05, 3/4 or x_10
+FEWEST_SHOWN = 10  # smaller whole numbers count what the text speaks of: four gates, two arrays
+YEARS = range(1900, 2100)
+ROUGHLY = re.compile(r"\b(?:about|almost|nearly|some|more than)\s+$", re.I)
+CITED = re.compile(r"\bet al\b|[A-Z]\w+,? \(?(?:19|20)\d\d\b")  # Cho et al. 2014, Bengio 2016
+LINKED = "(a link)"
+ELSEWHERE = re.compile(rf"{re.escape(LINKED)}|\b(?:chapter|section|figure|equation)s? [\d.]+|\b[Ii]n [78]\.\d\b")
+TIME = re.compile(r"\s*(?:to \d+ )?(?:seconds?|minutes?)\b")  # of a cell: another on every machine
+# Numbers that no notebook can show: (notebook, number): where it comes from.
+NOT_SHOWN = {
+    ("ch08_06_date_conversion", "28 %"): "the book's data file does not come with the course; dataset/sequence.py",
+}
+
+
+def numbers(notebook):
+    """A number that the prose reports is in the code or in an output of the notebook, possibly with more digits.
+
+    This holds for decimals, percentages and whole numbers from FEWEST_SHOWN on, below the first cell of the lesson.
+    Left out are formulas and code (worked out before the reader's eyes), sentences that cite a source or link to one,
+    years, times, and NOT_SHOWN.
+    """
+    lesson = [(n, cell) for n, cell in notebook.code if n > 1]
+    if not lesson:
+        return []
+    shown = [
+        number for _, cell in lesson for text in (cell.source, *texts(cell)) for number in re.findall(NUMBER, text)
+    ]
+    wrong = []
+    for n, source in notebook.prose:
+        for sentence in sentences(source) if n > lesson[0][0] else []:
+            for found in ALONE.finditer(sentence):
+                rest, before = sentence[found.end() :], sentence[: found.start()]
+                small = found[1].isdigit() and (int(found[1]) < FEWEST_SHOWN or int(found[1]) in YEARS)
+                if (small and not found[2]) or TIME.match(rest) or (notebook.path.stem, found[0]) in NOT_SHOWN:
+                    continue
+                if not any(rounds_to(number, found[1], found[2], ROUGHLY.search(before)) for number in shown):
+                    wrong.append(f"cell {n} says {found[0]}, which neither code nor output of the notebook shows")
+    return wrong
+
+
+def sentences(markdown):
+    """The sentences of the prose without code and formulas; not those that refer to another place or a source."""
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", "(a formula)", without_code(markdown), flags=re.S)
+    text = re.sub(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\([^)]*\)", LINKED, text).replace("et al.", "et al")
+    for sentence in re.split(r"(?<=[.?!:;])\s+|\n\n|\n\s*(?:[-*|#]|\d+\.\s)", text):
+        if not CITED.search(sentence) and LINKED not in sentence:
+            yield ELSEWHERE.sub("(elsewhere)", sentence)
+
+
+def rounds_to(shown, said, percent, roughly):
+    """Whether the number shown, rounded, is the one said: 0.968 is 0.97 and 96.8 % and 97 %; 7,207 is about 7,000."""
+    shown, said = shown.replace(",", ""), said.replace(",", "")
+    step = 10.0 ** -len(said.partition(".")[2])  # of the last digit that is said
+    if roughly and "." not in said:
+        step = 10.0 ** (len(said) - len(said.rstrip("0")))
+    finer = 10.0 ** -len(shown.partition(".")[2])
+    for scale in (1, 100) if percent else (1,):
+        exact = scale * float(shown)
+        if exact == float(said) or (scale * finer <= step and abs(exact - float(said)) <= step / 2 + 1e-9):
+            return True
+    return False
+
+
 RULES = [
     setup_cell,
     badge,
@@ -567,5 +633,6 @@ RULES = [
     links,
     pictures,
     names,
+    numbers,
 ]
 ADVICE = [shorter_cells]

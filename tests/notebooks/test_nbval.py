@@ -78,6 +78,50 @@ def test_text_is_compared_pictures_are_not_and_solutions_have_to_run(course):
     chapter = {f"notebooks/ch99_x.ipynb::Cell {k}" for k in (1, 2, 4, 5, 7, 9)}
     assert failed == chapter | {"notebooks/solutions/x.ipynb::Cell 1"}
     assert sum(line.startswith("PASSED") for line in lines) == 6 + 1
+    assert sum(line.startswith("SKIPPED") for line in lines) == 1  # ch99_x once more: some of its cells failed
+
+
+def test_every_cell_of_a_chapter_runs_once_more(course):
+    """Alone after a full run, and all in order; a cell that trains is left out, and so is what it changes."""
+    once, again = course / "notebooks" / "ch99_once.ipynb", course / "notebooks" / "ch99_again.ipynb"
+    cells = [
+        code("a = [1]\nb = 5"),
+        code("print(len(a))", printed("1\n")),  # a is longer by then
+        code("a = a + [b]"),
+        code("print(b)", printed("5\n")),  # b is a string by then
+        code("for b in 'xy':\n    pass"),
+        code("b.upper()", v4.new_output("execute_result", {"text/plain": "'Y'"}, execution_count=1)),
+        code("del a\nc = 1"),  # there is no a by then
+    ]
+    store(once, cells)
+    trains = [
+        code("class Model:\n    runs = 0\n\n    def fit(self):\n        self.runs += 1\n\n\nmodel = Model()"),
+        code("def train():\n    model.fit()\n\n\ndef twice():\n    train()\n    train()"),
+        code("model = Model()\ntwice()\nprint(model.runs)", printed("2\n")),
+        code("model.fit()\nprint(model.runs)", printed("3\n")),
+        code("print(model.runs)", printed("3\n")),
+        code("# NBVAL_IGNORE_OUTPUT\nmodel.seen = hasattr(model, 'seen')\nprint(model.seen)", printed("False\n")),
+    ]
+    store(again, trains)
+    out = "\n".join(pytest_says(course, "-rA", "notebooks/ch99_once.ipynb", "notebooks/ch99_again.ipynb"))
+    assert "PASSED notebooks/ch99_again.ipynb::once more" in out
+    assert "FAILED notebooks/ch99_once.ipynb::once more" in out
+    assert [line for line in out.splitlines() if line.startswith("cell ")] == [
+        "cell 1, run alone after a full run: NameError: name 'a' is not defined",
+        "cell 2, run alone after a full run: NameError: name 'a' is not defined",
+        "cell 3, run alone after a full run, prints",
+        "cell 6, run alone after a full run: NameError: name 'a' is not defined",
+    ]
+    assert "in a second full run" not in out
+
+
+def test_a_second_full_run_finds_what_the_first_one_changed(course):
+    first = "import builtins\n\nbuiltins.runs = getattr(builtins, 'runs', 0)"
+    cells = [code(first), code("print(builtins.runs > 1)", printed("False\n")), code("builtins.runs += 1")]
+    store(course / "notebooks" / "ch99_x.ipynb", cells)
+    out = "\n".join(pytest_says(course, "notebooks/ch99_x.ipynb"))
+    assert "cell 1, run in a second full run, prints\nTrue\ninstead of\nFalse\n" in out
+    assert "run alone" not in out
 
 
 def test_exercises_run_where_they_are_named(course):

@@ -81,6 +81,11 @@ def test_a_good_notebook_keeps_every_rule():
     assert {rule.__name__: rule(book) for rule in rules.RULES + rules.ADVICE if rule(book)} == {}
 
 
+def reports(prose, printed):
+    """The good notebook with a cell that prints and a text that speaks of it."""
+    return after(code("print(x)", stream(printed)), text(prose))
+
+
 def long_cell(lines):
     return code("\n".join(f"a{k} = {k}" for k in range(lines)))
 
@@ -167,6 +172,19 @@ BAD = {
     "unknown module": ("names", lambda: after(text("`common.layer`"))),
     "unknown file": ("names", lambda: after(text("`ch08/attention.py`"))),
     "unknown notebook": ("names", lambda: after(text("`ch08_99_more`"))),
+    "a decimal that nothing shows": ("numbers", lambda: reports("The error is 0.14.", "0.134 0.15")),
+    "a decimal with more digits than are shown": ("numbers", lambda: reports("The error is 0.25.", "0.2 0.3")),
+    "a percentage that nothing shows": ("numbers", lambda: reports("It is 96 % right.", "0.9678")),
+    "a percentage of too few digits": ("numbers", lambda: reports("It is 95 % right.", "0.9")),
+    "a count that nothing shows": ("numbers", lambda: reports("Of 260 misses 85 are left.", "260 84")),
+    "a large number that nothing shows": ("numbers", lambda: reports("It has 591,259 parameters.", "591,295")),
+    "a round number that is far off": ("numbers", lambda: reports("About 8,000 rows.", "7207")),
+    "a round number said as if exact": ("numbers", lambda: reports("There are 7,000 rows.", "7207")),
+    "a number below a table": ("numbers", lambda: reports("| a | b |\n|---|---|\n| x | 0.5 |", "0.4")),
+    "a number beside another sentence's source": (
+        "numbers",
+        lambda: reports("Cho et al. 2014 say so. It is 0.5.", "0.4"),
+    ),
 }
 
 
@@ -237,6 +255,37 @@ FINE = {
     "files": text("`tests/notebooks/`, `ch08/attention_layer.py`"),
     "formulas": text("`a = softmax(s)`, `(N, T, H)`, `hs[:, t]`"),
 }
+
+
+SHOWN = "0.9678 7207 591,259 85\n"
+FINE_NUMBERS = [
+    "A share of 0.968, or 0.97, or 96.8 %, or 97 %; 591,259 parameters; 85 misses.",
+    "About 7,000 rows, nearly 7,200 rows, 3 of them empty.",
+    "With $0.5 \\cdot 2 = 1.0$ and\n\n$$x = 0.25$$\n\nyou get `0.75`.",
+    "Bahdanau et al. (2015, figure 2) report 26.75. Alain and Bengio 2016 report 0.11.",
+    "It scores 87.7 % (see [the notes](../CONTRIBUTING.md)).",
+    "From 1970 to 2017, in chapter 8.4, section 3.2.1 and in 8.7. The cell takes 20 to 30 seconds.",
+]
+
+
+@pytest.mark.parametrize("prose", FINE_NUMBERS)
+def test_numbers_that_are_shown_cited_or_worked_out(prose):
+    assert rules.numbers(reports(prose, SHOWN)) == []
+
+
+def test_a_number_is_shown_by_code_too_but_not_by_the_setup_cell():
+    assert rules.numbers(after(code("rate = 0.125\nsteps = 937"), text("The rate is 0.125, for 937 steps."))) == []
+    book = notebook(good())
+    book.code[0][1].source += "\nx = 0.125"
+    assert rules.numbers(rules.Notebook(PATH, execute.text_of(book.node))) == []
+    book.node.cells[-1].source = "It is 0.125."
+    assert rules.numbers(rules.Notebook(PATH, execute.text_of(book.node))) != []
+
+
+def test_every_number_that_is_not_shown_is_still_said():
+    stems = {path.stem: rules.Notebook(path) for path in address.chapters()}
+    for stem, number in rules.NOT_SHOWN:
+        assert any(number in source for _, source in stems[stem].prose), f"{stem} no longer says {number}"
 
 
 @pytest.mark.parametrize("case", FINE)

@@ -521,7 +521,7 @@ def test_gradient_check_names_the_parameter():
         gradient_check(Wrong(), np.ones((2, 2)))
 
 
-def test_gradient_check_reports_every_wrong_gradient_and_names_the_right_ones():
+def test_gradient_check_reports_every_wrong_gradient_and_no_right_one():
     class Wrong(Cube):
         def __init__(self, *factors):
             super().__init__()
@@ -539,8 +539,8 @@ def test_gradient_check_reports_every_wrong_gradient_and_names_the_right_ones():
 
     x, w = "Wrong.backward: the gradient of x (2, 2)", "Wrong.backward: the gradient of params[0] (1,)"
     assert lines(2, 2) == [x, w]
-    assert lines(1, 2) == [w, "right: x"]
-    assert lines(2, 1) == [x, "right: params[0]"]
+    assert lines(1, 2) == [w]
+    assert lines(2, 1) == [x]
 
 
 def test_gradient_check_names_the_state(randn):
