@@ -1167,14 +1167,16 @@ answer(
     function(
         f"""
         import os, sys
-        if os.fork() == 0:
+        calls.append(1)
+        if len(calls) == 1 and os.fork() == 0:
             os.setsid()
             if os.fork() == 0:
                 code = "import signal, time; [signal.signal(n, 1) for n in (1, 2, 15)]; time.sleep(600)"
                 os.execv(sys.executable, [sys.executable, "-c", code, "{MARK}"])
             os._exit(0)
         return {RIGHT}
-        """
+        """,
+        before="calls = []",
     ),
     isolated=True,
 )

@@ -15,7 +15,7 @@ import pytest
 from common.functions import sigmoid
 from common.gradient_check import gradient_check
 from common.layers import cached, cast, check_dout
-from tests import mutation
+from tests import mutators
 from tests.unit import test_contract as contract
 from tests.unit.test_project import without_docstring
 
@@ -149,13 +149,13 @@ def check_mutation():
 
     check_gradients(compiled())  # as it is, the layer passes
     survivors, count = [], 0
-    for parent, field, k, node, place, statement in list(mutation.spots(tree)):
+    for parent, field, k, node, place, statement in list(mutators.spots(tree)):
         if place != "Highway.backward" or node is tree.body[0].body[-1]:
             continue
-        for new in (*mutation.changed_statements(node), *mutation.changed_expressions(node)):
-            mutation.put(parent, field, k, ast.copy_location(new, node))
+        for new in (*mutators.changed_statements(node), *mutators.changed_expressions(node)):
+            mutators.put(parent, field, k, ast.copy_location(new, node))
             layer_class = compiled()
-            mutation.put(parent, field, k, node)
+            mutators.put(parent, field, k, node)
             count += 1
             try:
                 with np.errstate(all="ignore"):

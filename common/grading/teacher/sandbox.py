@@ -23,7 +23,16 @@ from common.grading.teacher.launch import COURSE, MIB
 from common.grading.teacher.steps import StepResult
 
 STAGED = (  # of common/, for notebooks and for the worker
-    *("__init__.py", "config.py", "np.py", "optimizer.py", "gradient_check.py", "plots.py", "grading/observe.py"),
+    *(
+        "__init__.py",
+        "config.py",
+        "np.py",
+        "optimizer.py",
+        "gradient_check.py",
+        "plots.py",
+        "svg.py",
+        "grading/observe.py",
+    ),
     *(f"grading/teacher/{name}.py" for name in ("probe", "runner", "worker")),
 )
 STUB = '''\
