@@ -480,6 +480,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/np.py",
             "common/optimizer.py",
             "common/plots.py",
+            "common/svg.py",
         ],
         "check": None,
     }
