@@ -18,9 +18,9 @@ from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
 MAX_ERROR = 1200  # characters of an error's text
-# What whole arrays may take on a large case: so many times what the reference takes, and so many seconds more.
+# What whole arrays may take on a large case: this multiple of the time of the reference, plus this many seconds.
 TIMES_REFERENCE, MORE_SECONDS = 4, 0.2
-LARGE_TOLERANCE = 0.01  # there, as exercise.tolerance elsewhere: a sum of so many numbers in float32 is no better
+LARGE_TOLERANCE = 0.01  # for large cases: a float32 sum of half a million numbers is not more precise than that
 # Functions of NumPy and Python that hide a loop.
 HIDDEN_LOOPS = set(
     "vectorize apply_along_axis apply_over_axes fromiter frompyfunc nditer ndenumerate ndindex map starmap".split()

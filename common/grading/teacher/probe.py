@@ -1,4 +1,4 @@
-"""What the grader's notebook runs in place of a check cell: calls of an answer, their values published as a message.
+"""What the grader's notebook runs instead of a check cell: calls of an answer, their values published as a message.
 
 It runs in the student's kernel, so nothing here can be trusted: a student's code may change all of it. It publishes
 values, not judgments; the grader compares them in its own process.
