@@ -23,6 +23,10 @@ THREAD_VARIABLES = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 PAUSE = 0.05  # seconds, until the thread pool of the contender before has gone to sleep
 TITLES = {
     "step": "Training step, N=128 T_enc=29 T_dec=10 D=16 H=256 V=59: forward, backward, clip, Adam",
+    "step-bidirectional": "Training step of BiAttentionSeq2seq, sizes as above",
+    "step-feeding": "Training step of InputFeedingSeq2seq, sizes as above",
+    "step-same": "Training step of SameStepSeq2seq, sizes as above",
+    "step-deep": "Training step of DeepAttentionSeq2seq with 4 layers, sizes as above",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
@@ -30,12 +34,16 @@ TITLES = {
     "decode": "Greedy decode of 5,000 dates",
 }
 # Not additive-long: PyTorch needs 4 GB and half a minute a call.
-DEFAULT = "step,attention,general,additive,decode,memory,scaling"
+DEFAULT = "step,step-bidirectional,step-feeding,step-same,step-deep,attention,general,additive,decode,memory,scaling"
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
     ("step", "library", "plain", 0.55),
+    ("step-bidirectional", "library", "torch", 1.0),
+    ("step-feeding", "library", "torch", 1.0),
+    ("step-same", "library", "torch", 1.0),
+    ("step-deep", "library", "torch", 1.0),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
     ("general", "library", "torch", 1.0),

@@ -5,6 +5,7 @@ runs in a process of its own that must load nothing of the others.
 """
 
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 
@@ -36,11 +37,12 @@ def random_attention(N, T_enc, T_dec, H, *shapes):
     ]
 
 
-def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model, **sizes):
-    """Forward, backward, clip, Adam: what a trainer does with one batch."""
+def numpy_step(model_class, Adam, clip_grads, wrap=lambda model: model, options=None, **sizes):
+    """Forward, backward, clip, Adam: what a trainer does with one batch. Args: options, of the model."""
     sizes = STEP | sizes
     xs, ts = random_ids(**sizes)
-    model = wrap(AttentionSeq2seq(sizes["V"], sizes["D"], sizes["H"], rng=np.random.default_rng(0)))
+    rng = np.random.default_rng(0)
+    model = wrap(model_class(sizes["V"], sizes["D"], sizes["H"], rng=rng, **(options or {})))
     optimizer = Adam(lr=0.001)
 
     def step():
@@ -53,13 +55,25 @@ def numpy_step(AttentionSeq2seq, Adam, clip_grads, wrap=lambda model: model, **s
     return step
 
 
-def step_library(**sizes):
-    from ch08.attention_seq2seq import AttentionSeq2seq
+# The models of chapter 8: class -> (module, options that our model and the one in PyTorch have in common).
+MODELS = {
+    "AttentionSeq2seq": ("ch08.attention_seq2seq", {}),
+    "BiAttentionSeq2seq": ("ch08.bidirectional_seq2seq", {}),
+    "InputFeedingSeq2seq": ("ch08.input_feeding_seq2seq", {}),
+    "SameStepSeq2seq": ("ch08.same_step_seq2seq", {}),
+    "DeepAttentionSeq2seq": ("ch08.deep_seq2seq", {"layers": 4, "residual": True}),
+}
+
+
+def step_library(name="AttentionSeq2seq", **sizes):
     from common.optimizer import Adam
     from common.parallel import DataParallel
     from common.util import clip_grads
 
-    return numpy_step(AttentionSeq2seq, Adam, clip_grads, DataParallel, **sizes), "data-parallel, as ch08.train runs it"
+    module, options = MODELS[name]
+    model_class = getattr(import_module(module), name)
+    step = numpy_step(model_class, Adam, clip_grads, DataParallel, options, **sizes)
+    return step, "data-parallel, as ch08.train runs it"
 
 
 def step_plain():
@@ -68,12 +82,13 @@ def step_plain():
     return numpy_step(AttentionSeq2seq, Adam, clip_grads), ""
 
 
-def step_torch(**sizes):
-    from tests.bench.torch_model import fastest_step
+def step_torch(name="AttentionSeq2seq", **sizes):
+    from tests.bench import torch_model
 
     sizes = STEP | sizes
     xs, ts = random_ids(**sizes)
-    step, adam = fastest_step(xs, ts, sizes["V"], sizes["D"], sizes["H"], MAX_GRAD, calls=3 if sizes != STEP else 8)
+    make = partial(getattr(torch_model, name), sizes["V"], sizes["D"], sizes["H"], **MODELS[name][1])
+    step, adam = torch_model.fastest_step(make, xs, ts, MAX_GRAD, calls=3 if sizes != STEP else 8)
     return step, f"Adam: {adam} (the fastest of three)"
 
 
@@ -208,9 +223,18 @@ def decode_plain():
     return one_by_one(AttentionSeq2seq)
 
 
+def step_of(name):
+    """The contenders of a job: a training step of another model."""
+    return {"library": partial(step_library, name), "torch": partial(step_torch, name)}
+
+
 # job -> contender -> builder. Their order is the order of the turns.
 JOBS = {
     "step": {"library": step_library, "plain": step_plain, "torch": step_torch, "floor": step_floor},
+    "step-bidirectional": step_of("BiAttentionSeq2seq"),
+    "step-feeding": step_of("InputFeedingSeq2seq"),
+    "step-same": step_of("SameStepSeq2seq"),
+    "step-deep": step_of("DeepAttentionSeq2seq"),
     "attention": {
         "library": attention_library,
         "plain": attention_plain,

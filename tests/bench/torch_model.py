@@ -1,4 +1,4 @@
-"""The same model in PyTorch eager on the CPU: ``nn.LSTM`` and attention as two matrix products."""
+"""The same models in PyTorch eager on the CPU: ``nn.LSTM``, ``nn.LSTMCell`` in a loop, attention as two products."""
 
 import time
 
@@ -22,7 +22,7 @@ class AttentionSeq2seq(nn.Module):
         dec_hs, _ = self.lstm_dec(self.embed_dec(ts[:, :-1]), (h, torch.zeros_like(c)))
         context = attention(enc_hs, dec_hs)
         scores = self.affine(torch.cat((context, dec_hs), dim=2))  # (N, T_dec, V)
-        return nn.functional.cross_entropy(scores.flatten(0, 1), ts[:, 1:].flatten())
+        return cross_entropy(scores, ts)
 
     @torch.inference_mode()
     def greedy(self, xs, start_id, length):
@@ -35,6 +35,111 @@ class AttentionSeq2seq(nn.Module):
             ids = logits.argmax(dim=2)
             written.append(ids)
         return torch.cat(written, dim=1)
+
+
+class BiAttentionSeq2seq(nn.Module):
+    """An ``nn.LSTM`` that reads both ways; its halves are joined, those of the last states as well."""
+
+    def __init__(self, vocab_size, wordvec_size, hidden_size, combine="concat"):
+        super().__init__()
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        self.combine = combine
+        self.embed_enc, self.embed_dec = nn.Embedding(V, D), nn.Embedding(V, D)
+        self.lstm_enc = nn.LSTM(D, H // 2 if combine == "concat" else H, batch_first=True, bidirectional=True)
+        self.lstm_dec = nn.LSTM(D, H, batch_first=True)
+        self.affine = nn.Linear(2 * H, V)
+
+    def join(self, both):
+        """Join (..., 2K), two halves side by side."""
+        if self.combine == "concat":
+            return both
+        ahead, back = both.chunk(2, dim=-1)
+        return ahead + back if self.combine == "sum" else (ahead + back) / 2
+
+    def forward(self, xs, ts):
+        hs, (last, _) = self.lstm_enc(self.embed_enc(xs))  # (N, T_enc, 2K) and (2, N, K)
+        enc_hs, h = self.join(hs), self.join(torch.cat((last[0], last[1]), dim=1))[None]
+        dec_hs, _ = self.lstm_dec(self.embed_dec(ts[:, :-1]), (h, torch.zeros_like(h)))
+        logits = self.affine(torch.cat((attention(enc_hs, dec_hs), dec_hs), dim=2))
+        return cross_entropy(logits, ts)
+
+
+class InputFeedingSeq2seq(nn.Module):
+    """The attentional vector of a step joins the input of the next: an ``nn.LSTMCell`` in a loop."""
+
+    def __init__(self, vocab_size, wordvec_size, hidden_size):
+        super().__init__()
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        self.embed_enc, self.embed_dec = nn.Embedding(V, D), nn.Embedding(V, D)
+        self.lstm_enc = nn.LSTM(D, H, batch_first=True)
+        self.cell = nn.LSTMCell(D + H, H)
+        self.joined = nn.Linear(2 * H, H)
+        self.affine = nn.Linear(H, V)
+
+    def forward(self, xs, ts):
+        enc_hs, (h, _) = self.lstm_enc(self.embed_enc(xs))
+        h = h[0]
+        c = fed = torch.zeros_like(h)
+        outs = []
+        for x in self.embed_dec(ts[:, :-1]).unbind(dim=1):
+            h, c = self.cell(torch.cat((x, fed), dim=1), (h, c))
+            context = attention(enc_hs, h[:, None])[:, 0]
+            fed = torch.tanh(self.joined(torch.cat((context, h), dim=1)))
+            outs.append(fed)
+        return cross_entropy(self.affine(torch.stack(outs, dim=1)), ts)
+
+
+class SameStepSeq2seq(nn.Module):
+    """The context of a step joins the input of the same step: an ``nn.LSTMCell`` in a loop."""
+
+    def __init__(self, vocab_size, wordvec_size, hidden_size):
+        super().__init__()
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        self.embed_enc, self.embed_dec = nn.Embedding(V, D), nn.Embedding(V, D)
+        self.lstm_enc = nn.LSTM(D, H, batch_first=True)
+        self.cell = nn.LSTMCell(D + H, H)
+        self.affine = nn.Linear(2 * H, V)
+
+    def forward(self, xs, ts):
+        enc_hs, (h, _) = self.lstm_enc(self.embed_enc(xs))
+        h = h[0]
+        c, outs = torch.zeros_like(h), []
+        for x in self.embed_dec(ts[:, :-1]).unbind(dim=1):
+            context = attention(enc_hs, h[:, None])[:, 0]
+            h, c = self.cell(torch.cat((x, context), dim=1), (h, c))
+            outs.append(torch.cat((context, h), dim=1))
+        return cross_entropy(self.affine(torch.stack(outs, dim=1)), ts)
+
+
+class DeepAttentionSeq2seq(nn.Module):
+    """A stack of ``nn.LSTM`` in encoder and decoder; the context of the first decoder layer goes to all others."""
+
+    def __init__(self, vocab_size, wordvec_size, hidden_size, layers=4, residual=True):
+        super().__init__()
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        self.residual = residual
+        self.embed_enc, self.embed_dec = nn.Embedding(V, D), nn.Embedding(V, D)
+        self.enc = nn.ModuleList(nn.LSTM(H if k else D, H, batch_first=True) for k in range(layers))
+        self.dec = nn.ModuleList(nn.LSTM(2 * H if k else D, H, batch_first=True) for k in range(layers))
+        self.affine = nn.Linear(2 * H, V)
+
+    def forward(self, xs, ts):
+        hs, first = self.embed_enc(xs), []
+        for k, lstm in enumerate(self.enc):
+            out, (h, c) = lstm(hs)
+            hs = hs + out if self.residual and k else out
+            first.append((h, torch.zeros_like(c)))
+        enc_hs, (hs, _) = hs, self.dec[0](self.embed_dec(ts[:, :-1]), first[0])
+        context = attention(enc_hs, hs)
+        for lstm, state in zip(self.dec[1:], first[1:], strict=True):
+            out, _ = lstm(torch.cat((hs, context), dim=2), state)
+            hs = hs + out if self.residual else out
+        return cross_entropy(self.affine(torch.cat((context, hs), dim=2)), ts)
+
+
+def cross_entropy(logits, ts):
+    """The mean loss of logits (N, T_dec, V) for what stands in ts (N, T_dec + 1) after the start mark."""
+    return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten())
 
 
 def dot(hs_enc, hs_dec):
@@ -80,10 +185,8 @@ def make_decode(xs, V, D, H, start_id, length):
 ADAMS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 
 
-def make_step(xs, ts, V, D, H, max_grad, adam):
+def make_step(model, xs, ts, max_grad, adam):
     """A training step on one batch with one of the three ways PyTorch offers to run Adam."""
-    torch.manual_seed(0)
-    model = AttentionSeq2seq(V, D, H)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, **ADAMS[adam])
     xs, ts = torch.from_numpy(xs), torch.from_numpy(ts)
 
@@ -98,11 +201,12 @@ def make_step(xs, ts, V, D, H, max_grad, adam):
     return step
 
 
-def fastest_step(*args, calls=8):
+def fastest_step(make_model, xs, ts, max_grad, calls=8):
     """The step with the fastest Adam, and its name. PyTorch is measured at its best."""
     best = {}
     for adam in ADAMS:
-        step = make_step(*args, adam)
+        torch.manual_seed(0)
+        step = make_step(make_model(), xs, ts, max_grad, adam)
         step(), step()
         seconds = []
         for _ in range(calls):
