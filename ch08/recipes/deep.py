@@ -8,7 +8,8 @@ from common.training.recipe import System
 
 
 def _stack(about, **options):
-    model = functools.partial(date_model, functools.partial(DeepAttentionSeq2seq, **options))
+    """Return a System; H is half of what the flat models have, as every layer takes its time and its memory."""
+    model = functools.partial(date_model, functools.partial(DeepAttentionSeq2seq, **options), hidden_size=128)
     return System(about, fast_dates, model, FAST, prepare_fast)
 
 

@@ -320,7 +320,8 @@ def summary_table(summary):
 def table(systems, results=None):
     """Return all systems with the time, memory and result that were measured for them, as a table in text."""
     measured = read_json(results) if results and Path(results).is_file() else {}
-    lines = [f"{'name':16} {'time':>6} {'memory':>7} {'result (worst to best seed)':30} what it is"]
+    width = max(map(len, systems))
+    lines = [f"{'name':{width}} {'time':>6} {'memory':>7} {'result (worst to best seed)':30} what it is"]
     for name, system in systems.items():
         found = measured.get(name)
         if found:
@@ -330,5 +331,5 @@ def table(systems, results=None):
             result = f"{v['worst']:.2%} to {v['best']:.2%}, {len(found['seeds'])} seeds"
         else:
             time, memory, result = "-", "-", "not measured"
-        lines.append(f"{name:16} {time:>6} {memory:>7} {result:30} {system.about}")
+        lines.append(f"{name:{width}} {time:>6} {memory:>7} {result:30} {system.about}")
     return "\n".join(lines)
