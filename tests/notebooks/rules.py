@@ -181,6 +181,16 @@ def texts(cell):
             yield output.data["text/plain"]
 
 
+def figures_not_truth(notebook):
+    """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured."""
+    return [
+        f"cell {n} shows {found[0]!r}: assert the threshold, print the figure"
+        for n, cell in notebook.code
+        for text in texts(cell)
+        for found in re.finditer(r".*(?<!=)\b(?:True|False)\b.*", text)
+    ]
+
+
 def size(notebook):
     """The file and every single output stay small."""
     wrong = []
@@ -345,6 +355,21 @@ def headings(notebook):
     names = [text for _, _, text in found]
     wrong += [f"two headings read {text!r}" for text in sorted({text for text in names if names.count(text) > 1})]
     return wrong + [f"cell {n} has an empty heading" for n, _, text in found if not text]
+
+
+CLOSING = "What you have now"
+
+
+def closing(notebook):
+    """The end says what the reader has now, in three to five lines, and what comes next: `**Next.** ...`."""
+    ends = [source for _, source in notebook.prose if re.search(rf"^## {CLOSING}$", source, re.M)]
+    if len(ends) != 1:
+        return [f"there is no heading `## {CLOSING}`"]
+    items = re.findall(r"^- ", ends[0].partition(f"## {CLOSING}\n")[2].partition("\n#")[0], re.M)
+    wrong = [] if 3 <= len(items) <= 5 else [f"{CLOSING}: {len(items)} lines, and there should be three to five"]
+    if not re.search(r"^\*\*Next\.\*\* ", notebook.prose[-1][1], re.M):
+        wrong.append("the last text has no line that begins with **Next.**")
+    return wrong
 
 
 def all_headings(notebook):
@@ -619,6 +644,7 @@ RULES = [
     executed_in_order,
     outputs_present,
     stable_text,
+    figures_not_truth,
     size,
     normalised,
     no_output_widgets,
@@ -630,6 +656,7 @@ RULES = [
     short_cells,
     cell_count,
     headings,
+    closing,
     links,
     pictures,
     names,
