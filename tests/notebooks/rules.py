@@ -123,6 +123,8 @@ def outputs_present(notebook):
     for n, cell, module in notebook.trees():
         streams = [output for output in cell.outputs if output.output_type == "stream"]
         values = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+        if any(v.data.get("text/plain", "").startswith("<Figure") and "image/png" not in v.data for v in values):
+            wrong.append(f"cell {n} shows the name of a figure and no picture: `%matplotlib inline` comes first")
         names = {called(node) for node in at_top_level(module) if isinstance(node, ast.Call)}
         if "print" in names and not streams:
             wrong.append(f"cell {n} prints, and no printed output is stored")
@@ -184,10 +186,11 @@ def texts(cell):
 def figures_not_truth(notebook):
     """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured."""
     return [
-        f"cell {n} shows {found[0]!r}: assert the threshold, print the figure"
+        f"cell {n} shows {line!r}: assert the threshold, print the figure"
         for n, cell in notebook.code
         for text in texts(cell)
-        for found in re.finditer(r".*(?<!=)\b(?:True|False)\b.*", text)
+        for line in text.splitlines()
+        if re.search(r"(?<!=)\b(?:True|False)\b", line)
     ]
 
 

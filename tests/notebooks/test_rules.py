@@ -116,6 +116,10 @@ BAD = {
     "printed nothing": ("outputs_present", lambda: after(code("for k in range(3):\n    print(k)"))),
     "value not stored": ("outputs_present", lambda: after(code("a = 3\na.real + 1"))),
     "display not stored": ("outputs_present", lambda: after(code("display(x)"))),
+    "figure without its picture": (
+        "outputs_present",
+        lambda: after(code("draw()", result("<Figure size 640x480 with 1 Axes>"))),
+    ),
     "an address": ("stable_text", lambda: after(code("x", result("<A at 0x7f12ab34cd56>")))),
     "long decimals": ("stable_text", lambda: after(code("print(x)", stream("loss 0.12345678\n")))),
     "a warning": ("stable_text", lambda: after(code("f(x)", stream("Warning: x\n", "stderr")))),
