@@ -339,7 +339,7 @@ def shorter_cells(notebook):
 
 
 def cell_count(notebook):
-    """A notebook is a lesson of about twenty minutes."""
+    """A notebook is a lesson of about forty minutes."""
     count = len(notebook.cells)
     if FEWEST_CELLS <= count <= MOST_CELLS:
         return []
