@@ -184,13 +184,16 @@ def texts(cell):
 
 
 def figures_not_truth(notebook):
-    """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured."""
+    """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured.
+
+    Values of options are not claims: TimeLSTM(stateful=True), {'trim': False}.
+    """
     return [
         f"cell {n} shows {line!r}: assert the threshold, print the figure"
         for n, cell in notebook.code
         for text in texts(cell)
         for line in text.splitlines()
-        if re.search(r"(?<!=)\b(?:True|False)\b", line)
+        if re.search(r"(?<!=)(?<!': )\b(?:True|False)\b", line)
     ]
 
 
@@ -368,7 +371,7 @@ def closing(notebook):
     ends = [source for _, source in notebook.prose if re.search(rf"^## {CLOSING}$", source, re.M)]
     if len(ends) != 1:
         return [f"there is no heading `## {CLOSING}`"]
-    items = re.findall(r"^- ", ends[0].partition(f"## {CLOSING}\n")[2].partition("\n#")[0], re.M)
+    items = re.findall(r"^[-*] ", ends[0].partition(f"## {CLOSING}\n")[2].partition("\n#")[0], re.M)
     wrong = [] if 3 <= len(items) <= 5 else [f"{CLOSING}: {len(items)} lines, and there should be three to five"]
     if not re.search(r"^\*\*Next\.\*\* ", notebook.prose[-1][1], re.M):
         wrong.append("the last text has no line that begins with **Next.**")

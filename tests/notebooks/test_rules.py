@@ -258,7 +258,7 @@ FINE = {
     "printing in a function is not printing": code("def f():\n    print(1)"),
     "a docstring is no value": code('class A:\n    """Text; more;"""'),
     "semicolons in strings and comments": code("a = ';'  # b;"),
-    "options in a name": code("layer", result("TimeLSTM(stateful=True)")),
+    "options in a name": code("layer", result("TimeLSTM(stateful=True), {'trim': False}")),
     "timings": code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("0.123456789 s at 0x123456789\n")),
     "long docstrings": code('def f():\n    """' + "\n    ".join("abcdefghijklmnopqrstuvwxyz") + '"""\n\n\n    # x'),
     "library attributes": text("`common.time_layers.TimeLSTM.dh`, `model.decoder.attention_weights`, `dataset`"),
