@@ -40,7 +40,7 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
         right_to_left: the encoder reads the question from its last character.
         start: what the decoder reads at step 0.
 
-    Returns: a matplotlib Figure on a white ground; its label says in words what it shows.
+    Returns: a matplotlib Figure on a white ground; its ``alt_text`` says in words what it shows.
     Raises: ValueError for weights, a step or a part that do not fit.
     """
     weights = host.asarray(to_cpu(weights))
@@ -57,7 +57,7 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
     drawing.attention_weight()
     drawing.weight_sum()
     drawing.decoder()
-    drawing.ax.figure.set_label(_in_words(question, answer, weights[step], step, highlight, right_to_left))
+    drawing.ax.figure.alt_text = _in_words(question, answer, weights[step], step, highlight, right_to_left)
     return drawing.ax.figure
 
 

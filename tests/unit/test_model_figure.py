@@ -67,7 +67,7 @@ def test_only_the_part_that_is_named_is_in_color(highlight):
 
 
 def test_the_encoder_reads_in_the_order_that_is_said():
-    assert "right to left" in figure().get_label()
+    assert "right to left" in figure().alt_text
     said = [text.get_text() for text in texts(figure(right_to_left=False))]
     assert "encoder: an LSTM that reads from left to right" in said
 
@@ -91,14 +91,14 @@ def test_it_can_be_read_at_400_pixels_and_on_a_dark_page():
     assert colors.to_hex(drawn.get_facecolor()) == "#ffffff"
 
 
-def test_its_label_says_in_words_what_it_shows():
-    said = figure(highlight="weight_sum").get_label()
+def test_its_alternative_text_says_in_words_what_it_shows():
+    said = figure(highlight="weight_sum").alt_text
     for words in ("0.70 on the state at 'M', 0.20 on the state at 'a'", "has written '1985-'", "In color: weight sum."):
         assert words in said
 
 
 def test_the_date_model_is_drawn_with_its_own_weights():
-    said = draw_model().get_label()
+    said = draw_model().alt_text
     assert "'Mar 17, 1985' from right to left" in said
     assert "0.67 on the state at 'M', 0.27 on the state at 'a', 0.06 on the state at 'r'" in said
     assert said.endswith("which writes '0'.")
