@@ -155,6 +155,8 @@ class _Drawing:
 
     def weight_sum(self):
         """From the states, by way of their weights, to the context."""
+        from matplotlib.patches import Circle
+
         y, low, part = ROWS["context"], ROWS["weight"] + 0.19, "weight_sum"
         self.ground(part, self.x[0] - 0.56, low, self.x[-1] + 0.3, y + 0.36)
         color = self.ink(part, ORANGE)
@@ -167,7 +169,9 @@ class _Drawing:
                 solid_capstyle="butt",
                 zorder=1,
             )
-        self.box(self.context_x, y, 0.48, 0.48, "white", color, 0.24, line=2.2)
+        self.ax.add_patch(
+            Circle((self.context_x, y), 0.24, facecolor="white", edgecolor=color, linewidth=2.2, zorder=3)
+        )
         self.text(self.context_x, y, "c", self.text_ink(part, ORANGE), LETTER, style="italic", weight="bold")
         self.text(self.x[0] - 0.5, y + 0.1, "WeightSum: Σ a hs", self.text_ink(part, INK), ha="left")
 
