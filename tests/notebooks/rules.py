@@ -123,6 +123,8 @@ def outputs_present(notebook):
     for n, cell, module in notebook.trees():
         streams = [output for output in cell.outputs if output.output_type == "stream"]
         values = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+        if any(v.data.get("text/plain", "").startswith("<Figure") and "image/png" not in v.data for v in values):
+            wrong.append(f"cell {n} shows the name of a figure and no picture: `%matplotlib inline` comes first")
         names = {called(node) for node in at_top_level(module) if isinstance(node, ast.Call)}
         if "print" in names and not streams:
             wrong.append(f"cell {n} prints, and no printed output is stored")
@@ -179,6 +181,20 @@ def texts(cell):
             yield output.text
         elif isinstance(output.get("data", {}).get("text/plain"), str):
             yield output.data["text/plain"]
+
+
+def figures_not_truth(notebook):
+    """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured.
+
+    Values of options are not claims: TimeLSTM(stateful=True), {'trim': False}.
+    """
+    return [
+        f"cell {n} shows {line!r}: assert the threshold, print the figure"
+        for n, cell in notebook.code
+        for text in texts(cell)
+        for line in text.splitlines()
+        if re.search(r"(?<!=)(?<!': )\b(?:True|False)\b", line)
+    ]
 
 
 def size(notebook):
@@ -326,7 +342,7 @@ def shorter_cells(notebook):
 
 
 def cell_count(notebook):
-    """A notebook is a lesson of about twenty minutes."""
+    """A notebook is a lesson of about forty minutes."""
     count = len(notebook.cells)
     if FEWEST_CELLS <= count <= MOST_CELLS:
         return []
@@ -345,6 +361,21 @@ def headings(notebook):
     names = [text for _, _, text in found]
     wrong += [f"two headings read {text!r}" for text in sorted({text for text in names if names.count(text) > 1})]
     return wrong + [f"cell {n} has an empty heading" for n, _, text in found if not text]
+
+
+CLOSING = "What you have now"
+
+
+def closing(notebook):
+    """The end says what the reader has now, in three to five lines, and what comes next: `**Next.** ...`."""
+    ends = [source for _, source in notebook.prose if re.search(rf"^## {CLOSING}$", source, re.M)]
+    if len(ends) != 1:
+        return [f"there is no heading `## {CLOSING}`"]
+    items = re.findall(r"^[-*] ", ends[0].partition(f"## {CLOSING}\n")[2].partition("\n#")[0], re.M)
+    wrong = [] if 3 <= len(items) <= 5 else [f"{CLOSING}: {len(items)} lines, and there should be three to five"]
+    if not re.search(r"^\*\*Next\.\*\* ", notebook.prose[-1][1], re.M):
+        wrong.append("the last text has no line that begins with **Next.**")
+    return wrong
 
 
 def all_headings(notebook):
@@ -619,6 +650,7 @@ RULES = [
     executed_in_order,
     outputs_present,
     stable_text,
+    figures_not_truth,
     size,
     normalised,
     no_output_widgets,
@@ -630,6 +662,7 @@ RULES = [
     short_cells,
     cell_count,
     headings,
+    closing,
     links,
     pictures,
     names,

@@ -36,7 +36,8 @@ def good():
     return [
         *cells,
         code("plt.show()", picture()),
-        text("## End\n\nIn `common/layers.py` stands `common.layers.Affine`."),
+        text(f"## {rules.CLOSING}\n\n- One\n- Two\n- Three: in `common/layers.py` stands `common.layers.Affine`."),
+        text("## End\n\n**Next.** Nothing."),
     ]
 
 
@@ -67,8 +68,8 @@ def broken(n, cell):
 
 
 def after(*cells):
-    """The good notebook with more cells at its end."""
-    return notebook([*good(), *cells])
+    """The good notebook with more cells before its last one."""
+    return notebook([*good()[:-1], *cells, good()[-1]])
 
 
 def breaks(book):
@@ -115,10 +116,17 @@ BAD = {
     "printed nothing": ("outputs_present", lambda: after(code("for k in range(3):\n    print(k)"))),
     "value not stored": ("outputs_present", lambda: after(code("a = 3\na.real + 1"))),
     "display not stored": ("outputs_present", lambda: after(code("display(x)"))),
+    "figure without its picture": (
+        "outputs_present",
+        lambda: after(code("draw()", result("<Figure size 640x480 with 1 Axes>"))),
+    ),
     "an address": ("stable_text", lambda: after(code("x", result("<A at 0x7f12ab34cd56>")))),
     "long decimals": ("stable_text", lambda: after(code("print(x)", stream("loss 0.12345678\n")))),
     "a warning": ("stable_text", lambda: after(code("f(x)", stream("Warning: x\n", "stderr")))),
     "a path of the kernel": ("stable_text", lambda: after(code("print(x)", stream("ipykernel_123/1.py\n")))),
+    "a claim that holds": ("figures_not_truth", lambda: after(code("print(x)", stream("equal: True\n")))),
+    "claims that hold": ("figures_not_truth", lambda: after(code("print(x)", stream("1\n[True, True]\n")))),
+    "a claim that does not": ("figures_not_truth", lambda: after(code("a < b", result("False")))),
     "large output": ("size", lambda: after(code("print(x)", stream("x" * 300_001)))),
     "large file": ("size", lambda: after(*(text("y" * 250_000) for _ in range(9)))),
     "Output": ("no_output_widgets", lambda: after(code("out = widgets.Output()"))),
@@ -140,13 +148,19 @@ BAD = {
     "three in a row": ("rhythm", lambda: after(code("a = 1"), code("b = 1"), code("c = 1"))),
     "long cell": ("short_cells", lambda: after(long_cell(rules.MOST_LINES + 1))),
     "longish cell": ("shorter_cells", lambda: after(long_cell(rules.MANY_LINES + 1))),
-    "few cells": ("cell_count", lambda: notebook(good()[:10])),
+    "few cells": ("cell_count", lambda: notebook([*good()[:10], *good()[-2:]])),
     "many cells": ("cell_count", lambda: after(*(text("Text.") for _ in range(60)))),
     "no title": ("headings", lambda: broken(0, text(TITLE.replace("# ", "")))),
     "two titles": ("headings", lambda: after(text("# Another"))),
     "a jump": ("headings", lambda: after(text("#### Deep"))),
     "an empty heading": ("headings", lambda: after(text("###"))),
     "the same heading": ("headings", lambda: after(text("## End"))),
+    "no closing": ("closing", lambda: broken(-2, text("## What you can do now\n\n- One\n- Two\n- Three"))),
+    "a short closing": (
+        "closing",
+        lambda: broken(-2, text(f"## {rules.CLOSING}\n\n- One\n- Two\n\n### More\n\n- Three")),
+    ),
+    "nothing next": ("closing", lambda: broken(-1, text("## End\n\nNext: [x](#End)"))),
     "dead link": ("links", lambda: after(text("[x](ch99_missing.ipynb)"))),
     "dead link by reference": ("links", lambda: after(text("[x][1]\n\n[1]: missing.md"))),
     "dead link in HTML": ("links", lambda: after(text('<a href="missing.html">x</a>'))),
@@ -244,6 +258,7 @@ FINE = {
     "printing in a function is not printing": code("def f():\n    print(1)"),
     "a docstring is no value": code('class A:\n    """Text; more;"""'),
     "semicolons in strings and comments": code("a = ';'  # b;"),
+    "options in a name": code("layer", result("TimeLSTM(stateful=True), {'trim': False}")),
     "timings": code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("0.123456789 s at 0x123456789\n")),
     "long docstrings": code('def f():\n    """' + "\n    ".join("abcdefghijklmnopqrstuvwxyz") + '"""\n\n\n    # x'),
     "library attributes": text("`common.time_layers.TimeLSTM.dh`, `model.decoder.attention_weights`, `dataset`"),
