@@ -2,6 +2,7 @@
 
 import base64
 import html
+import itertools
 import os
 import re
 import signal
@@ -436,6 +437,34 @@ def test_explorer_gold_overlay():
     assert "monday" in drawn(e.picture.value)[0]
     e.model.value = "plain"
     assert "without attention the gold alignment cannot be shown" in e.message.value
+
+
+def test_no_frame_covers_a_cell():
+    """All cells are of one size, and the frames of gold, step and column run in the gaps between them."""
+    weights = np.full((2, 3), 1 / 3)
+    svg = render_attention("abc", "12", [1, 1], weights, 2, gold=[[1, 1, 0], [0, 0, 1]], column=2)
+    rects = list(ET.fromstring(svg).iter(f"{SVG}rect"))
+    boxes = {r: [float(r.get(side, 0)) for side in ("x", "y", "width", "height")] for r in rects}
+    cells = [boxes[r] for r in rects if (r.findtext(f"{SVG}title") or "").startswith("step ")]
+    assert len(cells) == 6
+    assert len({tuple(cell[2:]) for cell in cells}) == 1
+    bottom = max(y + h for _, y, _, h in cells) + 3
+    frames = [r for r in rects if r.get("fill") == "none" and boxes[r][1] < bottom]
+    assert len(frames) == 4, "two of gold, the step, the column"
+    for frame in frames:
+        half = float(frame.get("stroke-width")) / 2
+        left, top, wide, tall = boxes[frame]
+        lines = [(left, top, wide, 0), (left, top + tall, wide, 0), (left, top, 0, tall), (left + wide, top, 0, tall)]
+        for (x, y, w, h), (cx, cy, cw, ch) in itertools.product(lines, cells):
+            apart_x = x - half >= cx + cw - 0.05 or x + w + half <= cx + 0.05
+            apart_y = y - half >= cy + ch - 0.05 or y + h + half <= cy + 0.05
+            assert apart_x or apart_y
+
+
+def test_columns_are_wide_enough_for_chinese():
+    svg = render_attention(["三月", "5"], ["3"], [1.0], [[0.9, 0.1]])
+    places = {t.text: float(t.get("x")) for t in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert places["5"] - places["三月"] >= 4 * 9, "a character of it takes the room of two letters"
 
 
 def test_explorer_without_gold_mask_disables_the_box():
