@@ -76,10 +76,9 @@ def _n(x):
     return f"{x:.1f}".rstrip("0").rstrip(".") if x % 1 else f"{x:.0f}"
 
 
-def style_of(width):
-    """Return how a picture of this width fits its page: it shrinks a little, then it keeps its size and is scrolled."""
-    least = min(width, max(NARROWEST, SHRINKS * width))
-    return f"max-width:100%;min-width:{least:.0f}px;height:auto"
+def least_width(width):
+    """Return the pixels that a picture of this width keeps on a narrow page, where its frame then scrolls."""
+    return round(min(width, max(NARROWEST, SHRINKS * width)))
 
 
 class Picture:
@@ -101,16 +100,18 @@ class Picture:
         """Return the picture as an HTML image."""
         data = base64.b64encode(self.svg.encode()).decode()
         width = float(self.svg.split('width="', 1)[1].split('"', 1)[0])
-        return f'<img alt="{escape(self.text)}" style="{style_of(width)}" src="data:image/svg+xml;base64,{data}"/>'
+        style = f"max-width:100%;min-width:{least_width(width)}px;height:auto"
+        return f'<img alt="{escape(self.text)}" style="{style}" src="data:image/svg+xml;base64,{data}"/>'
 
     def __repr__(self):
         return " ".join(picture.text for picture in (self, *self.others))
 
 
 class Drawing:
-    """A picture of ``width`` times ``height`` pixels (it shrinks a little on narrower screens, then it is scrolled).
+    """A picture of ``width`` times ``height`` pixels (it shrinks on narrower screens).
 
-    Coordinates run to the right and down; the y of a text is its baseline. ``str(drawing)`` is the SVG.
+    Coordinates run to the right and down; the y of a text is its baseline. ``str(drawing)`` is the SVG. Its style
+    names the least width for a page that heeds it, such as a widget's (a file of its own would be cut off by it).
     Args: label, what the picture shows, in words, for those who cannot see it.
     """
 
@@ -123,7 +124,7 @@ class Drawing:
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" '
             f'aria-label="{escape(self.label)}" font-family="{SANS}" font-size="13" '
-            f'style="{style_of(self.width)};background:#ffffff">'
+            f'style="--least:{least_width(self.width)}px;max-width:100%;height:auto;background:#ffffff">'
         )
         paper = f'<rect width="{w}" height="{h}" fill="#ffffff"/>'
         return head + paper + "".join(self.parts) + "</svg>"

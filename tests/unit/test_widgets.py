@@ -229,7 +229,7 @@ def width_of(svg):
 def test_a_picture_stays_readable_on_a_narrow_page(widget):
     """Its letters shrink by a sixth at most, to 9 pixels; then its frame scrolls."""
     svg = widget.picture.value
-    least = int(re.search(r"min-width:(\d+)px", svg)[1])
+    least = int(re.search(r"--least:(\d+)px;", svg)[1])
     assert least >= min(620, width_of(svg))
     letters = min(int(size) for size in re.findall(r'font-size="(\d+)"', svg))
     assert letters * least / width_of(svg) >= 9
