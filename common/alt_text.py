@@ -12,7 +12,7 @@ import base64
 import io
 import re
 
-from common.svg import escape
+from common.svg import escape, least_width
 
 SCALE = 2  # pixels of the image for one of the page, for screens that have them
 PALETTE = 256  # colors of an image, which make it less than half as large
@@ -125,20 +125,21 @@ def bundle(figure):
     """Return what a notebook shows and stores of a figure: a dict of text/plain and text/html; {} without axes."""
     if not figure.axes and not figure.lines and not figure.texts:
         return {}
-    image, width, height = png(figure)
+    image, width = png(figure)
     text = alt_text(figure)
-    size = f'width="{width}" height="{height}" style="max-width:100%;height:auto"'
+    # Without a height, which some page would keep while it makes the image narrower.
+    size = f'width="{width}" style="max-width:100%;min-width:{least_width(width)}px;height:auto"'
     source = base64.b64encode(image).decode()
     html = f'<img alt="{escape(text)}" {size} src="data:image/png;base64,{source}"/>'
-    return {"text/plain": text, "text/html": html}
+    return {"text/plain": text, "text/html": f'<div style="overflow-x:auto">{html}</div>'}
 
 
 def png(figure):
-    """Return (PNG of a figure, its width on a page, its height)."""
+    """Return (PNG of a figure, its width on a page in pixels)."""
     from PIL import Image
 
     drawn, stored = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=SCALE * figure.dpi, bbox_inches="tight", facecolor="white")
     image = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
     image.save(stored, "png", optimize=True)
-    return stored.getvalue(), round(image.width / SCALE), round(image.height / SCALE)
+    return stored.getvalue(), round(image.width / SCALE)

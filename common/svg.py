@@ -15,7 +15,7 @@ BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe 
 ORANGE_TEXT = "#A94A00"  # on white, ORANGE itself has a contrast of 3.9, and text needs 4.5
 SANS, MONO = "Verdana, 'DejaVu Sans', sans-serif", "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 DARKEST = (0, 53, 120)  # the color of a weight of 1; 0 is white
-NARROWEST, SHRINKS = 620, 0.85  # a picture keeps so many pixels and this share of its width; then its frame scrolls
+SHRINKS = 0.85  # to this share of its width a picture shrinks on a narrow page; then its frame scrolls
 
 
 def escape(text):
@@ -78,7 +78,7 @@ def _n(x):
 
 def least_width(width):
     """Return the pixels that a picture of this width keeps on a narrow page, where its frame then scrolls."""
-    return round(min(width, max(NARROWEST, SHRINKS * width)))
+    return round(SHRINKS * width)
 
 
 class Picture:

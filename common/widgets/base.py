@@ -122,7 +122,11 @@ const start = (tries) => {{
 }};
 start(100);
 """
-STYLE = f".{BOX} svg[role=img] {{min-width: var(--least)}} .{OLD} {{opacity: 0.35}} .{SAVE} a {{text-decoration: underline}}"
+STYLE = f"""
+.{BOX} svg[role=img] {{min-width: var(--least)}}
+.{OLD} {{opacity: 0.35}}
+.{SAVE} a {{text-decoration: underline}}
+"""
 
 
 def live_region():

@@ -15,7 +15,7 @@ def render_comparison(rows, stopped=""):
 
     Args: rows, (name, step, number of steps, state in words) of each training; stopped, which one was interrupted.
     """
-    drawing = Drawing(700, 44 + 30 * len(rows), describe_comparison(rows, stopped))
+    drawing = Drawing(740, 44 + 30 * len(rows), describe_comparison(rows, stopped))
     drawing.text(
         14, 22, "Stopped, with all that come after it" if stopped else "Training one after the other", bold=True
     )

@@ -187,6 +187,8 @@ class AttentionExplorer(Widget):
             picture_frame(),
         )
         self.notes = [w.HTML(message(note))] if note else []
+        for picture in (self.picture, self.second):
+            picture.layout.flex = "1 1 510px"  # two of them share a row where they fit
         wrap = {"flex_flow": "row wrap"}
         several = [self.beside] if len(names) > 1 else []
         rows = [
@@ -288,6 +290,7 @@ class AttentionExplorer(Widget):
         first, second, reasons, news = self._pictures(tokens, gold=self.gold.value, why=self.why.value, **state)
         for control, picture in ((self.picture, first), (self.second, second), (self.reasons, reasons)):
             control.value = picture.svg if picture else ""
+            control.layout.display = None if picture else "none"
         if not self.complaint:
             self.message.value = message(news)
 
