@@ -186,3 +186,16 @@ def test_widgets_can_be_read_in_the_dark(lab, all_of_them):
     for name, box in zip(WIDGETS, all_of_them, strict=True):
         box.scroll_into_view_if_needed()
         lab.shot(f"{name}-dark", box)
+
+
+def test_stored_figures_have_their_words_before_anything_has_run(lab):
+    """JupyterLab does not trust the notebook yet, and shows HTML without what it takes for dangerous."""
+    lab.open("ch08_02_weight_sum")
+    images = lab.page.locator(".jp-OutputArea-output img")
+    images.first.wait_for()
+    shown = images.evaluate_all("all => all.map(e => [e.alt, e.naturalWidth / e.getBoundingClientRect().width])")
+    assert len(shown) == 6
+    for alt, sharpness in shown[:5]:  # the last one is an SVG, which is sharp at any size
+        assert len(alt) > 30
+        assert round(sharpness, 1) >= 2, alt
+    lab.shot("stored")
