@@ -63,6 +63,8 @@ def _words(edges, title):
     words = [f"Computational graph{f', {title}' if title else ''}."]
     for edge in edges:
         shown = ", ".join(filter(None, (edge.value, edge.gradient and f"gradient {edge.gradient}")))
+        if not shown and edge.start.is_dot and edge.end.is_dot:
+            continue  # a piece of a line
         start, end = (node.text or "a branch" for node in (edge.start, edge.end))
         words.append(f"{start} to {end}: {shown}." if shown else f"{start} to {end}.")
     return " ".join(words)

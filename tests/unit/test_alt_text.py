@@ -75,7 +75,10 @@ FIGURES = {
         "reads “_3” and writes “35”. Every step of the decoder sees h.",
     ),
     "a graph": (
-        lambda: computational_graph({"x": (0, 0), "": (1, 0, ""), "y": (2, 0)}, [("x", "", "2", "dx"), ("", "y")]),
+        lambda: computational_graph(
+            {"x": (0, 0), "one": (1, 0, ""), "two": (2, 0, ""), "y": (3, 0)},
+            [("x", "one", "2", "dx"), ("one", "two"), ("two", "y")],
+        ),
         "Computational graph. x to a branch: 2, gradient dx. a branch to y.",
     ),
 }
