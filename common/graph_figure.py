@@ -3,6 +3,7 @@
 import itertools
 import math
 
+from common.alt_text import set_alt
 from common.plots import COLORS
 
 SIZE = 10  # of the text, in points
@@ -54,7 +55,19 @@ def computational_graph(nodes, edges, title=None):
         edge.draw(ax)
     for node in nodes.values():
         node.draw(ax)
-    return ax.figure
+    return set_alt(ax.figure, _words(edges, title))
+
+
+def _words(edges, title):
+    """Return the graph in words: its edges, with their values and gradients."""
+    words = [f"Computational graph{f', {title}' if title else ''}."]
+    for edge in edges:
+        shown = ", ".join(filter(None, (edge.value, edge.gradient and f"gradient {edge.gradient}")))
+        if not shown and edge.start.is_dot and edge.end.is_dot:
+            continue  # a piece of a line
+        start, end = (node.text or "a branch" for node in (edge.start, edge.end))
+        words.append(f"{start} to {end}: {shown}." if shown else f"{start} to {end}.")
+    return " ".join(words)
 
 
 class _Node:

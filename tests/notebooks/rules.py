@@ -458,6 +458,8 @@ def pictures(notebook):
                 wrong.append(f"cell {n} shows a picture from elsewhere: {target}")
     for n, cell in notebook.code:
         for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                wrong.append(f"cell {n} shows a PNG without alternative text: run the notebook with `make notebooks`")
             for rest in image_tags(output.get("data", {}).get("text/html", "")):
                 if not (attribute(rest, "alt") or "").strip():
                     wrong.append(f"cell {n} shows an <img> without alternative text")

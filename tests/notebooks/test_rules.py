@@ -19,9 +19,11 @@ def result(text, **data):
     return nbformat.v4.new_output("execute_result", {"text/plain": text, **data}, execution_count=1)
 
 
-def picture(text="<Figure size 640x480 with 1 Axes>"):
-    data = {"text/plain": text, "image/png": base64.b64encode(b"picture").decode()}
-    return nbformat.v4.new_output("display_data", data)
+def picture(text="Figure. Line chart."):
+    """A figure as common/alt_text.py has a notebook show it."""
+    source = base64.b64encode(b"picture").decode()
+    html = f'<img alt="{text}" width="99" src="data:image/png;base64,{source}"/>'
+    return nbformat.v4.new_output("display_data", {"text/plain": text, "text/html": html})
 
 
 WIDGET = "AttentionExplorer: type a date. Run this cell to use it."  # as common/widgets/base.py names itself
@@ -175,6 +177,10 @@ BAD = {
     "no alternative text in an output": (
         "pictures",
         lambda: after(code("x", result("x", **{"text/html": '<img alt="" src="data:x">'}))),
+    ),
+    "a PNG, which has no alternative text": (
+        "pictures",
+        lambda: after(code("plt.show()", nbformat.v4.new_output("display_data", {"image/png": "QUJD"}))),
     ),
     "picture from elsewhere": ("pictures", lambda: after(text("![x](https://example.com/x.png)"))),
     "unknown class": ("names", lambda: after(text("A `TimeLTSM`."))),
