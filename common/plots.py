@@ -17,10 +17,11 @@ def new_figure(width, height):
     return figure, figure.subplots()
 
 
-def attention_heatmap(weights, question, answer, title=None):
+def attention_heatmap(weights, question, answer, title=None, ax=None):
     """Draw attention weights: one row for each character of the answer, one column for each one of the question.
 
-    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
+    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings; ax, Axes of
+    your own to draw on, then without a color bar.
     Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue), as in the widgets.
     """
     weights = host.asarray(to_cpu(weights))
@@ -33,7 +34,8 @@ def attention_heatmap(weights, question, answer, title=None):
     from matplotlib.colors import LinearSegmentedColormap
 
     blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
-    figure, ax = new_figure(1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer))
+    bar_wanted = ax is None
+    figure, ax = new_figure(*heatmap_size(question, answer)) if ax is None else (ax.figure, ax)
     image = ax.imshow(weights[:, : len(question)], cmap=blues, vmin=0, vmax=1, aspect="equal")
     letters = {"family": "DejaVu Sans Mono", "fontsize": 14}  # nearly fill a cell: readable on a narrow screen, too
     ax.set_xticks(range(len(question)), [visible(c) for c in question], **letters)
@@ -49,10 +51,16 @@ def attention_heatmap(weights, question, answer, title=None):
     ax.set_ylabel("answer", fontsize=12)
     if title:
         ax.set_title(title)
-    bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
-    bar.set_label("attention weight", fontsize=12)
-    bar.ax.tick_params(labelsize=12)
+    if bar_wanted:
+        bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
+        bar.set_label("attention weight", fontsize=12)
+        bar.ax.tick_params(labelsize=12)
     return figure
+
+
+def heatmap_size(question, answer):
+    """Return width and height of a heatmap in inches."""
+    return 1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer)
 
 
 STYLES = ("-", "--", "-.", ":")
@@ -101,7 +109,7 @@ def accuracy_curves(curves, title=None):
     ax.set_ylabel("unseen questions right (%)")
     ax.set_ylim(-2, 102)
     ax.grid(color="0.9")
-    ax.legend()
+    figure.legend(loc="outside upper center")  # so that it covers nothing
     if title:
         ax.set_title(title)
     return figure
