@@ -4,7 +4,8 @@ Blue shades stand for attention weights everywhere (``common.plots``), so a tabl
 """
 
 from common.np import host
-from common.plots import COLORS, MARKERS, STYLES, attention_heatmap, heatmap_size, new_figure
+from common.plots import COLORS, MARKERS, STYLES, new_figure
+from common.svg import shade, visible
 
 
 def bars(series, places, *, xlabel="", ylabel, top, guess=None, size=(7, 3)):
@@ -78,10 +79,21 @@ def heatmaps(read, question):
 
     Args: read, a dict label -> (answer, weights (len(answer), len(question))), in reading order.
     """
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    width, height = heatmap_size(question, max((answer for answer, _ in read.values()), key=len))
-    figure = Figure(figsize=(width * len(read), height + 0.3), layout="constrained")
+    blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
+    rows = max(len(answer) for answer, _ in read.values())
+    figure = Figure(figsize=((0.9 + 0.3 * len(question)) * len(read), 1.0 + 0.3 * rows), layout="constrained")
+    letters = {"family": "DejaVu Sans Mono", "fontsize": 14}
     for ax, (label, (answer, weights)) in zip(figure.subplots(1, len(read), squeeze=False)[0], read.items()):
-        attention_heatmap(weights, question, answer, title=label, ax=ax)
+        T_dec, T = weights.shape
+        ax.pcolormesh(weights, cmap=blues, vmin=0, vmax=1, edgecolors="0.85", linewidth=0.5)
+        ax.set_aspect("equal")
+        ax.invert_yaxis()  # the first step on top
+        ax.set_xticks(host.arange(T) + 0.5, [visible(c) for c in question], **letters)
+        ax.set_yticks(host.arange(T_dec) + 0.5, list(answer), **letters)
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.set_title(label)
     return figure

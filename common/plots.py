@@ -17,11 +17,10 @@ def new_figure(width, height):
     return figure, figure.subplots()
 
 
-def attention_heatmap(weights, question, answer, title=None, ax=None):
+def attention_heatmap(weights, question, answer, title=None):
     """Draw attention weights: one row for each character of the answer, one column for each one of the question.
 
-    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings; ax, Axes of
-    your own to draw on, then without a color bar.
+    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
     Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue), as in the widgets.
     """
     weights = host.asarray(to_cpu(weights))
@@ -34,8 +33,7 @@ def attention_heatmap(weights, question, answer, title=None, ax=None):
     from matplotlib.colors import LinearSegmentedColormap
 
     blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
-    bar_wanted = ax is None
-    figure, ax = new_figure(*heatmap_size(question, answer)) if ax is None else (ax.figure, ax)
+    figure, ax = new_figure(1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer))
     image = ax.imshow(weights[:, : len(question)], cmap=blues, vmin=0, vmax=1, aspect="equal")
     letters = {"family": "DejaVu Sans Mono", "fontsize": 14}  # nearly fill a cell: readable on a narrow screen, too
     ax.set_xticks(range(len(question)), [visible(c) for c in question], **letters)
@@ -51,16 +49,10 @@ def attention_heatmap(weights, question, answer, title=None, ax=None):
     ax.set_ylabel("answer", fontsize=12)
     if title:
         ax.set_title(title)
-    if bar_wanted:
-        bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
-        bar.set_label("attention weight", fontsize=12)
-        bar.ax.tick_params(labelsize=12)
+    bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
+    bar.set_label("attention weight", fontsize=12)
+    bar.ax.tick_params(labelsize=12)
     return figure
-
-
-def heatmap_size(question, answer):
-    """Return width and height of a heatmap in inches."""
-    return 1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer)
 
 
 STYLES = ("-", "--", "-.", ":")

@@ -58,7 +58,8 @@ def test_heatmaps_of_one_question_lie_side_by_side_on_one_scale():
     figure = charts.heatmaps(read, "9/7")
     assert [ax.get_title() for ax in figure.axes] == ["a", "b"]
     for ax, (answer, weights) in zip(figure.axes, read.values(), strict=True):
-        (image,) = ax.images
-        assert np.allclose(image.get_array(), weights)
-        assert image.get_clim() == (0, 1)
+        (cells,) = ax.collections
+        assert np.allclose(cells.get_array(), weights)
+        assert cells.get_clim() == (0, 1)
+        assert ax.get_ylim()[0] > ax.get_ylim()[1]
         assert [label.get_text() for label in ax.get_yticklabels()] == list(answer)
