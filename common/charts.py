@@ -57,7 +57,7 @@ def share_table(shares, rows, columns, *, xlabel, ylabel):
     figure, ax = new_figure(1.2 + 0.6 * max(C, 4), 0.9 + 0.42 * R)
     ax.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     for i, j in host.ndindex(R, C):
-        ax.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", color="w" if shares[i, j] > 0.5 else "k")
+        ax.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", color="w" if shares[i, j] > 0.62 else "k")
     ax.set_xticks(range(C), columns)
     ax.set_yticks(range(R), rows)
     ax.set(xlabel=xlabel, ylabel=ylabel)
