@@ -89,7 +89,7 @@ MASK = Exercise(
         ),
     ),
     hints=(
-        "First find what is hidden: two conditions must hold for a character. Then look for rows in which all of it is.",
+        "First find what is hidden: a character has to meet two conditions. Then look for rows hidden as a whole.",
         "hidden = separator & (u < share). hidden.all(axis=1) says which rows are hidden as a whole; in those, nothing "
         "is hidden. The mask is the opposite of hidden.",
     ),

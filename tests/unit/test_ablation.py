@@ -19,12 +19,17 @@ def test_hidden_states_get_weight_0_and_the_others_share_it():
     assert np.allclose(hiding.weights[:, :, ~hidden], plain.weights)
 
 
+def fail_with(model, attention):
+    with attention_replaced(model, attention):
+        assert model.decoder.attention is attention
+        raise KeyError
+
+
 def test_a_model_gets_its_attention_back_even_after_an_error():
     model = AttentionSeq2seq(5, 3, 4, rng=0)
     own, other = model.decoder.attention, TimeAttention()
-    with pytest.raises(KeyError), attention_replaced(model, other):
-        assert model.decoder.attention is other
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail_with(model, other)
     assert model.decoder.attention is own
 
 
