@@ -192,6 +192,7 @@ def _mass(weights, gold):
 
 
 def flat(gold):
+    """Return the rows of all questions below one another, (N T_dec, T)."""
     return gold.reshape(-1, gold.shape[2])
 
 
