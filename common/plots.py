@@ -162,7 +162,7 @@ def accuracy_curves(curves, title=None):
     ax.set_ylabel("unseen questions right (%)")
     ax.set_ylim(-2, 102)
     ax.grid(color="0.9")
-    ax.legend()
+    figure.legend(loc="outside upper center")  # so that it covers nothing
     if title:
         ax.set_title(title)
     return figure

@@ -51,6 +51,11 @@ def code(source, *outputs):
     return nbformat.v4.new_code_cell(source, id="x", outputs=list(outputs), execution_count=1)
 
 
+def tagged(cell, tag):
+    cell.metadata.tags = [tag]
+    return cell
+
+
 def notebook(cells):
     """A Notebook of these cells, stored as `make notebooks` would."""
     return rules.Notebook(PATH, execute.text_of(execute.normalise(nbformat.v4.new_notebook(cells=good_ids(cells)))))
@@ -144,6 +149,11 @@ BAD = {
     "semicolon inside": ("no_trailing_semicolon", lambda: after(code("a = 1;\nb = 2"))),
     "skipped": ("no_skipping", lambda: after(code("# NBVAL_SKIP\na = 1"))),
     "expected to fail": ("no_skipping", lambda: after(code("# NBVAL_RAISES_EXCEPTION\na = 1"))),
+    "a marker in sight": ("no_skipping", lambda: after(code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("1 s\n")))),
+    "skipped by a tag": ("no_skipping", lambda: after(tagged(code("a = 1"), "nbval-skip"))),
+    "expected to fail by a tag": ("no_skipping", lambda: after(tagged(code("a = 1"), "raises-exception"))),
+    "a tag of another tool": ("no_skipping", lambda: after(tagged(text("Text."), "parameters"))),
+    "nothing to ignore": ("no_skipping", lambda: after(tagged(code("a = 1"), rules.IGNORE_OUTPUT))),
     "import": ("imports_on_colab", lambda: after(code("def f():\n    import pandas.core"))),
     "from import": ("imports_on_colab", lambda: after(code("from tests.notebooks import rules"))),
     "pip": ("imports_on_colab", lambda: after(code("%pip install x"))),
@@ -265,7 +275,7 @@ FINE = {
     "a docstring is no value": code('class A:\n    """Text; more;"""'),
     "semicolons in strings and comments": code("a = ';'  # b;"),
     "options in a name": code("layer", result("TimeLSTM(stateful=True), {'trim': False}")),
-    "timings": code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("0.123456789 s at 0x123456789\n")),
+    "timings": tagged(code("print(t)", stream("0.123456789 s at 0x123456789\n")), rules.IGNORE_OUTPUT),
     "long docstrings": code('def f():\n    """' + "\n    ".join("abcdefghijklmnopqrstuvwxyz") + '"""\n\n\n    # x'),
     "library attributes": text("`common.time_layers.TimeLSTM.dh`, `model.decoder.attention_weights`, `dataset`"),
     "others' names": text("`np.einsum('nth,nt->nh', hs, a)`, `ipywidgets.IntSlider`, `numpy`, `x[:, None]`, `a * b`"),
