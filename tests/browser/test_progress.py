@@ -15,7 +15,7 @@ IN_SIGHT = """heading => [...document.querySelectorAll('h2')].some(h => h.textCo
 def grid_of(lab):
     """Open the first notebook; return its grid."""
     lab.open("00_start_here")
-    grid = lab.page.locator(".jp-OutputArea-output", has_text="of 56 solved")
+    grid = lab.page.locator(".jp-OutputArea-output", has_text="of 61 solved")
     grid.scroll_into_view_if_needed()
     return grid
 
