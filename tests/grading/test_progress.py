@@ -306,7 +306,7 @@ def test_states_are_told_by_signs_and_words_and_not_by_color_alone(folder):
 @pytest.mark.parametrize(
     ("noted", "number"),
     [
-        ([], "7.1.1"),
+        ([], "7.0.1"),
         ([("8.2.1", True)], "8.2.2"),
         ([("8.2.1", True), ("8.2.3", False)], "8.2.3"),
         ([("8.2.3", False), ("8.2.1", True)], "8.2.2"),
