@@ -97,7 +97,8 @@ _EQUIVALENT = {
     "the loss of a step that does not count is dropped, whatever it is": [
         (
             "CrossEntropy._mean_loss",
-            "t = t if counts is None else np.where(counts, t, 0)  ->  t = t if counts is None else np.where(counts, t, 1)",
+            "t = t if counts is None else np.where(counts, t, 0)  ->  "
+            "t = t if counts is None else np.where(counts, t, 1)",
         ),
     ],
     "the last axis is the default since NumPy 2.3": [
