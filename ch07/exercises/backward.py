@@ -294,14 +294,21 @@ EMBEDDING = Exercise(
 # --- 7.0.4: softmax with cross entropy --------------------------------------------------------------------------------
 
 
-def _places(rng, N, T, V, ignored=0, scale=1.0):
+def _places(rng, N, T, V, ignored=0):
     ts = rng.integers(0, V, (N, T))
     ts.flat[rng.permutation(N * T)[:ignored]] = -1
-    return {"logits": scale * rng.standard_normal((N, T, V)), "ts": ts}
+    return {"logits": rng.standard_normal((N, T, V)), "ts": ts}
 
 
-def _far_up(places):
-    return places | {"logits": places["logits"] + 1000}
+def _far_apart(rng):
+    """Logits that overflow exp unless the largest of each place is taken away, and underflow if it is another's."""
+    places = _places(rng, 2, 2, 3)
+    logits, ts = places["logits"], places["ts"]
+    logits[0, 0] += 1000
+    logits[0, 1] += (-1000, 1000, -1000)
+    logits[1] -= 1000
+    ts[0, 1], ts[1, 1] = 1, -1
+    return places
 
 
 def _loss_and_gradient(logits, ts):
@@ -331,7 +338,7 @@ LOSS = Exercise(
         Case("one row, one step", lambda rng: _places(rng, 1, 1, 3)),
         Case("no padding", lambda rng: _places(rng, 2, size(rng, 3, 6), 4)),
         Case("some ids are -1", lambda rng: _places(rng, 3, size(rng, 4, 7), 5, ignored=4)),
-        Case("large logits", lambda rng: _far_up(_places(rng, 2, 2, 3, ignored=1))),
+        Case("large logits", _far_apart),
     ),
     reference=_loss_and_gradient,
     mistakes=(
@@ -399,6 +406,15 @@ def _classified(rng, N, D, V):
     return normal(rng, x=(N, D), W=(D, V), b=(V,)) | {"t": rng.integers(0, V, N)}
 
 
+def _apart(rng):
+    """The first number of each row of x drives one logit up or down by 3,000."""
+    drawn = _classified(rng, 3, 2, 3)
+    drawn["x"][:, 0] = 1, -1, 0
+    drawn["W"][0] = 0, 3000, 0
+    drawn["t"][:2] = 1, 2
+    return drawn
+
+
 _CLASSIFIER = '''\
 class Classifier:
     """An affine layer, softmax, and the mean cross entropy over the N rows of a batch."""
@@ -433,6 +449,7 @@ TWICE = Exercise(
         Case("one row", lambda rng: _classified(rng, 1, 2, 3)),
         Case("N = D", lambda rng: _classified(rng, 3, 3, 2)),
         Case("N, D and V all differ", lambda rng: _classified(rng, size(rng, 5, 9), 2, 4)),
+        Case("large logits", _apart),
     ),
     reference=_Classifier,
     bug=Mistake(
