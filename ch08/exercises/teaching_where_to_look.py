@@ -11,15 +11,18 @@ SECTION = "notebook 8.8"
 
 
 def _characters(rng, N, T, share, only_separators=()):
-    """Separators and random numbers: in each question one separator to hide, one to show, and a letter drawn low.
+    """Separators and random numbers: in each question one separator to hide, two to show, and a letter drawn low.
+
+    One of those to show has a number equal to the share.
 
     Args: only_separators, the questions that consist of separators to hide.
     """
     separator, u = rng.random((N, T)) < 0.4, rng.random((N, T))
-    separator[:, :3] = [True, True, False]
+    separator[:, :4] = [True, True, False, True]
     u[:, 0] = share * rng.uniform(0.1, 0.9, N)
     u[:, 1] = share + (1 - share) * rng.uniform(0.1, 0.9, N)
     u[:, 2] = share * rng.uniform(0.1, 0.9, N)
+    u[:, 3] = share
     for n in range(N):
         order = rng.permutation(T)
         separator[n], u[n] = separator[n, order], u[n, order]
