@@ -119,7 +119,6 @@ BAD = {
     ),
     "printed nothing": ("outputs_present", lambda: after(code("for k in range(3):\n    print(k)"))),
     "value not stored": ("outputs_present", lambda: after(code("a = 3\na.real + 1"))),
-    "figure not stored": ("outputs_present", lambda: after(code("f(x)", result("<Figure size 640x480 with 1 Axes>")))),
     "display not stored": ("outputs_present", lambda: after(code("display(x)"))),
     "an address": ("stable_text", lambda: after(code("x", result("<A at 0x7f12ab34cd56>")))),
     "long decimals": ("stable_text", lambda: after(code("print(x)", stream("loss 0.12345678\n")))),
