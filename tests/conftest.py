@@ -1,7 +1,8 @@
 """What holds for every test: all cores, repeatable randomness, figures without a window, and no silent skip in CI.
 
 The whole suite runs on all cores, a file at a time in each process, with one thread each: several libraries that each
-want all cores only wait for one another. `-n 0` on the command line, a debugger, or the name of a file or test turns that off.
+want all cores only wait for one another. `-n 0` on the command line, a debugger, or the name of a file or test turns
+that off.
 
 Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's
 machine the parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing
