@@ -4,16 +4,21 @@ The models that the course ships lie in ``ch08/pretrained/<system>/weights.npz``
 """
 
 import functools
+import re
 from pathlib import Path
 
 from ch08.recipes.dates import SYSTEMS
+from ch08.score_layers import DotScore
 from common.np import np, to_cpu
 from common.npz import load_arrays
-from common.widgets import AttentionExplorer, Captions
+from common.parallel import replica
+from common.widgets import AttentionExplorer, Captions, Reasons
 from dataset import dates, sequence
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
-NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention"}  # as the explorer's menu shows them
+# As the explorer's menu shows them.
+NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention", "aligned": "aligned", "guided": "guided"}
+FIRST = "attention"  # the model that the explorer shows at first
 EXAMPLE = "september 27, 1994"
 CAPTIONS = Captions(
     label="date",
@@ -86,14 +91,76 @@ def reader(vocab, trim=True, reverse=True, answer_length=10):
     return decode
 
 
+def explain(vocab, trim=True, reverse=True):
+    """Return reasons(model, tokens, step) -> the Reasons of a step, from 1, padding included. Args: as for ``reader``.
+
+    It raises ValueError for a model that does not look with the dot product of its first two states, hs and h.
+    """
+
+    def reasons(model, tokens, step):
+        score = getattr(getattr(getattr(model, "decoder", None), "attention", None), "score", None)
+        if not isinstance(score, DotScore):
+            raise ValueError("only a score that is a dot product is taken apart here")
+        ids = vocab.encode("".join(tokens), len(tokens) if trim else None)
+        model, written = replica(model), np.array([vocab.char_to_id[sequence.START]])
+        state = model.start(np.asarray(ids[::-1] if reverse else ids)[None])  # (1, T)
+        for _ in range(step):
+            logits, state, weights = model.step(written, state)
+            written = logits.argmax(axis=1)  # (1,)
+        hs, h = state[0][0], state[1][0]  # (T, H) and, after the step, the h that it asked with, (H,)
+        found = Reasons(to_cpu(score.scale * h * hs), to_cpu(hs))
+        if not np.allclose(np.asarray(found.compute()[2]), weights[0], atol=1e-4):
+            raise ValueError("how this model comes to its weights cannot be read from its state")
+        return Reasons(found.terms[::-1], found.hs[::-1]) if reverse else found
+
+    return reasons
+
+
+def right_answer(text):
+    """Return the right answer to a date, also in the forms of 8.7 that no training question has.
+
+    These have other separators, the year or the day first, or four digits after slashes. Where all is written in
+    numbers, the day comes first only if it cannot be a month. Raises: ValueError for anything else.
+    """
+    try:
+        return dates.to_iso(text)
+    except ValueError:
+        words = re.findall(r"[^\W\d]+|\d+", text)
+    names, numbers = [w for w in words if not w.isdigit()], [w for w in words if w.isdigit()]
+    numbers.sort(key=lambda number: len(number) == 4)  # the year comes last
+    if not names and len(numbers) == 3:
+        month, day, year = map(int, numbers)
+        if month > 12:
+            month, day = day, month
+        if len(numbers[2]) == 2:
+            return dates.to_iso(f"{month}/{day}/{numbers[2]}")
+        if 1 <= month <= 12:
+            names, numbers = [dates.MONTHS[month - 1]], [day, year]
+    return dates.to_iso(" ".join([", ".join(names), *(f"{int(number)}," for number in numbers)]).rstrip(","))
+
+
+def remark(text):
+    """Return what is to be said of a date in a form that no training question has, or ""."""
+    try:
+        dates.to_iso(text)
+    except ValueError:
+        return "no training question has this form"
+    return ""
+
+
 def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **options):
     """Return an AttentionExplorer for dates.
 
     Args:
         models: a dict name -> model, such as one you have just trained; None for those in ``folder``.
         trim, reverse: how the models read a question, see ``reader``.
-        options: for AttentionExplorer, such as text, model (a name in its menu, or seq2seq, peeky, attention), step,
-            gold.
+        options: for AttentionExplorer, such as text, model (a name in its menu, or seq2seq, peeky, attention, aligned,
+            guided), step, gold, column, why, and beside: a second model, whose heatmap of the same date is shown beside
+            the first one's.
+
+    Two models on one question, with the gold alignment:
+
+        explorer(text="september 7, 1994", model="attention", beside="guided", gold=True, step=9)
 
     Raises: FileNotFoundError if models is None and ``folder`` has no weights at all.
     """
@@ -113,8 +180,10 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
                 f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
                 f"python -m ch08.train {missing[0]}; then explorer(folder='runs/ch08').",
             )
-        if "model" in options:
-            options["model"] = NAMES.get(options["model"], options["model"])
+        if NAMES[FIRST] in models:
+            options.setdefault("model", FIRST)
+        for which in {"model", "beside"} & options.keys():
+            options[which] = NAMES.get(options[which], options[which])
     vocab = _dates().vocab
     decode = reader(vocab, trim, reverse)
     return AttentionExplorer(
@@ -124,6 +193,8 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
         max_length=dates.QUESTION_WIDTH,
         captions=CAPTIONS,
         gold_mask=lambda tokens: dates.gold_mask("".join(tokens), len(tokens)),
-        truth=lambda tokens: dates.to_iso("".join(tokens)),
+        truth=lambda tokens: right_answer("".join(tokens)),
+        remark=lambda tokens: remark("".join(tokens)),
+        explain=explain(vocab, trim, reverse),
         **{"text": EXAMPLE} | options,
     )

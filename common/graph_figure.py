@@ -3,6 +3,7 @@
 import itertools
 import math
 
+from common.alt_text import set_alt
 from common.plots import COLORS
 
 SIZE = 10  # of the text, in points
@@ -54,7 +55,19 @@ def computational_graph(nodes, edges, title=None):
         edge.draw(ax)
     for node in nodes.values():
         node.draw(ax)
-    return ax.figure
+    return set_alt(ax.figure, _words(edges, title))
+
+
+def _words(edges, title):
+    """Return the graph in words: its edges, with their values and gradients."""
+    words = [f"Computational graph{f', {title}' if title else ''}."]
+    for edge in edges:
+        shown = ", ".join(filter(None, (edge.value, edge.gradient and f"gradient {edge.gradient}")))
+        if not shown and edge.start.is_dot and edge.end.is_dot:
+            continue  # a piece of a line
+        start, end = (node.text or "a branch" for node in (edge.start, edge.end))
+        words.append(f"{start} to {end}: {shown}." if shown else f"{start} to {end}.")
+    return " ".join(words)
 
 
 class _Node:
@@ -113,10 +126,10 @@ class _Edge:
     def draw(self, ax):
         line = self.points()
         if self.gradient is None:
-            _arrow(ax, line, COLORS[0], "-")
+            draw_arrow(ax, line, COLORS[0])
         else:
-            _arrow(ax, _beside(line, APART), COLORS[0], "-")
-            _arrow(ax, _beside(line, -APART)[::-1], COLORS[1], (0, (4, 2.5)))
+            draw_arrow(ax, _beside(line, APART), COLORS[0])
+            draw_arrow(ax, _beside(line, -APART)[::-1], COLORS[1], (0, (4, 2.5)))
         pieces = [(p, q) for p, q in itertools.pairwise(line) if p[1] == q[1]]
         (x1, y1), (x2, y2) = pieces[0] if pieces else line[:2]
         x, y, away = (x1 + x2) / 2, (y1 + y2) / 2, APART + 0.06
@@ -157,7 +170,6 @@ def _place_columns(nodes, edges):
 
 def _paper(nodes, edges, title):
     """Return an Axes that measures in inches, with room for the legend below and the title above."""
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     right = max(node.x + node.half_width for node in nodes)
@@ -166,9 +178,7 @@ def _paper(nodes, edges, title):
     top += 0.3 * bool(title)
     bottom -= 0.3 * two_ways
     width = math.ceil(2 * max(right + 0.2, 5)) / 2
-    figure = Figure(figsize=(width, round(top - bottom, 1)))
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_axis_off()
+    ax = inch_axes(width, round(top - bottom, 1))
     ax.set_xlim((right - width) / 2, (right + width) / 2)
     ax.set_ylim(bottom, top)
     if title:
@@ -202,10 +212,22 @@ def _beside(line, distance):
     return shifted
 
 
-def _arrow(ax, points, color, style):
+def inch_axes(width, height):
+    """Return the Axes of a new Figure without a frame, width times height inches, which measures in inches."""
+    from matplotlib.figure import Figure
+
+    ax = Figure(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.set_xlim(0, width)
+    ax.set_ylim(0, height)
+    return ax
+
+
+def draw_arrow(ax, points, color, style="-", width=1.4):
+    """Draw a line through points, a list of (x, y), with a head at the last one. style: of the line."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    patch = FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=9, color=color, linewidth=1.4)
+    patch = FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=9, color=color, linewidth=width)
     patch.set_linestyle(style)
     ax.add_patch(patch)

@@ -3,10 +3,23 @@
 matplotlib is imported only when something is drawn, so that training without figures starts quickly.
 """
 
+import functools
 from pathlib import Path
 
+from common.alt_text import set_alt
 from common.np import host, to_cpu
-from common.svg import shade, visible
+from common.svg import (
+    MUTED,
+    ORANGE_TEXT,
+    Drawing,
+    Picture,
+    breadth,
+    draw_heatmap,
+    draw_shades,
+    heatmap_size,
+    shade,
+    visible,
+)
 
 
 def new_figure(width, height):
@@ -18,26 +31,38 @@ def new_figure(width, height):
 
 
 def attention_heatmap(weights, question, answer, title=None):
-    """Draw attention weights: one row for each character of the answer, one column for each one of the question.
+    """Draw attention weights: one row for each token of the answer, one column for each one of the question.
 
-    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; two strings.
-    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue), as in the widgets.
+    Args: weights (len(answer), len(question)) or wider (padding is cut off), in reading order; question and answer, two
+    strings (each character is a token) or two lists of tokens, such as words.
+    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue), as in the widgets. Where this machine
+    has no font for a character of the tokens, a Picture: an SVG, whose letters the reader's browser draws.
     """
     weights = host.asarray(to_cpu(weights))
-    question = question.rstrip()
+    question = question.rstrip() if isinstance(question, str) else question
+    question, answer = list(question), list(answer)
     if weights.ndim != 2 or weights.shape[0] != len(answer) or weights.shape[1] < len(question):
         raise ValueError(
             f"attention_heatmap: weights are {weights.shape}, but answer and question need "
             f"({len(answer)}, {len(question)})"
         )
+    weights = weights[:, : len(question)]
+    say = "".join if all(len(token) == 1 for token in [*question, *answer]) else " ".join
+    alt = f"Attention heatmap{f', {title}' if title else ''}: the columns are the question “{say(question)}”, "
+    alt += f"the rows the answer “{say(answer)}”; the darker a cell, the larger the weight."
+    families = font_families("".join([*question, *answer]))
+    if families is None:
+        return Picture(_heatmap_drawing(weights, question, answer, title, alt), alt)
     from matplotlib.colors import LinearSegmentedColormap
 
     blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
-    figure, ax = new_figure(1.1 + 0.3 * len(question), 0.6 + 0.3 * len(answer))
-    image = ax.imshow(weights[:, : len(question)], cmap=blues, vmin=0, vmax=1, aspect="equal")
-    letters = {"family": "DejaVu Sans Mono", "fontsize": 14}  # nearly fill a cell: readable on a narrow screen, too
-    ax.set_xticks(range(len(question)), [visible(c) for c in question], **letters)
-    ax.set_yticks(range(len(answer)), list(answer), **letters)
+    wide, tall = (LETTER * (max(map(breadth, tokens)) - 1) for tokens in (answer, question))  # beyond one letter
+    figure, ax = new_figure(1.1 + 0.3 * len(question) + wide, 0.6 + 0.3 * len(answer) + tall)
+    image = ax.imshow(weights, cmap=blues, vmin=0, vmax=1, aspect="equal")
+    letters = {"family": families, "fontsize": 14}  # nearly fill a cell: readable on a narrow screen, too
+    upright = {"rotation": 90} if tall else {}  # words beside one another would overlap
+    ax.set_xticks(range(len(question)), [visible(token) for token in question], **letters, **upright)
+    ax.set_yticks(range(len(answer)), [visible(token) for token in answer], **letters)
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.tick_params(length=0)
@@ -52,7 +77,43 @@ def attention_heatmap(weights, question, answer, title=None):
     bar = figure.colorbar(image, ax=ax, ticks=[0, 0.5, 1], aspect=30, pad=0.01)
     bar.set_label("attention weight", fontsize=12)
     bar.ax.tick_params(labelsize=12)
-    return figure
+    return set_alt(figure, alt)
+
+
+LETTER = 0.12  # inches that a letter of a label takes
+
+
+def _heatmap_drawing(weights, question, answer, title, alt):
+    _, room, width, height = heatmap_size(question, answer)
+    drawing = Drawing(max(width + 28, 240), height + 66, alt)
+    drawing.text(14, 22, title or "rows: the answer; columns: the question", size=12, color=MUTED)
+    draw_heatmap(drawing, 14, 30, question, answer, weights)
+    draw_shades(drawing, 14, height + 40)
+    return drawing
+
+
+@functools.cache
+def font_families(text, first="DejaVu Sans Mono"):
+    """Return the fonts of this machine that have all characters of a text, for ``family=``; None if one has no font.
+
+    The first one, which matplotlib brings, comes first and is enough for most scripts; others are looked for only where
+    it lacks a character, such as one of Chinese.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+    families = [first]
+    have = set(get_font(findfont(FontProperties(family=first))).get_charmap())
+    for entry in sorted(fontManager.ttflist, key=lambda entry: ("Mono" not in entry.name, entry.name)):
+        missing = {ord(c) for c in text if c.isprintable()} - have
+        if not missing:
+            return families
+        if entry.style != "normal" or entry.name in families:
+            continue
+        more = missing & set(get_font(entry.fname).get_charmap())
+        if more:
+            families.append(entry.name)
+            have |= more
+    return families if {ord(c) for c in text if c.isprintable()} <= have else None
 
 
 STYLES = ("-", "--", "-.", ":")
@@ -101,16 +162,20 @@ def accuracy_curves(curves, title=None):
     ax.set_ylabel("unseen questions right (%)")
     ax.set_ylim(-2, 102)
     ax.grid(color="0.9")
-    ax.legend()
+    figure.legend(loc="outside upper center")  # so that it covers nothing
     if title:
         ax.set_title(title)
     return figure
 
 
 def save_figure(figure, path):
-    """Write a figure to ``path`` (PNG, twice the pixels of an ordinary screen) and return the path."""
+    """Write a figure to ``path`` (PNG, twice the pixels of a usual screen), or a Picture as SVG; return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(figure, Picture):
+        path = path.with_suffix(".svg")
+        path.write_text(figure.svg, encoding="utf-8")
+        return path
     figure.savefig(path, dpi=200)
     return path
 
@@ -124,6 +189,7 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
     written = list(answer)
     read = list(question) + [start] + written[:-1]
     T = len(question)
+    letters = font_families("".join(read + written)) or ["DejaVu Sans Mono"]
     figure, ax = new_figure(1 + 0.85 * len(read), 3.4)
 
     def box(x, y, text, color):
@@ -135,7 +201,7 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
         ax.annotate("", end, start, arrowprops=props)
 
     def char(x, y, c):
-        ax.text(x, y, "␣" if c == " " else c, ha="center", va="center", family="DejaVu Sans Mono", fontsize=13)
+        ax.text(x, y, visible(c), ha="center", va="center", family=letters, fontsize=13)
 
     at = [k + (k >= T) * 0.6 for k in range(len(read))]  # a gap between encoder and decoder, for h
     for k, x in enumerate(at):
@@ -151,7 +217,7 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
             char(x, 3.2, written[k - T])
     arrow((at[T - 1] + 0.33, 1), (at[T] - 0.33, 1), COLORS[1], 3)
     middle = (at[T - 1] + at[T]) / 2
-    ax.text(middle, 0.72, "h", ha="center", color=COLORS[1], fontsize=13, weight="bold")
+    ax.text(middle, 0.72, "h", ha="center", color=ORANGE_TEXT, fontsize=13, weight="bold")
     if peeky:
         ax.plot([middle, middle, at[-1] + 0.2], [1, 1.6, 1.6], color=COLORS[1], linestyle="--", linewidth=1.5)
         for x in at[T:]:
@@ -165,4 +231,9 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
     ax.axis("off")
     if title:
         ax.set_title(title)
-    return figure
+    peeks = " Every step of the decoder sees h." if peeky else ""
+    return set_alt(
+        figure,
+        f"An encoder, one LSTM step for each character, reads “{question}”. Its last hidden state h starts a decoder, "
+        f"which reads “{start}{answer[:-1]}” and writes “{answer}”.{peeks}",
+    )

@@ -4,13 +4,18 @@ No element has an id, so that several pictures can share a page. Every picture h
 can be read in a dark theme, and a label that says in words what it shows.
 """
 
+import base64
 import html
 import textwrap
+import unicodedata
+from contextlib import contextmanager
 
 INK, MUTED, LINE, PALE = "#1a1a1a", "#595959", "#b8b8b8", "#f0f0f0"
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito 2008, as in common.plots
+ORANGE_TEXT = "#A94A00"  # on white, ORANGE itself has a contrast of 3.9, and text needs 4.5
 SANS, MONO = "Verdana, 'DejaVu Sans', sans-serif", "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 DARKEST = (0, 53, 120)  # the color of a weight of 1; 0 is white
+SHRINKS = 0.85  # to this share of its width a picture shrinks on a narrow page; then its frame scrolls
 
 
 def escape(text):
@@ -38,9 +43,22 @@ def shade(weight):
     return "#" + "".join(f"{round(255 + w * (dark - 255)):02x}" for dark in DARKEST)
 
 
+def contrast(color, other):
+    """Return the contrast of two colors such as "#0072B2", 1 to 21. Source: WCAG 2.2; text needs 4.5."""
+    light, dark = sorted((_luminance(color), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color):
+    shares = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def ink_on(weight):
-    """Return the color of text on ``shade(weight)``."""
-    return "#ffffff" if weight > 0.6 else INK
+    """Return the color of text on ``shade(weight)``: black or white, whichever stands out more."""
+    ground = shade(weight)
+    return max("#000000", "#ffffff", key=lambda ink: contrast(ink, ground))
 
 
 def visible(token):
@@ -48,15 +66,52 @@ def visible(token):
     return "␣" if token == " " else token
 
 
+def breadth(token):
+    """Return how many letters wide a token is: characters of Chinese, Japanese and Korean take the room of two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in token)
+
+
 def _n(x):
     """Return a coordinate with at most one decimal."""
     return f"{x:.1f}".rstrip("0").rstrip(".") if x % 1 else f"{x:.0f}"
 
 
+def least_width(width):
+    """Return the pixels that a picture of this width keeps on a narrow page, where its frame then scrolls."""
+    return round(SHRINKS * width)
+
+
+class Picture:
+    """A still picture that a notebook shows and stores, also for readers without a kernel.
+
+    It is shown as an HTML image with alternative text: JupyterLab displays that in a notebook that is not trusted yet,
+    where it hides a bare SVG. Attributes: ``svg``, the drawing; ``text``, what it shows, in words; ``others``, further
+    Pictures to show beside it.
+    """
+
+    def __init__(self, svg, text, others=()):
+        self.svg, self.text, self.others = str(svg), text, tuple(others)
+
+    def _repr_html_(self):
+        images = "".join(picture.image() for picture in (self, *self.others))
+        return f'<div style="overflow-x:auto">{images}</div>'
+
+    def image(self):
+        """Return the picture as an HTML image."""
+        data = base64.b64encode(self.svg.encode()).decode()
+        width = float(self.svg.split('width="', 1)[1].split('"', 1)[0])
+        style = f"max-width:100%;min-width:{least_width(width)}px;height:auto"
+        return f'<img alt="{escape(self.text)}" style="{style}" src="data:image/svg+xml;base64,{data}"/>'
+
+    def __repr__(self):
+        return " ".join(picture.text for picture in (self, *self.others))
+
+
 class Drawing:
     """A picture of ``width`` times ``height`` pixels (it shrinks on narrower screens).
 
-    Coordinates run to the right and down; the y of a text is its baseline. ``str(drawing)`` is the SVG.
+    Coordinates run to the right and down; the y of a text is its baseline. ``str(drawing)`` is the SVG. Its style
+    names the least width for a page that heeds it, such as a widget's (a file of its own would be cut off by it).
     Args: label, what the picture shows, in words, for those who cannot see it.
     """
 
@@ -69,10 +124,17 @@ class Drawing:
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" '
             f'aria-label="{escape(self.label)}" font-family="{SANS}" font-size="13" '
-            f'style="max-width:100%;height:auto;background:#ffffff">'
+            f'style="--least:{least_width(self.width)}px;max-width:100%;height:auto;background:#ffffff">'
         )
         paper = f'<rect width="{w}" height="{h}" fill="#ffffff"/>'
         return head + paper + "".join(self.parts) + "</svg>"
+
+    @contextmanager
+    def pressed(self, name):
+        """Whatever is drawn inside is one thing to press: a widget's script reads ``name``, see ``widgets.base``."""
+        self.parts.append(f'<g data-press="{escape(name)}" style="cursor:pointer">')
+        yield
+        self.parts.append("</g>")
 
     def rect(self, x, y, w, h, fill="none", stroke=None, width=1, dash=None, radius=0, title=None):
         """Draw a box. title: a text that is shown when the mouse rests on it."""
@@ -130,6 +192,37 @@ class Drawing:
         tip = (x2, y2), (bx - half * dy, by + half * dx), (bx + half * dy, by - half * dx)
         places = " ".join(f"{_n(x)},{_n(y)}" for x, y in tip)
         self.parts.append(f'<polygon points="{places}" fill="{color}"/>')
+
+
+HEAT_CELL, HEAT_ROW, HEAT_LETTER = 16, 18, 8  # of draw_heatmap: a column, a row, a further letter of a token
+
+
+def heatmap_size(question, answer):
+    """Return (width of a column, room for the tokens of the answer, whole width, height) of ``draw_heatmap``."""
+    column = HEAT_CELL + HEAT_LETTER * (max(map(breadth, question), default=1) - 1)
+    room = 24 + HEAT_LETTER * (max(map(breadth, answer), default=1) - 1)
+    return column, room, room + column * len(question), 22 + HEAT_ROW * len(answer)
+
+
+def draw_heatmap(drawing, x, y, question, answer, weights):
+    """Draw weights (len(answer), len(question)) with the tokens as labels, the upper left corner at (x, y)."""
+    column, room, _, _ = heatmap_size(question, answer)
+    left, top = x + room, y + 22
+    for i, token in enumerate(question):
+        drawing.text(left + column * (i + 0.5), y + 14, visible(token), anchor="middle", mono=True)
+    for k, token in enumerate(answer):
+        row = top + HEAT_ROW * k
+        drawing.text(left - 8, row + 14, visible(token), anchor="end", mono=True)
+        for i, w in enumerate(weights[k]):
+            drawing.rect(left + column * i, row, column, HEAT_ROW, fill=shade(w), stroke="#e6e6e6")
+
+
+def draw_shades(drawing, x, y, weights=(0, 0.5, 1)):
+    """Draw the colors of some weights, with the weights in them."""
+    drawing.text(x, y + 13, "weight", size=11, color=MUTED)
+    for j, w in enumerate(weights):
+        drawing.rect(x + 50 + 44 * j, y, 44, 17, fill=shade(w), stroke=LINE)
+        drawing.text(x + 72 + 44 * j, y + 13, percent(w), size=11, anchor="middle", color=ink_on(w))
 
 
 def _style(size=13, anchor="start", color=INK, bold=False, italic=False, mono=False, halo=False):

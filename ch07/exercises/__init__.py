@@ -1,5 +1,5 @@
 """The exercises of chapter 7: what right means, the cases, common mistakes, hints. One module per notebook."""
 
-from ch07.exercises import reverse_and_peeky, seq2seq
+from ch07.exercises import backward, reverse_and_peeky, seq2seq
 
-EXERCISES = (*seq2seq.EXERCISES, *reverse_and_peeky.EXERCISES)
+EXERCISES = (*backward.EXERCISES, *seq2seq.EXERCISES, *reverse_and_peeky.EXERCISES)

@@ -1,4 +1,4 @@
-"""Exercises 7.1: shapes, the embedding's backward, the LSTM's step forward and backward, greedy decoding."""
+"""Exercises 7.1: shapes, arrays for teacher forcing, the LSTM's step, the encoder's gradient, greedy decoding."""
 
 from itertools import pairwise
 
@@ -79,102 +79,79 @@ SHAPES = Exercise(
 )
 
 
-# --- 7.1.2: embedding, backward ---------------------------------------------------------------------------------------
+# --- 7.1.2: questions and answers as arrays ---------------------------------------------------------------------------
 
 
-def _embedded(rng, ids, V, D):
-    ids = np.array(ids)
-    return {"ids": ids, "dout": rng.standard_normal((*ids.shape, D)), "V": V}
+def _texts(rng, V, *lengths):
+    """Answers of these lengths; the ids of padding and start mark are drawn, and not among the others."""
+    ids = rng.permutation(V + 2)
+    answers = [[int(id_) for id_ in rng.choice(ids[2:], length)] for length in lengths]
+    return {"answers": answers, "size": max(lengths), "pad_id": int(ids[0]), "start_id": int(ids[1])}
 
 
-def _relabeled(rng, ids, V):
-    """Other ids, repeated at the same places."""
-    return rng.permutation(V)[np.array(ids)]
+def _wider(rng, V, *lengths):
+    return _texts(rng, V, *lengths) | {"size": max(lengths) + size(rng, 2, 5)}
 
 
-def _embedding_backward(ids, dout, V):
-    layer = TimeEmbedding(np.zeros((V, dout.shape[2])))
-    layer.forward(ids)
-    layer.backward(dout)
-    return layer.grads[0]
+def _teacher(answers, size, pad_id, start_id):
+    writes = np.stack([np.pad(answer, (0, size - len(answer)), constant_values=pad_id) for answer in answers])
+    reads = np.roll(writes, 1, axis=1)
+    reads[:, 0] = start_id
+    return reads, writes
 
 
-EMBEDDING = Exercise(
+_TEACHER = """
+def teacher_arrays(answers, size, pad_id, start_id):
+    rows = [answer + [pad_id] * (size - len(answer)) for answer in answers]
+    ts = np.array([[start_id] + row for row in rows])
+    return ts[:, :-1], ts[:, 1:]
+"""
+
+TEACHER = Exercise(
     number="7.1.2",
-    title="The gradient of the embedding matrix",
-    name="embedding_backward",
-    call="dW = answer(ids, dout, V)",
-    outputs=("dW",),
+    title="What the decoder reads, and what it must write",
+    name="teacher_arrays",
+    call="reads, writes = answer(answers, size, pad_id, start_id)",
+    outputs=("reads", "writes"),
     cases=(
-        Case("no id twice", lambda rng: _embedded(rng, _relabeled(rng, [[0, 1]], 4), 4, 3)),
-        Case(
-            "two questions that share two ids",
-            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 2], [2, 0, 3]], 5), 5, size(rng, 6, 9)),
-        ),
-        Case(
-            "padding: an id three times in one question",
-            lambda rng: _embedded(rng, _relabeled(rng, [[0, 1, 5, 5], [2, 0, 1, 5], [3, 5, 5, 5]], 7), 7, 2),
-        ),
+        Case("one answer, no padding", lambda rng: _texts(rng, 6, 3)),
+        Case("answers of different lengths", lambda rng: _texts(rng, 7, 4, 2, 3)),
+        Case("padding after every answer", lambda rng: _wider(rng, 8, 2, size(rng, 3, 6), 1)),
     ),
-    reference=_embedding_backward,
+    reference=_teacher,
     mistakes=(
         Mistake(
-            "An id that occurs in several places gets only the gradient of the last of them. NumPy writes a repeated "
-            "id only once, and the last one wins, even with +=.",
-            "def embedding_backward(ids, dout, V):\n"
-            "    dW = np.zeros((V, dout.shape[2]))\n"
-            "    dW[ids] += dout\n"
-            "    return dW",
+            "The decoder reads what it has to write at the same step. It must not see that character before it is "
+            "written: what it reads is one step behind.",
+            changed(_TEACHER, ("return ts[:, :-1], ts[:, 1:]", "return ts[:, 1:], ts[:, 1:]")),
         ),
         Mistake(
-            "An id that occurs twice within one question gets only one of its gradients.",
-            "def embedding_backward(ids, dout, V):\n"
-            "    dW = np.zeros((V, dout.shape[2]))\n"
-            "    for n in range(len(ids)):\n"
-            "        dW[ids[n]] += dout[n]\n"
-            "    return dW",
+            "The start mark is among what the decoder has to write. It is read first, and never written.",
+            changed(_TEACHER, ("return ts[:, :-1], ts[:, 1:]", "return ts[:, :-1], ts[:, :-1]")),
         ),
         Mistake(
-            "The gradients of an id that occurs in several places are averaged. Each place adds its own in full.",
-            "def embedding_backward(ids, dout, V):\n"
-            "    dW = np.zeros((V, dout.shape[2]))\n"
-            "    np.add.at(dW, ids, dout)\n"
-            "    return dW / np.maximum(np.bincount(ids.ravel(), minlength=V), 1)[:, None]",
+            "The two arrays come back in the wrong order: first what is read, then what is written.",
+            changed(_TEACHER, ("return ts[:, :-1], ts[:, 1:]", "return ts[:, 1:], ts[:, :-1]")),
         ),
         Mistake(
-            "dW has as many columns as a question has characters. A row of W is an embedding: it has D numbers.",
-            "def embedding_backward(ids, dout, V):\n"
-            "    D = dout.shape[1]\n"
-            "    dW = np.zeros((V, D))\n"
-            "    for id_, gradient in zip(ids.reshape(-1), dout.reshape(-1, D)):\n"
-            "        dW[id_] += gradient\n"
-            "    return dW",
+            "The padding stands before the answers. It belongs after them, so that every answer begins at step 0.",
+            changed(_TEACHER, ("answer + [pad_id] * (size - len(answer))", "[pad_id] * (size - len(answer)) + answer")),
         ),
         Mistake(
-            "This is the gradient at every place. The task asks for the gradient of W: one row for each of the V "
-            "ids, including those that do not occur.",
-            "def embedding_backward(ids, dout, V):\n    return dout",
-        ),
-        Mistake(
-            "Only the first question is counted. Every question adds its gradients to the same W.",
-            "def embedding_backward(ids, dout, V):\n"
-            "    dW = np.zeros((V, dout.shape[2]))\n"
-            "    np.add.at(dW, ids[0], dout[0])\n"
-            "    return dW",
+            "The start mark pads the answers, too. It has one place, before each answer; after it comes pad_id.",
+            changed(_TEACHER, ("[pad_id] *", "[start_id] *")),
         ),
     ),
     hints=(
-        "A row of W that was taken three times is used in three places. What happens to the gradients of a value that "
-        "is used in several places?",
-        "Start from zeros of shape (V, D). Go through all n and t and add dout[n, t] to the row ids[n, t]. "
-        "np.add.at does it in one call, and dW[ids] += dout does not.",
+        "Write one array first, with the start mark, the answer and the padding in each row. How many columns has it?",
+        "ts is (N, size + 1). What the decoder reads lacks its last column, what it must write lacks its first.",
     ),
-    section=f'{SECTION}, "Addition as text"',
+    section=f'{SECTION}, "Addition as text" and "Teacher forcing"',
     points=2,
 )
 
 
-# --- 7.1.3 and 7.1.4: one step of the LSTM ----------------------------------------------------------------------------
+# --- 7.1.3: one step of the LSTM --------------------------------------------------------------------------------------
 
 
 def sigmoid(z):
@@ -256,100 +233,59 @@ LSTM_FORWARD = Exercise(
 )
 
 
-def _step_back(rng, N, D, H):
-    x, h, c, Wx, Wh, b = _step(rng, N, D, H).values()
-    lstm = LSTM(Wx, Wh, b)
-    _, c_new = lstm.forward(x, h, c)
-    gates = np.concatenate(lstm.cache[3:7], axis=1)  # f, g, i, o
-    douts = normal(rng, dh_new=(N, H), dc_new=(N, H))
-    return {**douts, "x": x, "h": h, "c": c, "c_new": c_new, "gates": gates, "Wx": Wx, "Wh": Wh}
+# --- 7.1.4: the gradient that enters the encoder ----------------------------------------------------------------------
 
 
-def _last_step_back(rng, N, D, H):
-    """The last step of a sequence: nothing comes back along the memory."""
-    return _step_back(rng, N, D, H) | {"dc_new": np.zeros((N, H))}
+def _handed(rng, N, T, H):
+    return {**normal(rng, dh=(N, H)), "T": T}
 
 
-def _lstm_backward(dh_new, dc_new, x, h, c, c_new, gates, Wx, Wh):
-    lstm = LSTM(Wx, Wh, np.zeros(Wx.shape[1]))
-    lstm.cache = (x, h, c, *np.split(gates, 4, axis=1), np.tanh(c_new))
-    return *lstm.backward(dh_new, dc_new), *lstm.grads
+def _encoder_gradient(dh, T):
+    return np.arange(1, T + 1)[:, None] // T * dh[:, None]  # 0 at all steps but the last, where it is 1
 
 
-_BACKWARD = """
-def lstm_backward(dh_new, dc_new, x, h, c, c_new, gates, Wx, Wh):
-    f, g, i, o = np.split(gates, 4, axis=1)
-    shown = np.tanh(c_new)
-    dmemory = dc_new + dh_new * o * (1 - shown**2)
-    df, dg, di, do = dmemory * c, dmemory * i, dmemory * g, dh_new * shown
-    dzf, dzg, dzi, dzo = df * f * (1 - f), dg * (1 - g**2), di * i * (1 - i), do * o * (1 - o)
-    dz = np.concatenate((dzf, dzg, dzi, dzo), axis=1)
-    return dz @ Wx.T, dz @ Wh.T, dmemory * f, x.T @ dz, h.T @ dz, dz.sum(axis=0)
+_HANDED = """
+def encoder_gradient(dh, T):
+    dhs = np.zeros((len(dh), T, dh.shape[1]))
+    dhs[:, -1] = dh
+    return dhs
 """
 
-LSTM_BACKWARD = Exercise(
+HANDED = Exercise(
     number="7.1.4",
-    title="One step of the LSTM, backward",
-    name="lstm_backward",
-    call="dx, dh, dc, dWx, dWh, db = answer(dh_new, dc_new, x, h, c, c_new, gates, Wx, Wh)",
-    outputs=("dx", "dh", "dc", "dWx", "dWh", "db"),
+    title="The gradient that enters the encoder",
+    name="encoder_gradient",
+    call="dhs = answer(dh, T)",
+    outputs=("dhs",),
     cases=(
-        Case("one number each", lambda rng: _step_back(rng, 1, 1, 1)),
-        Case("the last step, where dc_new is 0", lambda rng: _last_step_back(rng, 2, 2, 3)),
-        Case("D = H", lambda rng: _step_back(rng, 2, 3, 3)),
-        Case("N, D and H all differ", lambda rng: _step_back(rng, 3, size(rng, 4, 7), 2)),
+        Case("one question of two characters", lambda rng: _handed(rng, 1, 2, 3)),
+        Case("N = T", lambda rng: _handed(rng, 3, 3, 2)),
+        Case("N, T and H all differ", lambda rng: _handed(rng, 2, size(rng, 4, 7), 3)),
     ),
-    reference=_lstm_backward,
+    reference=_encoder_gradient,
     mistakes=(
         Mistake(
-            "dc_new is left out. The new memory is used twice, for h_new and in the next step: both gradients count.",
-            changed(_BACKWARD, ("dc_new + dh_new * o", "dh_new * o")),
+            "dh arrives at the first step. The state that was handed over is the last one.",
+            changed(_HANDED, ("dhs[:, -1]", "dhs[:, 0]")),
         ),
         Mistake(
-            "The gradient that comes through h_new does not reach the memory. The new memory is used twice, for h_new "
-            "and in the next step: both gradients count.",
-            changed(_BACKWARD, ("dc_new + dh_new * o * (1 - shown**2)", "dc_new")),
+            "Every state gets dh. Only the last one was handed over; nothing outside the LSTM used the others.",
+            changed(_HANDED, ("    dhs[:, -1] = dh\n", "    dhs[:] = dh[:, None]\n")),
         ),
         Mistake(
-            "The derivative of tanh(c_new) is computed from c_new. It is 1 - y ** 2, where y is the output of tanh.",
-            changed(_BACKWARD, ("(1 - shown**2)", "(1 - c_new**2)")),
+            "dh is divided among the steps. The last state was handed over whole, and gets the whole gradient.",
+            changed(_HANDED, ("    dhs[:, -1] = dh\n", "    dhs[:] = dh[:, None] / T\n")),
         ),
         Mistake(
-            "g is treated like a gate. It went through tanh, so its derivative is a different one.",
-            changed(_BACKWARD, ("dg * (1 - g**2)", "dg * g * (1 - g)")),
-        ),
-        Mistake(
-            "The gradients stop at the gates: the derivatives of sigmoid and tanh are missing.",
-            changed(
-                _BACKWARD,
-                ("df * f * (1 - f), dg * (1 - g**2), di * i * (1 - i), do * o * (1 - o)", "df, dg, di, do"),
-            ),
-        ),
-        Mistake(
-            "dc is the gradient of the new memory. On its way to the old one it passes the forget gate.",
-            changed(_BACKWARD, ("dmemory * f,", "dmemory,")),
-        ),
-        Mistake(
-            "The gradients of i and g are swapped: what multiplies g in forward is its factor in backward.",
-            changed(_BACKWARD, ("dmemory * i, dmemory * g", "dmemory * g, dmemory * i")),
-        ),
-        Mistake(
-            "The forget gate gets the new memory as its factor. In forward f multiplied the old one, c.",
-            changed(_BACKWARD, ("dmemory * c,", "dmemory * c_new,")),
-        ),
-        Mistake(
-            "db is not summed over the batch. The same b was added to every row.",
-            changed(_BACKWARD, ("dz.sum(axis=0)", "dz")),
+            "The axes are in another order: steps come first here. The encoder's states are (N, T, H), and so is dhs.",
+            changed(_HANDED, ("return dhs", "return dhs.transpose(1, 0, 2)")),
         ),
     ),
     hints=(
-        "Work from the end. First the gradient of c_new: it was used for h_new and handed on, so it is a sum of two "
-        "parts. Then f, g, i, o. Then z.",
-        "With y for the output: sigmoid' = y (1 - y), tanh' = 1 - y ** 2. Join the four parts into dz (N, 4H) in the "
-        "order f, g, i, o. From there on it is a matrix product's backward, once with x and Wx, once with h and Wh.",
+        "dhs has the shape of hs. Which of these states did something outside the encoder use?",
+        "Start from zeros of shape (N, T, H) and write dh into one of the T steps.",
     ),
-    section=f'{SECTION}, "The LSTM as a box"; in the book, section 6.3',
-    points=3,
+    section=f'{SECTION}, "Backward: everything through one arrow"',
 )
 
 
@@ -518,4 +454,4 @@ IDS = Exercise(
     points=2,
 )
 
-EXERCISES = (SHAPES, EMBEDDING, LSTM_FORWARD, LSTM_BACKWARD, GREEDY, IDS)
+EXERCISES = (SHAPES, TEACHER, LSTM_FORWARD, HANDED, GREEDY, IDS)

@@ -7,6 +7,7 @@ from ch08.exercises import (
     bottleneck,
     date_conversion,
     seeing_attention,
+    teaching_where_to_look,
     weight_sum,
 )
 
@@ -18,4 +19,5 @@ EXERCISES = (
     *attention_seq2seq.EXERCISES,
     *date_conversion.EXERCISES,
     *seeing_attention.EXERCISES,
+    *teaching_where_to_look.EXERCISES,
 )

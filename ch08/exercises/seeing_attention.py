@@ -1,4 +1,4 @@
-"""Exercises 8.7: reading a heatmap, restoring its reading order, the alignment score and the alignment loss."""
+"""Exercises 8.7: reading a heatmap, restoring its reading order, and the alignment score."""
 
 import datetime
 
@@ -187,11 +187,12 @@ SCORE_CASES = (
 
 
 def _mass(weights, gold):
-    shares = [row[right].sum() for row, right in zip(weights.reshape(-1, weights.shape[2]), _flat(gold)) if right.any()]
+    shares = [row[right].sum() for row, right in zip(weights.reshape(-1, weights.shape[2]), flat(gold)) if right.any()]
     return float(np.mean(shares))
 
 
-def _flat(gold):
+def flat(gold):
+    """Return the rows of all questions below one another, (N T_dec, T)."""
     return gold.reshape(-1, gold.shape[2])
 
 
@@ -240,7 +241,7 @@ def _hits(weights, gold):
     hits = np.zeros(gold.shape[:2], bool)
     for n, k in np.ndindex(*hits.shape):
         hits[n, k] = gold[n, k, np.argmax(weights[n, k])]
-    return hits, float(hits.sum() / sum(row.any() for row in _flat(gold)))
+    return hits, float(hits.sum() / sum(row.any() for row in flat(gold)))
 
 
 def _hit_rate(hits="np.take_along_axis(gold, weights.argmax(axis=2)[..., None], axis=2)[..., 0]", share=None):
@@ -363,92 +364,4 @@ NOT_TURNED = Exercise(
     section=f'{SECTION}, "One question, one heatmap"',
 )
 
-# --- 8.7.6: the alignment loss --------------------------------------------------------------------
-
-
-def _alignment_loss(weights, gold):
-    loss, da = 0.0, np.zeros_like(weights)
-    rows = len(_flat(gold))
-    for n, k in np.ndindex(*gold.shape[:2]):
-        right = gold[n, k]
-        if right.any():
-            share = weights[n, k][right].sum()
-            loss -= np.log(share) / rows
-            da[n, k][right] = -1 / (share * rows)
-    return float(loss), da
-
-
-def _loss(mean="per_row.mean()", da="gold / mass[..., None] / -mass.size", per_row="-np.log(mass)"):
-    return f"""\
-def alignment_loss(weights, gold):
-    known = gold.any(axis=2)
-    mass = np.where(known, (weights * gold).sum(axis=2), 1.0)
-    per_row = {per_row}
-    return {mean}, {da}
-"""
-
-
-LOSS = Exercise(
-    number="8.7.6",
-    title="Told where to look: the alignment loss",
-    name="alignment_loss",
-    points=2,
-    call="loss, da = answer(weights, gold)",
-    outputs=("loss", "da"),
-    cases=SCORE_CASES,
-    reference=_alignment_loss,
-    mistakes=(
-        Mistake(
-            "The loss is right, but da has the wrong sign. More attention on gold makes the loss smaller: da is "
-            "negative.",
-            _loss(da="gold / mass[..., None] / mass.size"),
-        ),
-        Mistake(
-            "The loss is right. But it is a mean, and da was not divided by the number of rows.",
-            _loss(da="gold / -mass[..., None]"),
-        ),
-        Mistake(
-            "The loss is right. But da divides by each weight on its own. The logarithm is taken of the row's mass.",
-            _loss(da="np.where(gold, -1 / weights, 0) / mass.size"),
-        ),
-        Mistake(
-            "The loss is right. But da is not 0 on characters that are not gold; the mass does not depend on them.",
-            _loss(da="known[..., None] / mass[..., None] / -mass.size + 0 * weights"),
-        ),
-        Mistake(
-            "The mean is taken over the rows with gold only. A row without gold adds 0, but it still counts.",
-            _loss("per_row.sum() / known.sum()", "gold / mass[..., None] / -known.sum()"),
-        ),
-        Mistake(
-            "The logarithm is taken of the mean mass. Take it for every row first, then the mean.",
-            _loss("-np.log(mass.mean())", "gold / mass.mean() / -mass.size"),
-        ),
-        Mistake(
-            "Your loss is 1 - mass. The task asks for -log(mass): the smaller the mass, the stronger the pull.",
-            _loss(da="gold / -mass.size", per_row="1 - mass"),
-        ),
-        Mistake(
-            "The loss is negative: it should be minus the logarithm. da has the wrong sign for the same reason.",
-            _loss(da="gold / mass[..., None] / mass.size", per_row="np.log(mass)"),
-        ),
-        Mistake(
-            "A small number is added to the mass. Here it is not needed: every row with gold has some weight on it.",
-            _loss(da="gold / -(mass + 1e-4)[..., None] / mass.size", per_row="-np.log(mass + 1e-4)"),
-        ),
-        Mistake(
-            "A row without gold has the mass 0, and log(0) is not finite. The loss of such a row is 0.",
-            "def alignment_loss(weights, gold):\n    mass = (weights * gold).sum(axis=2)\n"
-            '    with np.errstate(all="ignore"):\n'
-            "        return -np.log(mass).mean(), gold * (-1 / mass)[..., None] / mass.size\n",
-        ),
-    ),
-    hints=(
-        "Start with one row: its loss is -log(m), with m the sum of its gold weights. How much does m change if a gold "
-        "weight grows a little? And if a weight that is not gold does? Then: what is all of it divided by?",
-        "Give rows without gold a mass of 1, for example with np.where: -log(1) is 0. The derivative of -log(m) is "
-        "-1 / m, so da is gold * (-1 / m)[..., None], divided by the number of all rows, N * T_dec.",
-    ),
-    section=f'{SECTION}, "Told where to look"',
-)
-
-EXERCISES = (READ, TURN_BACK, MASS, HIT, NOT_TURNED, LOSS)
+EXERCISES = (READ, TURN_BACK, MASS, HIT, NOT_TURNED)

@@ -1,7 +1,7 @@
 """A small picture of two arrays: what an answer gave, and what was expected."""
 
 from common.np import host as np
-from common.svg import BLUE, LINE, MUTED, ORANGE, PALE, Drawing, number
+from common.svg import BLUE, LINE, MUTED, ORANGE, ORANGE_TEXT, PALE, Drawing, number
 
 MAX_SHOWN = 12  # rows or columns that are drawn
 WIDTH, HEIGHT = 58, 26  # of a cell
@@ -50,7 +50,7 @@ def got_beside_expected(what, got, expected):
     whole = all(np.asarray(value).dtype.kind in "iub" for value in (got, expected))
     x = left
     for title, value, table, cells, color in zip(
-        ("got", "expected"), (got, expected), shown, columns, (ORANGE, BLUE), strict=True
+        ("got", "expected"), (got, expected), shown, columns, (ORANGE_TEXT, BLUE), strict=True
     ):
         drawing.text(x, 20, f"{what} {title}", bold=True, color=color)
         drawing.text(x, 38, f"shape {np.shape(value)}", size=11, color=MUTED)

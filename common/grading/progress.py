@@ -147,7 +147,7 @@ class Grid:
 
     @property
     def summary(self):
-        """Such as '12 of 56 solved, 3 tried'."""
+        """Such as '12 of 63 solved, 3 tried'."""
         every = [self.states.get(exercise.number, OPEN) for row in self.rows for exercise in row.exercises]
         return f"{every.count(SOLVED)} of {len(every)} solved, {every.count(TRIED)} tried"
 

@@ -59,7 +59,7 @@ def add_flags(parser):
     parser.add_argument("--epochs", type=positive_int, help="times through the training data (default: the recipe's)")
     parser.add_argument("--batch-size", type=positive_int, help="rows in a batch (default: the recipe's)")
     parser.add_argument("--hidden-size", type=positive_int, help="size H of the hidden states (default: the system's)")
-    parser.add_argument("--data", metavar="PATH", help="data file (default: the task's)")
+    parser.add_argument("--data", metavar="PATH", help="data file, such as lines of question, tab, answer")
     parser.add_argument("--split", choices=("grouped", "random"), help="how test rows are chosen (default: grouped)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 

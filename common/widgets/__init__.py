@@ -3,14 +3,16 @@
 | widget                  | what it shows                                                       |
 |-------------------------|---------------------------------------------------------------------|
 | `WeightedSumPlayground` | scores, softmax, weights, and the context vector they make          |
-| `AttentionExplorer`     | what a trained model answers to any text, and where it looked       |
+| `AttentionExplorer`     | what a trained model answers to any text, where it looked, and why  |
 | `GradientViewer`        | a tiny attention layer with all its values and gradients            |
-| `TrainingMonitor`       | loss, accuracy and a sample heatmap while ``Trainer.fit`` runs      |
+| `TrainingMonitor`       | loss, accuracy, sample heatmaps: while training runs, and afterward |
+| `Comparison`            | how far each of several trainings is; one stop for all              |
 
 They know no data set: what models read and write comes in as lists of tokens, and the words for it as ``Captions``.
 
 Only core controls of ipywidgets are used, so the widgets work in JupyterLab, Colab and VS Code; a few lines of script
-in the page (``base.SCRIPT``) add the names and the live region that screen readers need. Every picture is an SVG made
+in the page (``base.SCRIPT``) add the names and the live region that screen readers need, let a picture be pressed, and
+save it. Every picture is an SVG made
 by a pure function ``render_...``; a widget puts it into its ``picture``. ipywidgets is imported when a widget is made,
 not before, so that the pictures do not need it.
 
@@ -19,21 +21,28 @@ Put the widget in the last line of a cell, and ``widget.static()`` in the next c
 
 from common.widgets.attention import render_attention
 from common.widgets.base import Captions, Picture
+from common.widgets.comparison import Comparison, render_comparison
 from common.widgets.explorer import AttentionExplorer
 from common.widgets.gradients import GradientViewer, attention_graph, render_graph
-from common.widgets.monitor import TrainingMonitor, render_training
+from common.widgets.monitor import TrainingMonitor, render_moments, render_training
 from common.widgets.playground import WeightedSumPlayground, render_weighted_sum
+from common.widgets.reasons import Reasons, render_reasons
 
 __all__ = [
     "AttentionExplorer",
     "Captions",
+    "Comparison",
     "GradientViewer",
     "Picture",
+    "Reasons",
     "TrainingMonitor",
     "WeightedSumPlayground",
     "attention_graph",
     "render_attention",
+    "render_comparison",
     "render_graph",
+    "render_moments",
+    "render_reasons",
     "render_training",
     "render_weighted_sum",
 ]

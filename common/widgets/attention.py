@@ -1,20 +1,25 @@
 """The explorer's picture: a question, an answer, how sure the model is of each token, and where it looked."""
 
+import textwrap
 from dataclasses import dataclass
 
 from common.np import host, to_cpu
-from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, ink_on, percent, shade, visible
+from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, breadth, draw_shades, ink_on, percent, shade, visible
 from common.widgets.base import CHARACTERS
 
 CELL, ROW = 22, 22  # width of a column for one character, height of a row
+GAP = 2.5  # between a cell and the border of its place, where the frames run
 LETTER = 9  # width of another character in a token
 LEFT = 176  # where the columns begin, if the answer's tokens are characters
 TOP = 62  # where the question begins
 HEAD = 46  # from there to the heatmap
-WIDTH = 828  # at least, for the sentences below
+WIDTH, NARROW = 828, 600  # at least, for the sentences below: of a picture alone, and of one beside another
+SENTENCE = 7.7  # width of a character of a sentence
 
 
-def describe_attention(question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS):
+def describe_attention(
+    question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS, column=0
+):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
     if not len(answer):
         return [f"{name} answers “{captions.join(question)}” with nothing."]
@@ -39,11 +44,27 @@ def describe_attention(question, answer, confidence, weights, step, gold=None, n
             words.append(f"Gold alignment: the right {token} comes from “{text}”; {share} of the weight lies there.")
         else:
             words.append(f"Gold alignment: {captions.no_source}.")
+    if column:
+        lit = weights[:, column - 1]
+        most = int(lit.argmax())
+        words.append(
+            f"“{visible(question[column - 1])}”, {token} {column}, gets most in step {most + 1}, which writes "
+            f"“{visible(answer[most])}”: {percent(lit[most])}."
+        )
     return words
 
 
 def render_attention(
-    question, answer, confidence, weights=None, step=1, gold=None, name="The model", captions=CHARACTERS
+    question,
+    answer,
+    confidence,
+    weights=None,
+    step=1,
+    gold=None,
+    name="The model",
+    captions=CHARACTERS,
+    column=0,
+    width=WIDTH,
 ):
     """Return the explorer's picture as SVG.
 
@@ -53,13 +74,25 @@ def render_attention(
         weights: (len(answer), len(question)) in reading order, or None for a model without attention.
         step: the token of the answer to highlight, from 1. gold: a bool array of the shape of weights, or None.
         name: of the model. captions: the words for tokens.
+        column: the token of the question whose column is lit, from 1; 0 lights none.
+        width: of the picture in pixels, at least; it grows with the question.
 
+    Pressing a row in a widget's box presses button step - 1 of the group "step"; pressing a token of the question,
+    button ``column`` of the group "column".
     Raises: ValueError for shapes that do not fit.
     """
-    confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold)
-    words = describe_attention(question, answer, confidence, weights, step, gold, name, captions)
+    confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold, column)
+    words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column)
     grid = _Grid.of(question, answer)
-    drawing = Drawing(max(WIDTH, grid.right + 14), grid.bottom + 130, " ".join(words))
+    width = max(width, grid.right + (54 if column else 14))
+    sentences = [
+        line
+        for sentence in (words[1:] if weights is not None else words[1:2])
+        for line in textwrap.wrap(sentence, int((width - 28) / SENTENCE), break_on_hyphens=False)
+    ]
+    below = grid.bottom + 26 + 20 * len(sentences)
+    legend = 0 if weights is None else 26 if gold is None else 50
+    drawing = Drawing(width, max(below + legend, grid.bottom + 60), " ".join(words))
     drawing.words(
         14,
         28,
@@ -70,18 +103,19 @@ def render_attention(
     _draw_question(drawing, grid, question, weights, step, captions)
     _draw_answer(drawing, grid, answer, confidence, step)
     if weights is None:
-        drawing.lines(grid.left + 8, grid.top + 60, _no_attention(captions), 70)
+        room = int((width - grid.left - 22) / SENTENCE)
+        drawing.lines(grid.left + 8, grid.top + 60, _no_attention(captions), room)
     else:
         _draw_weights(drawing, grid, question, answer, weights)
         if gold is not None:
             _draw_gold(drawing, grid, gold)
+        if column:
+            _draw_column(drawing, grid, weights, column)
         row = grid.y(step - 1)
-        drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=3)
-        _draw_legend(drawing, grid.bottom + 104, gold is not None)
-    y = grid.bottom + 26
-    for sentence in words[1:] if weights is not None else words[1:2]:
-        drawing.text(14, y, sentence)
-        y += 20
+        drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=GAP)
+        _draw_legend(drawing, below - 8, gold is not None)
+    for k, sentence in enumerate(sentences):
+        drawing.text(14, grid.bottom + 26 + 20 * k, sentence)
     return str(drawing)
 
 
@@ -98,8 +132,8 @@ class _Grid:
     @classmethod
     def of(cls, question, answer):
         """Return the grid with columns that hold the longest token."""
-        column = CELL + LETTER * (max(map(len, question)) - 1)
-        left = LEFT + LETTER * (max(map(len, answer)) - 1)
+        column = CELL + LETTER * (max(map(breadth, question)) - 1)
+        left = LEFT + LETTER * (max(map(breadth, answer)) - 1)
         return cls(left, TOP + HEAD, column, len(question), len(answer))
 
     def x(self, i):
@@ -128,7 +162,7 @@ def _no_attention(captions):
     )
 
 
-def _checked(question, answer, confidence, weights, step, gold):
+def _checked(question, answer, confidence, weights, step, gold, column):
     """Return confidence, weights and gold as arrays of the host."""
     confidence = host.asarray(to_cpu(confidence), float)
     if len(question) == 0 or len(answer) == 0 or confidence.shape != (len(answer),):
@@ -138,6 +172,8 @@ def _checked(question, answer, confidence, weights, step, gold):
         )
     if not 1 <= step <= len(answer):
         raise ValueError(f"render_attention: step must be 1 to {len(answer)}, got {step}")
+    if not 0 <= column <= (0 if weights is None else len(question)):
+        raise ValueError(f"render_attention: column must be 0 to {len(question)}, and 0 without weights, got {column}")
     shape = len(answer), len(question)
     for what, array in (("weights", weights), ("gold", gold)):
         if array is not None and host.shape(to_cpu(array)) != shape:
@@ -163,11 +199,12 @@ def _draw_question(drawing, grid, question, weights, step, captions):
         x = grid.x(i)
         place = f"{captions.token} {i + 1}, “{visible(token)}”"
         title = None if weights is None else f"{place}: weight {percent(w)} in step {step}"
-        drawing.rect(x, TOP, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
-        color = MUTED if token == " " and w <= 0.6 else ink_on(w)
-        drawing.text(x + grid.column / 2, TOP + 17, visible(token), size=15, anchor="middle", color=color, mono=True)
-        if w >= 0.005:
-            drawing.text(x + grid.column / 2, TOP + 37, f"{100 * w:.0f}", size=10, anchor="middle")
+        middle = x + grid.column / 2
+        with drawing.pressed(f"column-{i + 1}"):
+            drawing.rect(x, TOP, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
+            drawing.text(middle, TOP + 17, visible(token), size=15, anchor="middle", color=ink_on(w), mono=True)
+            if w >= 0.005:
+                drawing.text(middle, TOP + 37, f"{100 * w:.0f}", size=11, anchor="middle")
 
 
 def _draw_answer(drawing, grid, answer, confidence, step):
@@ -175,25 +212,40 @@ def _draw_answer(drawing, grid, answer, confidence, step):
     wider = grid.left - LEFT  # than for a character
     for k, (token, p) in enumerate(zip(answer, confidence, strict=True)):
         y, highlighted = grid.y(k), k == step - 1
-        if highlighted:
-            drawing.rect(10, y + 1, grid.left - 14, ROW - 2, fill="#e6f1f8")
-            drawing.text(14, y + 16, "▶", size=12, color=BLUE)
-        drawing.text(46, y + 16, k + 1, size=11, anchor="end", color=MUTED)
-        drawing.text(62 + wider / 2, y + 17, visible(token), size=15, anchor="middle", bold=highlighted, mono=True)
-        drawing.rect(78 + wider, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
-        drawing.rect(78 + wider, y + 6, 48 * round(p, 2), 10, fill=INK)
-        drawing.text(grid.left - 8, y + 16, percent(p), size=11, anchor="end", bold=p < 0.5)
+        with drawing.pressed(f"step-{k}"):
+            drawing.rect(10, y + 1, grid.left - 14, ROW - 2, fill="#e6f1f8" if highlighted else "#ffffff")
+            if highlighted:
+                drawing.text(14, y + 16, "▶", size=12, color=BLUE)
+            drawing.text(46, y + 16, k + 1, size=11, anchor="end", color=MUTED)
+            drawing.text(62 + wider / 2, y + 17, visible(token), size=15, anchor="middle", bold=highlighted, mono=True)
+            drawing.rect(78 + wider, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
+            drawing.rect(78 + wider, y + 6, 48 * round(p, 2), 10, fill=INK)
+            drawing.text(grid.left - 8, y + 16, percent(p), size=11, anchor="end", bold=p < 0.5)
 
 
 def _draw_weights(drawing, grid, question, answer, weights):
-    for k, i in zip(*host.nonzero(weights >= 0.005), strict=True):  # the rest stays white
-        w = weights[k, i]
-        title = f"step {k + 1} writes “{visible(answer[k])}”: weight {percent(w)} on “{visible(question[i])}”"
-        drawing.rect(grid.x(i), grid.y(k), grid.column, ROW, fill=shade(w), title=title)
     for i in range(len(question) + 1):
         drawing.line(grid.x(i), grid.top, grid.x(i), grid.bottom, "#dcdcdc")
     for k in range(len(answer) + 1):
         drawing.line(grid.left, grid.y(k), grid.right, grid.y(k), "#dcdcdc")
+    for k, row in enumerate(weights):
+        with drawing.pressed(f"step-{k}"):
+            drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
+            for i in host.flatnonzero(row >= 0.005):  # the rest stays white
+                title = (
+                    f"step {k + 1} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
+                )
+                x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
+                drawing.rect(x, y, w, h, fill=shade(row[i]), title=title)
+
+
+def _draw_column(drawing, grid, weights, column):
+    """Frame a column of the heatmap, and write its weights at the right."""
+    x = grid.x(column - 1)
+    drawing.rect(x - 1, TOP - 1, grid.column + 2, grid.bottom - TOP + 2, stroke=INK, width=2)
+    drawing.text(grid.right + 44, grid.top - 8, f"in {column}", size=11, anchor="end", color=MUTED)
+    for k, w in enumerate(weights[:, column - 1]):
+        drawing.text(grid.right + 44, grid.y(k) + 15, percent(w), size=11, anchor="end", bold=w >= 0.5)
 
 
 def _draw_gold(drawing, grid, gold):
@@ -204,9 +256,8 @@ def _draw_gold(drawing, grid, gold):
         while end < len(gold) and (gold[end] == gold[k]).all():
             end += 1
         for first, last in _runs(gold[k]):
-            box = grid.x(first) + 2, grid.y(k) + 2, grid.column * (last - first) - 4, ROW * (end - k) - 4
-            drawing.rect(*box, stroke="#ffffff", width=4)
-            drawing.rect(*box, stroke=ORANGE, width=2.5, dash="6 3")
+            box = grid.x(first) + 1.2, grid.y(k) + 1.2, grid.column * (last - first) - 2.4, ROW * (end - k) - 2.4
+            drawing.rect(*box, stroke=ORANGE, width=2, dash="6 3")
         k = end
 
 
@@ -217,12 +268,9 @@ def _runs(row):
 
 
 def _draw_legend(drawing, y, gold):
-    drawing.text(14, y + 12, "weight", size=11, color=MUTED)
-    for j, w in enumerate((0, 0.25, 0.5, 0.75, 1)):
-        drawing.rect(62 + 44 * j, y, 44, 17, fill=shade(w), stroke=LINE)
-        drawing.text(84 + 44 * j, y + 13, percent(w), size=11, anchor="middle", color=ink_on(w))
-    drawing.rect(304, y + 1, 30, 15, stroke=BLUE, width=3)
+    draw_shades(drawing, 14, y, (0, 0.25, 0.5, 0.75, 1))
+    drawing.rect(304, y + 1, 30, 15, stroke=BLUE, width=GAP)
     drawing.text(342, y + 13, "the step that is lit", size=11, color=MUTED)
     if gold:
-        drawing.rect(478, y + 1, 30, 15, stroke=ORANGE, width=2.5, dash="6 3")
-        drawing.text(516, y + 13, "gold alignment: where the right answer comes from", size=11, color=MUTED)
+        drawing.rect(62, y + 25, 30, 15, stroke=ORANGE, width=2, dash="6 3")
+        drawing.text(100, y + 37, "gold alignment: where the right answer comes from", size=11, color=MUTED)

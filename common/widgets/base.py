@@ -1,9 +1,20 @@
 """What the widgets share: ipywidgets when it is needed, display in a notebook, still pictures, captions."""
 
-import base64
 from dataclasses import dataclass
 
-from common.svg import INK, escape
+from common.svg import BLUE, INK, ORANGE, Picture, escape
+
+__all__ = [
+    "CHARACTERS",
+    "Captions",
+    "Picture",
+    "Widget",
+    "box_of",
+    "controls",
+    "live_region",
+    "message",
+    "picture_frame",
+]
 
 
 def controls():
@@ -17,24 +28,6 @@ def controls():
             "the live widgets need ipywidgets: python -m pip install ipywidgets, then restart the notebook's kernel"
         ) from error
     return ipywidgets
-
-
-class Picture:
-    """A still picture that a notebook shows and stores, also for readers without a kernel.
-
-    It is shown as an HTML image with alternative text: JupyterLab displays that in a notebook that is not trusted yet,
-    where it hides a bare SVG. Attributes: ``svg``, the drawing; ``text``, what it shows, in words.
-    """
-
-    def __init__(self, svg, text):
-        self.svg, self.text = svg, text
-
-    def _repr_html_(self):
-        data = base64.b64encode(self.svg.encode()).decode()
-        return f'<img alt="{escape(self.text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}"/>'
-
-    def __repr__(self):
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -69,15 +62,18 @@ def message(text, kind="status"):
 
     kind: "status" for news, "alert" for something to fix; an alert is marked in words and by a thick left border.
     """
-    border = "6px solid #D55E00" if kind == "alert" else "2px solid #0072B2"
+    border = f"6px solid {ORANGE}" if kind == "alert" else f"2px solid {BLUE}"
     word = "<b>Please check:</b> " if kind == "alert" else ""
     style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
     return f'<div data-kind="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
 
 
-BOX, LIVE = "attention-widget", "attention-live"  # classes by which the script finds its way
-# For screen readers: a slider is called what its label says, and the place where messages appear is a live region that
-# stays while its text changes. ipywidgets has no option for either. A slider whose range changes is made anew.
+# Classes by which the script and the style below find their way.
+BOX, LIVE, OLD, SAVE = "attention-widget", "attention-live", "attention-old", "attention-save"
+# What ipywidgets has no option for. For screen readers: a slider is called what its label says (one whose range changes
+# is made anew), and the place where messages appear is a live region that stays while its text changes. For the
+# pointer: pressing a part of a picture named "NAME-k" (``Drawing.pressed``) presses button k of the box's group of
+# class attention-NAME. For everyone: the pictures can be saved.
 SCRIPT = f"""
 const name = (box) => {{
   for (const slider of box.querySelectorAll('.widget-slider')) {{
@@ -87,13 +83,49 @@ const name = (box) => {{
   }}
   for (const region of box.querySelectorAll('.{LIVE}')) region.setAttribute('role', 'status');
 }};
+const save = (svg, file, kind) => {{
+  const link = document.createElement('a');
+  const text = new XMLSerializer().serializeToString(svg);
+  const source = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(text);
+  const finish = (href) => {{ link.href = href; link.download = file + '.' + kind; link.click(); }};
+  if (kind === 'svg') return finish(source);
+  const image = new Image();
+  image.onload = () => {{
+    const canvas = document.createElement('canvas');
+    canvas.width = 2 * svg.getAttribute('width');
+    canvas.height = 2 * svg.getAttribute('height');
+    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
+    finish(canvas.toDataURL('image/png'));
+  }};
+  image.src = source;
+}};
+const press = (box, event) => {{
+  const part = event.target.closest('[data-press]');
+  if (part) {{
+    const [group, k] = part.dataset.press.split('-');
+    const button = box.querySelectorAll('.attention-' + group + ' button')[k];
+    if (button) button.click();
+  }}
+  const link = event.target.closest('.{SAVE} a');
+  if (link) {{
+    event.preventDefault();
+    box.querySelectorAll('svg[role=img]').forEach((svg, k) =>
+      save(svg, link.dataset.file + (k ? '-' + (k + 1) : ''), link.dataset.kind));
+  }}
+}};
 const start = (tries) => {{
   const box = this.closest('.{BOX}');
   if (!box) return tries && setTimeout(start, 100, tries - 1);
   new MutationObserver(() => name(box)).observe(box, {{childList: true, subtree: true}});
+  box.addEventListener('click', (event) => press(box, event));
   name(box);
 }};
 start(100);
+"""
+STYLE = f"""
+.{BOX} svg[role=img] {{min-width: var(--least)}}
+.{OLD} {{opacity: 0.35}}
+.{SAVE} a {{text-decoration: underline}}
 """
 
 
@@ -104,13 +136,24 @@ def live_region():
     return region
 
 
-def box_of(children):
-    """Return a VBox of controls, with what screen readers need and ipywidgets leaves out."""
+def picture_frame():
+    """Return an HTML control for a picture: where the page is narrower than the picture can be read, it scrolls."""
+    return controls().HTML(layout={"overflow": "auto", "max_width": "100%"})
+
+
+def box_of(children, file="picture"):
+    """Return a VBox of controls, with what ipywidgets leaves out, and links that save the pictures as ``file``."""
     w = controls()
+    links = " or ".join(
+        f'<a href="#" role="button" data-file="{escape(file)}" data-kind="{kind}">{kind.upper()}</a>'
+        for kind in ("svg", "png")
+    )
+    saves = w.HTML(f"Save what is shown as {links}")
+    saves.add_class(SAVE)
     # An image that cannot be loaded: HTML runs its handler, where it does not run a script.
     image = f'<img alt="" src="data:," onerror="{escape(" ".join(SCRIPT.split()))}"/>'
-    script = w.HTML(image, layout={"display": "none"})
-    box = w.VBox([*children, script])
+    script = w.HTML(f"<style>{STYLE}</style>{image}", layout={"display": "none"})
+    box = w.VBox([*children, saves, script])
     box.add_class(BOX)
     return box
 

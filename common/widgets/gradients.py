@@ -3,7 +3,7 @@
 from common.functions import softmax
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
-from common.widgets.base import Picture, Widget, box_of, controls
+from common.widgets.base import Picture, Widget, box_of, controls, picture_frame
 
 HS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.5))
 H = (1.0, 0.5)
@@ -217,10 +217,10 @@ class GradientViewer(Widget):
         start_hs, start_h = self._start
         self.hs = [[slider("hs", float(x), t, j) for j, x in enumerate(row)] for t, row in enumerate(start_hs)]
         self.h = [slider("h", float(x), j) for j, x in enumerate(start_h)]
-        self.picture = w.HTML()
+        self.picture = picture_frame()
         wrap = {"flex_flow": "row wrap"}
         rows = [w.HBox(row, layout=wrap) for row in (*self.hs, self.h)]
-        self.box = box_of([*rows, self.picture])
+        self.box = box_of([*rows, self.picture], file="gradients")
         self._draw()
 
     def _draw(self):

@@ -1,12 +1,27 @@
-"""Training monitor: loss, accuracy and a sample heatmap while ``Trainer.fit`` runs."""
+"""Training monitor: loss, accuracy and sample heatmaps, while ``Trainer.fit`` runs and afterward."""
 
 import time
 
 from common.np import host, to_cpu
-from common.svg import BLUE, LINE, MUTED, ORANGE, Drawing, ink_on, number, percent, shade, visible
-from common.widgets.base import CHARACTERS, Picture, Widget, controls
+from common.svg import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    Drawing,
+    draw_heatmap,
+    draw_shades,
+    heatmap_size,
+    number,
+    percent,
+    visible,
+)
+from common.widgets.base import CHARACTERS, Picture, Widget, box_of, controls, picture_frame
 
 POINTS = 200  # of the loss curve, at most
+SAMPLES = 60  # that are kept, at most
+PACE = 400  # milliseconds of each sample while they play
 STATES = {
     "waiting": "Waiting for training to begin",
     "training": "Training",
@@ -17,7 +32,16 @@ STATES = {
 
 
 def render_training(
-    losses, accuracies=(), sample=None, state="training", step=0, epoch=0, total_steps=None, captions=CHARACTERS
+    losses,
+    accuracies=(),
+    sample=None,
+    state="training",
+    step=0,
+    epoch=0,
+    total_steps=None,
+    captions=CHARACTERS,
+    seconds=None,
+    moment=None,
 ):
     """Return the monitor's picture as SVG.
 
@@ -27,29 +51,50 @@ def render_training(
             answer are lists of tokens, or strings.
         state: one of ``STATES``. step, epoch: where training is. total_steps: how far it goes, if known.
         captions: the words for tokens.
+        seconds: (elapsed, left), either may be None if it is not known; or None.
+        moment: the step after which the sample was taken, if that is to be said.
     """
     if state not in STATES:
         raise ValueError(f"render_training: state must be one of {', '.join(STATES)}, not {state!r}")
-    words = describe_training(losses, accuracies, sample, state, step, epoch, total_steps, captions)
-    drawing = Drawing(860, 350, words)
-    drawing.text(14, 26, _headline(state, step, epoch, total_steps), size=15, bold=True)
+    words = describe_training(losses, accuracies, sample, state, step, epoch, total_steps, captions, seconds, moment)
+    drawing = Drawing(_width(sample), 350, words)
+    drawing.words(
+        14,
+        26,
+        (_headline(state, step, epoch, total_steps), dict(size=15, bold=True)),
+        ("   " + _clock(state, seconds), dict(color=MUTED)),
+    )
     reach = max([total_steps or 0, step, *(s for s, _ in losses[-1:]), *(s for s, _ in accuracies[-1:]), 1])
     top = max([1e-9, *(loss for _, loss in losses)])
-    _curve(drawing, 48, f"loss per {captions.token}", losses, reach, _nice(top), BLUE, None, number)
-    _curve(drawing, 198, "right answers", accuracies, reach, 1.0, ORANGE, "6 3", lambda x, digits=0: percent(x))
-    _sample(drawing, sample, captions)
+    curve = dict(reach=reach, moment=moment)
+    _curve(drawing, 48, f"loss per {captions.token}", losses, _nice(top), BLUE, None, number, **curve)
+    _curve(drawing, 198, "right answers", accuracies, 1.0, ORANGE, "6 3", lambda x, digits=0: percent(x), **curve)
+    _sample(drawing, sample, captions, moment)
     return str(drawing)
 
 
-def describe_training(losses, accuracies, sample, state, step, epoch, total_steps=None, captions=CHARACTERS):
+def describe_training(
+    losses,
+    accuracies,
+    sample,
+    state,
+    step,
+    epoch,
+    total_steps=None,
+    captions=CHARACTERS,
+    seconds=None,
+    moment=None,
+):
     """Return in words what the picture shows. Args: as for ``render_training``."""
-    words = [_headline(state, step, epoch, total_steps) + "."]
+    clock = _clock(state, seconds)
+    words = [_headline(state, step, epoch, total_steps) + (f", {clock}." if clock else ".")]
     if losses:
         words.append(f"The loss went from {number(losses[0][1], 3)} to {number(losses[-1][1], 3)}.")
     if accuracies:
         words.append(f"{percent(accuracies[-1][1])} of the answers are right.")
     if sample:
-        words.append(f"“{captions.join(sample[0])}” becomes “{captions.join(sample[1])}”.")
+        when = "" if moment is None else f"After step {moment:,}, "
+        words.append(f"{when}“{captions.join(sample[0])}” becomes “{captions.join(sample[1])}”.")
     return " ".join(words)
 
 
@@ -62,13 +107,29 @@ def _headline(state, step, epoch, total_steps):
     )
 
 
+def _clock(state, seconds):
+    """Return how long training has taken and will take, in words."""
+    elapsed, left = seconds or (None, None)
+    if elapsed is None or state == "waiting":
+        return ""
+    if state != "training":
+        return f"after {duration(elapsed)}"
+    return f"{duration(elapsed)} so far" + (f", about {duration(left)} left" if left is not None else "")
+
+
+def duration(seconds):
+    """Return a time in words: 7.2 -> "7 s", 125 -> "2 min 5 s"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
 def _nice(top):
     """Return a round number that is not below top, for the end of an axis."""
     power = 10.0 ** host.floor(host.log10(top))
     return float(next(m * power for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= top * 0.999))
 
 
-def _curve(drawing, y, name, pairs, reach, top, color, dash, show):
+def _curve(drawing, y, name, pairs, top, color, dash, show, reach, moment):
     left, width, height = 66, 300, 96
     now = f": {show(pairs[-1][1], 3)} now" if pairs else ": not measured yet"
     drawing.words(left, y + 12, (name, dict(bold=True)), (now, {}))
@@ -84,55 +145,95 @@ def _curve(drawing, y, name, pairs, reach, top, color, dash, show):
         drawing.polyline(points, color, 2, dash)
     if points:
         drawing.circle(*points[-1], 4, fill=color)
+    if moment is not None:
+        x = left + width * moment / reach
+        drawing.line(x, y, x, y + height, INK, 1.5)
 
 
-def _sample(drawing, sample, captions):
-    left, y = 410, 60
+def _width(sample):
+    """Return the width of the picture: the sample has the room it needs."""
+    if sample is None or sample[2] is None:
+        return 860
+    return max(860, 424 + heatmap_size(*sample[:2])[2])
+
+
+def _sample(drawing, sample, captions, moment):
     if sample is None:
         return
+    x, y = 410, 60
     question, answer, weights = sample
-    cell = min(16, 400 / max(len(question), 1))
-    left += 24
+    when = "a sample" if moment is None else f"a sample, after step {moment:,}"
     if weights is None:
-        drawing.text(left - 24, y, "a sample", bold=True)
-        drawing.text(left, y + 40, captions.join(map(visible, question)), mono=True)
-        drawing.text(left, y + 64, captions.join(map(visible, answer)), mono=True, bold=True)
-        drawing.text(left, y + 88, "No attention: nothing to show.", color=MUTED)
+        drawing.text(x, y - 8, when, bold=True)
+        drawing.text(x + 24, y + 40, captions.join(map(visible, question)), mono=True)
+        drawing.text(x + 24, y + 64, captions.join(map(visible, answer)), mono=True, bold=True)
+        drawing.text(x + 24, y + 88, "No attention: nothing to show.", color=MUTED)
         return
-    drawing.text(left - 24, y, "a sample: where each character of the answer looks", bold=True)
-    for i, char in enumerate(question):
-        drawing.text(left + cell * (i + 0.5), y + 30, visible(char), anchor="middle", mono=True)
-    for k, char in enumerate(answer):
-        row = y + 38 + 18 * k
-        drawing.text(left - 12, row + 14, visible(char), anchor="middle", mono=True)
-        for i, w in enumerate(weights[k]):
-            drawing.rect(left + cell * i, row, cell, 18, fill=shade(w), stroke="#e6e6e6")
-    row = y + 38 + 18 * len(answer) + 12
-    drawing.text(left, row + 13, "weight", size=11, color=MUTED)
-    for j, w in enumerate((0, 0.5, 1)):
-        drawing.rect(left + 50 + 44 * j, row, 44, 17, fill=shade(w), stroke=LINE)
-        drawing.text(left + 72 + 44 * j, row + 13, percent(w), size=11, anchor="middle", color=ink_on(w))
+    drawing.text(x, y - 8, when, bold=True)
+    drawing.text(x, y + 10, f"where each {captions.token} of the answer looks", size=11, color=MUTED)
+    draw_heatmap(drawing, x, y + 16, question, answer, weights)
+    draw_shades(drawing, x + 24, y + 28 + heatmap_size(question, answer)[3])
+
+
+def render_moments(samples, captions=CHARACTERS, count=4):
+    """Return a picture of how attention forms, as SVG: ``count`` of the samples, side by side, two in a row.
+
+    Args: samples, a list of (step, question, answer, weights), in order; captions, the words for tokens.
+    """
+    shown = _spread(samples, count)
+    wide = max(heatmap_size(question, answer)[2] for _, question, answer, _ in shown) + 40
+    tall = 38 + max(heatmap_size(question, answer)[3] for _, question, answer, _ in shown)
+    drawing = Drawing(max(2 * wide, 620), 34 + tall * -(-len(shown) // 2), describe_moments(samples, captions, count))
+    drawing.text(14, 24, "How attention forms: the same question after more and more steps", bold=True)
+    for k, (step, question, answer, weights) in enumerate(shown):
+        x, y = 14 + drawing.width / 2 * (k % 2), 44 + tall * (k // 2)
+        drawing.text(x, y + 12, f"after step {step:,}: {captions.join(answer)}", color=MUTED)
+        draw_heatmap(drawing, x, y + 16, question, answer, weights)
+    return str(drawing)
+
+
+def describe_moments(samples, captions=CHARACTERS, count=4):
+    """Return in words what the picture shows. Args: as for ``render_moments``."""
+    words = [f"How attention forms on “{captions.join(samples[0][1])}”."]
+    for step, _, answer, weights in _spread(samples, count):
+        sharp = percent(weights.max(axis=1).mean())
+        words.append(
+            f"After step {step:,} it becomes “{captions.join(answer)}”; a row's largest weight is {sharp} on average."
+        )
+    return " ".join(words)
+
+
+def _spread(items, count):
+    """Return ``count`` of the items, from the first to the last, at equal distances."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / (count - 1))] for k in range(count)]
 
 
 class TrainingMonitor(Widget):
     """Watch training: show it, then hand its two methods to ``Trainer.fit``.
+
+    When training has ended, a slider goes through the samples taken on the way: one watches how attention forms.
 
     Args:
         accuracy: called as accuracy(model), returns the share of right answers; a few hundred questions are enough.
         sample: called as sample(model), returns (question, answer, weights or None), in reading order.
         interval: the fewest seconds between two pictures. max_overhead: the share of the time that measuring and
             drawing may take; if they are slow, pictures come less often.
-        total_steps: the number of steps training will take, for the axis; may be None.
+        total_steps: the number of steps training will take, for the axis and the time that is left; may be None.
         captions: the words for tokens.
 
     Attributes: ``picture``, ``state`` (waiting, training, finished, stopped or failed), ``losses`` (one for every
-    step), ``accuracies`` (pairs of step and share), ``seconds`` spent on watching.
+    step), ``accuracies`` (pairs of step and share), ``samples`` (step, question, answer, weights; at most ``SAMPLES``),
+    ``moment`` (the slider; its value counts samples from 0), ``play``, ``seconds`` spent on watching, ``elapsed``
+    seconds of training.
 
     In a notebook the last picture comes when the cell ends; elsewhere call ``finish(trainer)``.
 
         monitor = TrainingMonitor(accuracy=lambda model: task.accuracy(model, 200))
         monitor.show()
         trainer.fit(x, t, on_step=monitor.on_step, on_epoch=monitor.on_epoch)
+        monitor.moment.value = 0
     """
 
     about = "loss, accuracy and a sample while training runs"
@@ -148,16 +249,32 @@ class TrainingMonitor(Widget):
         self.accuracy, self.sample = accuracy, sample
         self.interval, self.max_overhead, self.total_steps = interval, max_overhead, total_steps
         self.captions = captions
-        self.state, self.losses, self.accuracies, self.seconds = "waiting", [], [], 0.0
-        self._last_sample = None
+        self.state, self.losses, self.accuracies, self.samples = "waiting", [], [], []
+        self.seconds = self.elapsed = 0.0
         self._step = self._epoch = 0
-        self._next = None  # when the next picture is due
+        self._began = self._next = None  # when training began, and when the next picture is due
         self._trainer = None
         self._whole = False  # whether the last epoch is complete
-        w = controls()
-        self.picture = w.HTML()
-        self.box = w.VBox([self.picture])
+        self._make_controls()
         self._draw()
+
+    def _make_controls(self):
+        w = controls()
+        self.picture = picture_frame()
+        self.moment = w.SelectionSlider(
+            options=[("after training", 0)],
+            description="sample after step",
+            style={"description_width": "initial"},
+            layout={"width": "480px"},
+            disabled=True,
+        )
+        self.play = w.Play(
+            min=0, max=0, interval=PACE, show_repeat=False, description="play the samples", disabled=True
+        )
+        w.link((self.play, "value"), (self.moment, "index"))
+        self.moment.observe(self._moved, names="value")
+        row = [w.HBox([self.moment, self.play], layout={"flex_flow": "row wrap"})] if self.sample else []
+        self.box = box_of([self.picture, *row], file="training")
 
     def on_step(self, trainer, loss):
         """For ``Trainer.fit(on_step=...)``: keep the loss; draw if it is time."""
@@ -182,6 +299,7 @@ class TrainingMonitor(Widget):
             return
         trainer = trainer or self._trainer
         _forget(self._at_end)
+        self.elapsed += time.perf_counter() - self._began
         if trainer.interrupted:
             self.state = "stopped"
         else:
@@ -189,12 +307,16 @@ class TrainingMonitor(Widget):
         if self.state != "failed":
             self._measure(trainer)
         self._trainer = None
+        self._offer_samples()
         self._draw()
 
     def _begin(self, trainer):
         self.state, self._trainer = "training", trainer
         _remember(self._at_end)
+        self._began = time.perf_counter()
+        self._take_sample(trainer)
         self._next = time.perf_counter() + self.interval
+        self.moment.disabled = self.play.disabled = True
         self._draw()
 
     def _at_end(self, *args):
@@ -212,14 +334,48 @@ class TrainingMonitor(Widget):
     def _measure(self, trainer):
         if self.accuracy and (not self.accuracies or self.accuracies[-1][0] != self._step):
             self.accuracies.append((self._step, float(self.accuracy(trainer.model))))
-        if self.sample:
-            question, answer, weights = self.sample(trainer.model)
-            self._last_sample = question, answer, None if weights is None else to_cpu(weights)
+        self._take_sample(trainer)
 
-    def _state(self):
-        sample = self._last_sample
+    def _take_sample(self, trainer):
+        """Keep where the model looks now. Of too many samples every other one goes, but not the first or the last."""
+        if not self.sample or (self.samples and self.samples[-1][0] == self._step):
+            return
+        question, answer, weights = self.sample(trainer.model)
+        self.samples.append((self._step, question, answer, None if weights is None else host.array(to_cpu(weights))))
+        if len(self.samples) > SAMPLES:
+            self.samples = [*self.samples[:-1:2], self.samples[-1]]
+
+    def _offer_samples(self):
+        """Let the reader go through the samples; the last one is shown."""
+        if not self.samples:
+            return
+        last = len(self.samples) - 1
+        self.moment.options = [(f"{step:,}", k) for k, (step, *_) in enumerate(self.samples)]
+        self.play.max = last
+        self.moment.value = last
+        self.moment.disabled = self.play.disabled = not last
+
+    def _moved(self, change):
+        """The reader goes to another sample."""
+        if self.state != "training":
+            self._draw()
+
+    def _clock(self):
+        """Return (seconds elapsed, seconds left or None)."""
+        elapsed = self.elapsed
+        if self.state == "training":
+            elapsed += time.perf_counter() - self._began
+        steps = (self.total_steps or 0) - self._step
+        left = elapsed / len(self.losses) * steps if steps > 0 and len(self.losses) > 1 else None
+        return elapsed, left
+
+    def _state(self, moment=None):
+        """Return the arguments of ``render_training``. moment: which sample, by default the last."""
+        step, *sample = self.samples[-1 if moment is None else moment] if self.samples else (None, None)
+        chosen = None if self.state in ("waiting", "training") or len(self.samples) < 2 else step
         progress = self.state, self._step, self._epoch, self.total_steps
-        return self._curve(), self.accuracies, sample, *progress, self.captions
+        sample = tuple(sample) if self.samples else None
+        return self._curve(), self.accuracies, sample, *progress, self.captions, self._clock(), chosen
 
     def _curve(self):
         """Return the losses as at most ``POINTS`` pairs (step, mean of the steps before it)."""
@@ -232,11 +388,21 @@ class TrainingMonitor(Widget):
         ]
 
     def _draw(self):
-        self.picture.value = render_training(*self._state())
+        ended = self.state not in ("waiting", "training")
+        self.picture.value = render_training(*self._state(self.moment.value if ended and self.samples else None))
 
-    def static(self):
-        """Return the Picture as it is now. What it shows depends on the training, so nbval cannot compare it."""
-        return Picture(render_training(*self._state()), describe_training(*self._state()))
+    def static(self, moment=None):
+        """Return the Picture as it is now, and below it how attention formed, in a few of the samples.
+
+        Args: moment, which sample the picture shows, from 0; by default the last.
+        What it shows depends on the training, so nbval cannot compare it.
+        """
+        state = self._state(moment)
+        moments = [sample for sample in self.samples if sample[3] is not None]
+        strip = []
+        if len(moments) > 1 and self.state != "training":
+            strip = [Picture(render_moments(moments, self.captions), describe_moments(moments, self.captions))]
+        return Picture(render_training(*state), describe_training(*state), strip)
 
 
 def _shell():

@@ -3,7 +3,7 @@
 from common.functions import softmax
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
-from common.widgets.base import Picture, Widget, box_of, controls
+from common.widgets.base import Picture, Widget, box_of, controls, picture_frame
 
 VECTORS = ((0.3, 1.0), (1.0, 0.4), (0.7, -0.8), (-0.6, -0.7), (-1.0, 0.4))
 SCORES = (2.0, -0.1, -1.3, -0.8, -1.7)  # their softmax is 0.80, 0.10, 0.03, 0.05, 0.02
@@ -164,11 +164,11 @@ class WeightedSumPlayground(Widget):
         self.temperature = w.FloatSlider(
             value=temperature, min=0.1, max=5, step=0.1, description="temperature", style=wide, readout_format=".1f"
         )
-        self.picture = w.HTML()
+        self.picture = picture_frame()
         for slider in [*self.scores, self.temperature]:
             slider.observe(self._draw, names="value")
         columns = w.HBox([w.VBox(self.scores), w.VBox([self.temperature])], layout={"flex_flow": "row wrap"})
-        self.box = box_of([columns, self.picture])
+        self.box = box_of([columns, self.picture], file="weighted-sum")
         self._draw()
 
     def _state(self):

@@ -30,9 +30,13 @@ def build():
     classes = dict(plain=Seq2seq, peeky=PeekySeq2seq, attention=AttentionSeq2seq)
     models = {name: model_class(len(vocab), 16, 256, dtype=np.float64, rng=0) for name, model_class in classes.items()}
     explore, play, view = explorer(models, gold=True), WeightedSumPlayground(), GradientViewer()
-    monitor = TrainingMonitor()
+    both = explorer(models, gold=True, beside="peeky", why=True, column=3)
+    monitor = TrainingMonitor(sample=lambda model: (text, answer, weights))
     text = "wednesday, september 27, 1994"
     answer, _, weights = reader(vocab)(models["attention"], text)
+    monitor.samples = [(step, text, answer, weights) for step in range(1, 41)]
+    monitor.state = "finished"
+    monitor._offer_samples()
     curve = [(20 * k, float(np.exp(-k / 50))) for k in range(200)]
 
     def type_text(model):
@@ -60,11 +64,15 @@ def build():
         "explorer, a text never asked, attention": type_text("attention"),  # the last, so the next ones draw weights
         "explorer, step": set_value(explore.step, range(1, 11)),
         "explorer, gold on and off": set_value(explore.gold, (False, True)),
+        "explorer, a column": set_value(explore.column, range(1, 12)),
+        "explorer, another beside, and why: a step": set_value(both.step, range(1, 11)),
+        "explorer, another beside, and why: a text": lambda k: setattr(both.text, "value", NEW_TEXTS[k]),
         "explorer, a model asked before": set_value(explore.model, tuple(models)),
         "playground, a score": set_value(play.scores[0], [0.1 * k for k in range(-30, 30)]),
         "playground, temperature": set_value(play.temperature, [0.1 * k for k in range(2, 50)]),
         "gradient viewer, an input": set_value(view.hs[0][1], [0.1 * k for k in range(-20, 20)]),
         "training monitor, a picture": draw_monitor,
+        "training monitor, a sample": set_value(monitor.moment, range(40)),
     }
 
 

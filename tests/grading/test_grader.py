@@ -469,6 +469,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
         "judge": "ModuleNotFoundError",
         "course": [
             "common/__init__.py",
+            "common/alt_text.py",
             "common/config.py",
             "common/gradient_check.py",
             "common/grading/__init__.py",

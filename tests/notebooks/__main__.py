@@ -78,7 +78,7 @@ def new(name, title):
     path = address.NOTEBOOKS / f"{name.removesuffix('.ipynb')}.ipynb"
     if path.exists():
         raise SystemExit(f"{path} is there already")
-    text = f"# {title}\n\n{address.badge(path)}\n\nWhat you will build.\n\nTime: about 20 minutes."
+    text = f"# {title}\n\n{address.badge(path)}\n\nWhat you will build.\n\nTime: about 40 minutes."
     v4 = nbformat.v4
     cells = [
         v4.new_markdown_cell(text, id="title"),

@@ -55,6 +55,7 @@ for package in ("ch07", "ch08", "common", "dataset"):
     file = getattr(import_module(package), "__file__", None)
     if not file or not Path(file).resolve().is_relative_to(ROOT.resolve()):
         raise ImportError(f"Another `{package}` is loaded: {file}. Restart the kernel, then run this cell first.")
+import_module("common.alt_text").install()  # figures are sharp and have alternative text
 print("Ready: the course is found.")"""
 
 

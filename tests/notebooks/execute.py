@@ -117,14 +117,23 @@ def keep_equal_pictures(notebook, before):
     for cell in notebook.cells:
         if cell.cell_type != "code" or cell.id not in old_cells:
             continue
-        for new, old in zip(_pictures(cell), _pictures(old_cells[cell.id])):
-            if new["image/png"] != old["image/png"] and _same_pixels(new["image/png"], old["image/png"]):
-                new["image/png"] = old["image/png"]
+        for (data, kind, new), (_, _, old) in zip(_pictures(cell), _pictures(old_cells[cell.id])):
+            if new != old and _same_pixels(new, old):
+                data[kind] = data[kind].replace(new, old)
     return notebook
 
 
+PNG_IN_HTML = re.compile(r"(?<=data:image/png;base64,)[A-Za-z0-9+/=]+")
+
+
 def _pictures(cell):
-    return [output.data for output in cell.outputs if "image/png" in output.get("data", {})]
+    """(data, kind, PNG) of every PNG among the outputs, alone or in HTML."""
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "image/png" in data:
+            yield data, "image/png", data["image/png"]
+        for found in PNG_IN_HTML.findall(data.get("text/html", "")):
+            yield data, "text/html", found
 
 
 def _same_pixels(*pictures):

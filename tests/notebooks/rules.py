@@ -34,6 +34,7 @@ MOST_DECIMALS = 6
 OURS = ("common", "dataset", "ch07", "ch08")
 # What Colab has before a cell runs: pyproject's dependencies and the widgets. No notebook may need more.
 ON_COLAB = {"numpy", "matplotlib", "tqdm", "ipywidgets", "IPython", "mpl_toolkits"}
+IGNORE_OUTPUT = "nbval-ignore-output"  # the tag of a cell whose output cannot be stable
 NO_WIDGETS = {"Output", "interact", "interactive", "interactive_output", "interact_manual"}
 
 
@@ -123,6 +124,8 @@ def outputs_present(notebook):
     for n, cell, module in notebook.trees():
         streams = [output for output in cell.outputs if output.output_type == "stream"]
         values = [output for output in cell.outputs if output.output_type in ("display_data", "execute_result")]
+        if any(v.data.get("text/plain", "").startswith("<Figure") and "image/png" not in v.data for v in values):
+            wrong.append(f"cell {n} shows the name of a figure and no picture: `%matplotlib inline` comes first")
         names = {called(node) for node in at_top_level(module) if isinstance(node, ast.Call)}
         if "print" in names and not streams:
             wrong.append(f"cell {n} prints, and no printed output is stored")
@@ -156,7 +159,7 @@ def stable_text(notebook):
     """No stored text that another run would change: addresses, long decimals, standard error, paths of a kernel."""
     wrong = []
     for n, cell in notebook.code:
-        if "NBVAL_IGNORE_OUTPUT" in cell.source:
+        if varies(cell):
             continue
         if any(output.get("name") == "stderr" for output in cell.outputs):
             wrong.append(f"cell {n} writes to standard error (a warning, a progress bar)")
@@ -172,6 +175,11 @@ def stable_text(notebook):
     return wrong
 
 
+def varies(cell):
+    """Whether a cell is tagged as one whose output differs from run to run; it only has to run."""
+    return IGNORE_OUTPUT in cell.metadata.get("tags", [])
+
+
 def texts(cell):
     """The plain texts among the outputs."""
     for output in cell.outputs:
@@ -179,6 +187,20 @@ def texts(cell):
             yield output.text
         elif isinstance(output.get("data", {}).get("text/plain"), str):
             yield output.data["text/plain"]
+
+
+def figures_not_truth(notebook):
+    """No output says True or False: the threshold of a claim is an assert, and the reader sees what was measured.
+
+    Values of options are not claims: TimeLSTM(stateful=True), {'trim': False}.
+    """
+    return [
+        f"cell {n} shows {line!r}: assert the threshold, print the figure"
+        for n, cell in notebook.code
+        for text in texts(cell)
+        for line in text.splitlines()
+        if re.search(r"(?<!=)(?<!': )\b(?:True|False)\b", line)
+    ]
 
 
 def size(notebook):
@@ -256,16 +278,17 @@ def no_trailing_semicolon(notebook):
 
 
 def no_skipping(notebook):
-    """No cell is left out of the tests or expected to fail."""
-    markers = ("NBVAL_SKIP", "NBVAL_RAISES_EXCEPTION", "PYTEST_VALIDATE_IGNORE_OUTPUT")
-    tags = ("nbval-skip", "nbval-raises-exception", "raises-exception", "nbval-ignore-output")
+    """No cell is left out of the tests or expected to fail; what cannot be stable is tagged, out of the reader's sight.
+
+    The one tag is IGNORE_OUTPUT, on a cell that has an output.
+    """
+    markers = ("NBVAL_", "PYTEST_VALIDATE_IGNORE_OUTPUT")
     wrong = [f"cell {n} says {word}" for n, cell in notebook.code for word in markers if word in cell.source]
-    return wrong + [
-        f"cell {n} has the tag {tag}"
-        for n, cell in notebook.code
-        for tag in cell.metadata.get("tags", [])
-        if tag in tags
-    ]
+    for n, cell in notebook.cells:
+        wrong += [f"cell {n} has the tag {tag}" for tag in cell.metadata.get("tags", []) if tag != IGNORE_OUTPUT]
+        if varies(cell) and not cell.get("outputs"):
+            wrong.append(f"cell {n} has the tag {IGNORE_OUTPUT} and no output")
+    return wrong
 
 
 def imports_on_colab(notebook):
@@ -326,7 +349,7 @@ def shorter_cells(notebook):
 
 
 def cell_count(notebook):
-    """A notebook is a lesson of about twenty minutes."""
+    """A notebook is a lesson of about forty minutes."""
     count = len(notebook.cells)
     if FEWEST_CELLS <= count <= MOST_CELLS:
         return []
@@ -345,6 +368,21 @@ def headings(notebook):
     names = [text for _, _, text in found]
     wrong += [f"two headings read {text!r}" for text in sorted({text for text in names if names.count(text) > 1})]
     return wrong + [f"cell {n} has an empty heading" for n, _, text in found if not text]
+
+
+CLOSING = "What you have now"
+
+
+def closing(notebook):
+    """The end says what the reader has now, in three to five lines, and what comes next: `**Next.** ...`."""
+    ends = [source for _, source in notebook.prose if re.search(rf"^## {CLOSING}$", source, re.M)]
+    if len(ends) != 1:
+        return [f"there is no heading `## {CLOSING}`"]
+    items = re.findall(r"^[-*] ", ends[0].partition(f"## {CLOSING}\n")[2].partition("\n#")[0], re.M)
+    wrong = [] if 3 <= len(items) <= 5 else [f"{CLOSING}: {len(items)} lines, and there should be three to five"]
+    if not re.search(r"^\*\*Next\.\*\* ", notebook.prose[-1][1], re.M):
+        wrong.append("the last text has no line that begins with **Next.**")
+    return wrong
 
 
 def all_headings(notebook):
@@ -427,6 +465,8 @@ def pictures(notebook):
                 wrong.append(f"cell {n} shows a picture from elsewhere: {target}")
     for n, cell in notebook.code:
         for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                wrong.append(f"cell {n} shows a PNG without alternative text: run the notebook with `make notebooks`")
             for rest in image_tags(output.get("data", {}).get("text/html", "")):
                 if not (attribute(rest, "alt") or "").strip():
                     wrong.append(f"cell {n} shows an <img> without alternative text")
@@ -619,6 +659,7 @@ RULES = [
     executed_in_order,
     outputs_present,
     stable_text,
+    figures_not_truth,
     size,
     normalised,
     no_output_widgets,
@@ -630,6 +671,7 @@ RULES = [
     short_cells,
     cell_count,
     headings,
+    closing,
     links,
     pictures,
     names,

@@ -107,8 +107,9 @@ def png(array, **metadata):
     return base64.b64encode(file.getvalue()).decode()
 
 
-def with_picture(data):
-    output = v4.new_output("display_data", {"image/png": data})
+def with_picture(data, html=False):
+    shown = {"text/html": f'<img alt="a" src="data:image/png;base64,{data}"/>'} if html else {"image/png": data}
+    output = v4.new_output("display_data", shown)
     return v4.new_notebook(cells=[v4.new_code_cell("x", id="x", outputs=[output], execution_count=1)])
 
 
@@ -119,6 +120,8 @@ def test_a_picture_of_the_same_pixels_keeps_its_bytes(rng):
     for new, expected in ((same, old), (other, other)):
         notebook = execute.keep_equal_pictures(with_picture(new), with_picture(old))
         assert notebook.cells[0].outputs[0].data["image/png"] == expected
+        notebook = execute.keep_equal_pictures(with_picture(new, html=True), with_picture(old, html=True))
+        assert notebook == with_picture(expected, html=True)
     wide = png(np.zeros((4, 5)))
     assert execute.keep_equal_pictures(with_picture(wide), with_picture(old)) == with_picture(wide)
 

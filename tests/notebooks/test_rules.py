@@ -19,9 +19,11 @@ def result(text, **data):
     return nbformat.v4.new_output("execute_result", {"text/plain": text, **data}, execution_count=1)
 
 
-def picture(text="<Figure size 640x480 with 1 Axes>"):
-    data = {"text/plain": text, "image/png": base64.b64encode(b"picture").decode()}
-    return nbformat.v4.new_output("display_data", data)
+def picture(text="Figure. Line chart."):
+    """A figure as common/alt_text.py has a notebook show it."""
+    source = base64.b64encode(b"picture").decode()
+    html = f'<img alt="{text}" width="99" src="data:image/png;base64,{source}"/>'
+    return nbformat.v4.new_output("display_data", {"text/plain": text, "text/html": html})
 
 
 WIDGET = "AttentionExplorer: type a date. Run this cell to use it."  # as common/widgets/base.py names itself
@@ -36,7 +38,8 @@ def good():
     return [
         *cells,
         code("plt.show()", picture()),
-        text("## End\n\nIn `common/layers.py` stands `common.layers.Affine`."),
+        text(f"## {rules.CLOSING}\n\n- One\n- Two\n- Three: in `common/layers.py` stands `common.layers.Affine`."),
+        text("## End\n\n**Next.** Nothing."),
     ]
 
 
@@ -46,6 +49,11 @@ def text(source):
 
 def code(source, *outputs):
     return nbformat.v4.new_code_cell(source, id="x", outputs=list(outputs), execution_count=1)
+
+
+def tagged(cell, tag):
+    cell.metadata.tags = [tag]
+    return cell
 
 
 def notebook(cells):
@@ -67,8 +75,8 @@ def broken(n, cell):
 
 
 def after(*cells):
-    """The good notebook with more cells at its end."""
-    return notebook([*good(), *cells])
+    """The good notebook with more cells before its last one."""
+    return notebook([*good()[:-1], *cells, good()[-1]])
 
 
 def breaks(book):
@@ -115,10 +123,17 @@ BAD = {
     "printed nothing": ("outputs_present", lambda: after(code("for k in range(3):\n    print(k)"))),
     "value not stored": ("outputs_present", lambda: after(code("a = 3\na.real + 1"))),
     "display not stored": ("outputs_present", lambda: after(code("display(x)"))),
+    "figure without its picture": (
+        "outputs_present",
+        lambda: after(code("draw()", result("<Figure size 640x480 with 1 Axes>"))),
+    ),
     "an address": ("stable_text", lambda: after(code("x", result("<A at 0x7f12ab34cd56>")))),
     "long decimals": ("stable_text", lambda: after(code("print(x)", stream("loss 0.12345678\n")))),
     "a warning": ("stable_text", lambda: after(code("f(x)", stream("Warning: x\n", "stderr")))),
     "a path of the kernel": ("stable_text", lambda: after(code("print(x)", stream("ipykernel_123/1.py\n")))),
+    "a claim that holds": ("figures_not_truth", lambda: after(code("print(x)", stream("equal: True\n")))),
+    "claims that hold": ("figures_not_truth", lambda: after(code("print(x)", stream("1\n[True, True]\n")))),
+    "a claim that does not": ("figures_not_truth", lambda: after(code("a < b", result("False")))),
     "large output": ("size", lambda: after(code("print(x)", stream("x" * 300_001)))),
     "large file": ("size", lambda: after(*(text("y" * 250_000) for _ in range(9)))),
     "Output": ("no_output_widgets", lambda: after(code("out = widgets.Output()"))),
@@ -134,19 +149,30 @@ BAD = {
     "semicolon inside": ("no_trailing_semicolon", lambda: after(code("a = 1;\nb = 2"))),
     "skipped": ("no_skipping", lambda: after(code("# NBVAL_SKIP\na = 1"))),
     "expected to fail": ("no_skipping", lambda: after(code("# NBVAL_RAISES_EXCEPTION\na = 1"))),
+    "a marker in sight": ("no_skipping", lambda: after(code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("1 s\n")))),
+    "skipped by a tag": ("no_skipping", lambda: after(tagged(code("a = 1"), "nbval-skip"))),
+    "expected to fail by a tag": ("no_skipping", lambda: after(tagged(code("a = 1"), "raises-exception"))),
+    "a tag of another tool": ("no_skipping", lambda: after(tagged(text("Text."), "parameters"))),
+    "nothing to ignore": ("no_skipping", lambda: after(tagged(code("a = 1"), rules.IGNORE_OUTPUT))),
     "import": ("imports_on_colab", lambda: after(code("def f():\n    import pandas.core"))),
     "from import": ("imports_on_colab", lambda: after(code("from tests.notebooks import rules"))),
     "pip": ("imports_on_colab", lambda: after(code("%pip install x"))),
     "three in a row": ("rhythm", lambda: after(code("a = 1"), code("b = 1"), code("c = 1"))),
     "long cell": ("short_cells", lambda: after(long_cell(rules.MOST_LINES + 1))),
     "longish cell": ("shorter_cells", lambda: after(long_cell(rules.MANY_LINES + 1))),
-    "few cells": ("cell_count", lambda: notebook(good()[:10])),
+    "few cells": ("cell_count", lambda: notebook([*good()[:10], *good()[-2:]])),
     "many cells": ("cell_count", lambda: after(*(text("Text.") for _ in range(60)))),
     "no title": ("headings", lambda: broken(0, text(TITLE.replace("# ", "")))),
     "two titles": ("headings", lambda: after(text("# Another"))),
     "a jump": ("headings", lambda: after(text("#### Deep"))),
     "an empty heading": ("headings", lambda: after(text("###"))),
     "the same heading": ("headings", lambda: after(text("## End"))),
+    "no closing": ("closing", lambda: broken(-2, text("## What you can do now\n\n- One\n- Two\n- Three"))),
+    "a short closing": (
+        "closing",
+        lambda: broken(-2, text(f"## {rules.CLOSING}\n\n- One\n- Two\n\n### More\n\n- Three")),
+    ),
+    "nothing next": ("closing", lambda: broken(-1, text("## End\n\nNext: [x](#End)"))),
     "dead link": ("links", lambda: after(text("[x](ch99_missing.ipynb)"))),
     "dead link by reference": ("links", lambda: after(text("[x][1]\n\n[1]: missing.md"))),
     "dead link in HTML": ("links", lambda: after(text('<a href="missing.html">x</a>'))),
@@ -161,6 +187,10 @@ BAD = {
     "no alternative text in an output": (
         "pictures",
         lambda: after(code("x", result("x", **{"text/html": '<img alt="" src="data:x">'}))),
+    ),
+    "a PNG, which has no alternative text": (
+        "pictures",
+        lambda: after(code("plt.show()", nbformat.v4.new_output("display_data", {"image/png": "QUJD"}))),
     ),
     "picture from elsewhere": ("pictures", lambda: after(text("![x](https://example.com/x.png)"))),
     "unknown class": ("names", lambda: after(text("A `TimeLTSM`."))),
@@ -244,7 +274,8 @@ FINE = {
     "printing in a function is not printing": code("def f():\n    print(1)"),
     "a docstring is no value": code('class A:\n    """Text; more;"""'),
     "semicolons in strings and comments": code("a = ';'  # b;"),
-    "timings": code("# NBVAL_IGNORE_OUTPUT\nprint(t)", stream("0.123456789 s at 0x123456789\n")),
+    "options in a name": code("layer", result("TimeLSTM(stateful=True), {'trim': False}")),
+    "timings": tagged(code("print(t)", stream("0.123456789 s at 0x123456789\n")), rules.IGNORE_OUTPUT),
     "long docstrings": code('def f():\n    """' + "\n    ".join("abcdefghijklmnopqrstuvwxyz") + '"""\n\n\n    # x'),
     "library attributes": text("`common.time_layers.TimeLSTM.dh`, `model.decoder.attention_weights`, `dataset`"),
     "others' names": text("`np.einsum('nth,nt->nh', hs, a)`, `ipywidgets.IntSlider`, `numpy`, `x[:, None]`, `a * b`"),

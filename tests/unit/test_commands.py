@@ -103,7 +103,7 @@ def config(source="TESTPATHS", worker=False, **options):
 @pytest.mark.parametrize(
     ("given", "processes", "dist"),
     [
-        (config(), "logical", "loadfile"),
+        (config(), 1 + os.cpu_count(), "loadfile"),
         (config("ARGS"), None, "no"),  # a file is named
         (config("ARGS", numprocesses=3), 3, "loadfile"),  # the cells of a notebook stay together
         (config("ARGS", numprocesses=3, dist="load"), 3, "load"),

@@ -400,6 +400,19 @@ def test_files_from_other_systems_are_read_correctly(content, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_tab_separated_file_gives_the_arrays_of_the_padded_one(tmp_path):
+    pairs = [("seven", "7"), ("twenty one", "21"), ("  ten", "10"), ("one hundred", "100")]
+    plain = write(tmp_path, "".join(f"{question:11}_{answer:3}\n" for question, answer in pairs), "plain.txt")
+    tabs = write(tmp_path, "".join(f"{question}\t{answer}\n" for question, answer in pairs), "own.tsv")
+    loose = write(tmp_path, "".join(f"{question} \t{answer}  \r\n" for question, answer in pairs), "loose.tsv")
+    expected = sequence.load(plain)
+    for path in (tabs, loose):
+        data = sequence.load(path)
+        assert data.vocab.char_to_id == expected.vocab.char_to_id
+        for a, b in zip(expected[:4], data[:4]):
+            np.testing.assert_array_equal(a, b)
+
+
 # --- which file ---
 
 
@@ -481,6 +494,12 @@ GOOD = "1+1    _2   \n1+2    _3   \n"
         ("1+1_\n1+2_\n", 1, "the answer has no characters in '1+1_'"),
         (GOOD + "       _4   \n", 3, "the question is blank in '       _4   '"),
         (GOOD + "1+3    _    \n", 3, "the answer is blank in '1+3    _    '"),
+        ("a\tb\n\nc\td\n", 2, "blank line"),
+        ("a\tb\nc d\n", 2, "0 tabs in 'c d'; there must be one, between question and answer"),
+        ("a\tb\nc\td\te\n", 2, r"2 tabs in 'c\td\te'"),
+        ("a\tb\nc_\td\n", 2, r"'_' in 'c_\td'; it marks the start of an answer"),
+        ("a\tb\n \td\n", 2, "the question is blank"),
+        ("a\t\nb\t\n", 1, "the answer has no characters"),
         (GOOD.encode() + b"1+\xe9    _4   \n", 3, "not UTF-8 text (byte 0xE9)"),
         (GOOD.encode("utf-16"), 1, "not UTF-8 text (byte 0xFF)"),
         (GOOD + "\ufeff1+3    _4   \n", 3, r"13 characters, but line 1 has 12; pad with spaces: '\ufeff1+3"),

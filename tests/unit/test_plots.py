@@ -7,9 +7,10 @@ from matplotlib import colors
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch
 
+import common.plots as plots
 from common.graph_figure import computational_graph
-from common.plots import attention_heatmap
-from common.svg import shade
+from common.plots import attention_heatmap, font_families, save_figure
+from common.svg import Picture, shade
 
 NODES = {
     "hs": (0, 0),
@@ -101,3 +102,40 @@ def test_a_heatmap_has_the_colors_of_the_widgets_whatever_its_weights():
     assert painted == [shade(0), shade(1)]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "␣", "b"]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["x"]
+
+
+def test_words_as_labels_do_not_overlap():
+    question, answer = (
+        "two young dogs play outside together".split(),
+        "zwei junge Hunde spielen zusammen draußen".split(),
+    )
+    figure = attention_heatmap([[1 / 6] * 6] * 6, question, answer)
+    FigureCanvasAgg(figure).draw()
+    ax = figure.axes[0]
+    for labels, words in ((ax.get_xticklabels(), question), (ax.get_yticklabels(), answer)):
+        boxes = [label.get_window_extent() for label in labels]
+        assert [label.get_text() for label in labels] == words
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+def test_fonts_are_looked_for_only_where_the_first_one_lacks_a_character():
+    assert font_families("september 27, 1994 ␣ äß Ж") == ["DejaVu Sans Mono"]
+    families = font_families("ﷺ")  # which DejaVu Sans has, and its Mono has not
+    assert families is None or len(families) == 2
+
+
+def test_a_heatmap_in_a_script_that_no_font_of_the_machine_has_is_an_svg(monkeypatch, tmp_path):
+    """The reader's browser finds a font for it. With a font, the labels show it."""
+    monkeypatch.setattr(plots, "font_families", lambda text: None)
+    picture = attention_heatmap([[0.9, 0.1]], "三月", "3", "a title")
+    assert isinstance(picture, Picture)
+    for text in ("三", "月", "3", "a title", shade(0.9), shade(0.1)):
+        assert f">{text}<" in picture.svg or f'"{text}"' in picture.svg
+    assert "the question “三月”" in picture.text
+    path = save_figure(picture, tmp_path / "a" / "x.png")
+    assert path == tmp_path / "a" / "x.svg"
+    assert path.read_text(encoding="utf-8") == picture.svg
+    monkeypatch.setattr(plots, "font_families", lambda text: ["DejaVu Sans Mono", "DejaVu Serif"])
+    (label, *_) = attention_heatmap([[0.9, 0.1]], "ab", "3").axes[0].get_xticklabels()
+    assert label.get_fontfamily() == ["DejaVu Sans Mono", "DejaVu Serif"]

@@ -111,6 +111,15 @@ def test_data_with_answers_of_uneven_length(additions_file, tmp_path, capsys):
     assert "alignment" not in capsys.readouterr().out
 
 
+def test_a_readers_own_file_of_questions_tabs_and_answers(tmp_path, capsys):
+    path = tmp_path / "words.tsv"
+    path.write_text("".join(f"{'x' * n}\t{n * n}\n" for n in range(1, 60)), encoding="utf-8")
+    assert ch08_train.main(argv=["--data", str(path), "--out", str(tmp_path / "out"), *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "of 5 unseen questions right" in out
+    assert (tmp_path / "out" / "weights.npz").is_file()
+
+
 def test_what_was_learned_is_kept_when_interrupted(arguments, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         press_ctrl_c(patch, at_step=2)

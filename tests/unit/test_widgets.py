@@ -2,6 +2,7 @@
 
 import base64
 import html
+import itertools
 import os
 import re
 import signal
@@ -20,23 +21,28 @@ import common.widgets.monitor as monitor_module
 from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import Attention, WeightSum
 from ch08.attention_seq2seq import AttentionSeq2seq
-from ch08.explorer import CAPTIONS, available, explorer, load_pretrained, reader
+from ch08.explorer import CAPTIONS, available, explorer, load_pretrained, reader, right_answer
 from common.optimizer import Adam
-from common.svg import Drawing, escape, number, shade
+from common.svg import Drawing, contrast, escape, ink_on, number, shade
 from common.trainer import Trainer
 from common.widgets import (
     AttentionExplorer,
     Captions,
+    Comparison,
     GradientViewer,
+    Reasons,
     TrainingMonitor,
     WeightedSumPlayground,
     attention_graph,
     render_attention,
+    render_comparison,
     render_graph,
+    render_moments,
+    render_reasons,
     render_training,
     render_weighted_sum,
 )
-from common.widgets.base import BOX, LIVE, message
+from common.widgets.base import BOX, LIVE, OLD, SCRIPT, message
 from common.widgets.explorer import characters, complaint
 from dataset import dates, sequence
 
@@ -163,6 +169,7 @@ MAKERS = {
     "explorer": make_explorer,
     "viewer": GradientViewer,
     "monitor": TrainingMonitor,
+    "comparison": lambda: Comparison(steps=5),
 }
 
 
@@ -205,11 +212,46 @@ def test_static_is_the_first_picture_with_alternative_text(widget):
     assert re.search(r"\w{3}", picture.text)
     assert repr(picture) == picture.text
     shown = picture._repr_html_()
-    alt, data = re.fullmatch(
-        r'<img alt="([^"]+)" style="max-width:100%" src="data:image/svg\+xml;base64,([^"]+)"/>', shown
+    alt, least, data = re.fullmatch(
+        r'<div style="overflow-x:auto"><img alt="([^"]+)" style="max-width:100%;min-width:(\d+)px;height:auto" '
+        r'src="data:image/svg\+xml;base64,([^"]+)"/></div>',
+        shown,
     ).groups()
     assert html.unescape(alt) == picture.text
+    assert int(least) >= min(620, width_of(picture.svg))
     assert base64.b64decode(data).decode() == picture.svg
+
+
+def width_of(svg):
+    return int(ET.fromstring(svg).get("width"))
+
+
+def test_a_picture_stays_readable_on_a_narrow_page(widget):
+    """Its letters shrink by a sixth at most, to 9 pixels; then its frame scrolls."""
+    svg = widget.picture.value
+    least = int(re.search(r"--least:(\d+)px;", svg)[1])
+    assert least >= min(620, width_of(svg))
+    letters = min(int(size) for size in re.findall(r'font-size="(\d+)"', svg))
+    assert letters * least / width_of(svg) >= 9
+    assert widget.picture.layout.overflow == "auto"
+
+
+def test_text_stands_out_from_what_it_is_on():
+    for w in np.linspace(0, 1, 101):
+        assert contrast(ink_on(w), shade(w)) >= 4.5
+    assert round(contrast("#000000", "#ffffff"), 1) == 21.0
+
+
+def test_every_text_of_a_picture_is_dark_on_white(widget):
+    """Or as light or dark as its cell asks for, which the test above looks at."""
+    for color in set(re.findall(r'<text[^>]* fill="(#\w{6})"', widget.picture.value)) - {"#ffffff"}:
+        assert contrast(color, "#ffffff") >= 4.5
+
+
+def test_a_picture_can_be_saved(widget):
+    (saves,) = [c.value for c in widget.box.children if 'data-kind="svg"' in str(getattr(c, "value", ""))]
+    assert re.findall(r'data-kind="(\w+)"', saves) == ["svg", "png"]
+    assert "//" not in SCRIPT, "the script becomes one line, and the rest of a comment would be all of it"
 
 
 # --- weighted sum playground -----------------------------------------------------------------------------------
@@ -397,6 +439,34 @@ def test_explorer_gold_overlay():
     assert "without attention the gold alignment cannot be shown" in e.message.value
 
 
+def test_no_frame_covers_a_cell():
+    """All cells are of one size, and the frames of gold, step and column run in the gaps between them."""
+    weights = np.full((2, 3), 1 / 3)
+    svg = render_attention("abc", "12", [1, 1], weights, 2, gold=[[1, 1, 0], [0, 0, 1]], column=2)
+    rects = list(ET.fromstring(svg).iter(f"{SVG}rect"))
+    boxes = {r: [float(r.get(side, 0)) for side in ("x", "y", "width", "height")] for r in rects}
+    cells = [boxes[r] for r in rects if (r.findtext(f"{SVG}title") or "").startswith("step ")]
+    assert len(cells) == 6
+    assert len({tuple(cell[2:]) for cell in cells}) == 1
+    bottom = max(y + h for _, y, _, h in cells) + 3
+    frames = [r for r in rects if r.get("fill") == "none" and boxes[r][1] < bottom]
+    assert len(frames) == 4, "two of gold, the step, the column"
+    for frame in frames:
+        half = float(frame.get("stroke-width")) / 2
+        left, top, wide, tall = boxes[frame]
+        lines = [(left, top, wide, 0), (left, top + tall, wide, 0), (left, top, 0, tall), (left + wide, top, 0, tall)]
+        for (x, y, w, h), (cx, cy, cw, ch) in itertools.product(lines, cells):
+            apart_x = x - half >= cx + cw - 0.05 or x + w + half <= cx + 0.05
+            apart_y = y - half >= cy + ch - 0.05 or y + h + half <= cy + 0.05
+            assert apart_x or apart_y
+
+
+def test_columns_are_wide_enough_for_chinese():
+    svg = render_attention(["三月", "5"], ["3"], [1.0], [[0.9, 0.1]])
+    places = {t.text: float(t.get("x")) for t in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert places["5"] - places["三月"] >= 4 * 9, "a character of it takes the room of two letters"
+
+
 def test_explorer_without_gold_mask_disables_the_box():
     assert make_explorer().gold.disabled
     assert "stroke-dasharray" not in make_explorer(gold=True).picture.value
@@ -424,7 +494,8 @@ def test_explorer_says_right_and_wrong():
         ("caf\u00e9", "“é” (latin small letter e with acute), character 4, is unknown"),
         ("1\t2", "A control character (U+0009), character 2, is unknown"),
         ("a" * 30, "too long: 30 characters. The model reads at most 29."),
-        ("<script>alert(1)</script>", "“(” (left parenthesis), character 14, is unknown"),
+        ("?" * 300, "too long: 300 characters. The model reads at most 29."),
+        ("<script>alert(1)</>", "“(” (left parenthesis), character 14, is unknown"),
         ("<img src=x onerror=y>", "“=”"),
     ],
 )
@@ -439,9 +510,11 @@ def test_explorer_complains_and_keeps_the_last_good_picture(text, words):
     assert "The picture below still shows “may 1, 1990”." in message
     assert 'data-kind="alert"' in e.message.value
     assert e.complaint
+    assert OLD in e.picture._dom_classes, "the old answer is dimmed"
     assert "<script" not in e.message.value
     assert "<img" not in e.message.value
     e.text.value = "may 2, 1990"
+    assert OLD not in e.picture._dom_classes
     assert e.complaint is None
     assert 'data-kind="status"' in e.message.value
     assert "may 2, 1990" in e.picture.value
@@ -466,6 +539,131 @@ def test_explorer_escapes_what_is_typed():
     assert "<b&" not in e.picture.value
     assert "<b&" not in e.message.value
     assert "reads “<b&”" in drawn(e.picture.value)[0]
+
+
+def test_explorer_reads_every_kind_of_space():
+    e = make_explorer()
+    e.text.value = "may\u00a01,\u20021990\u00a0"
+    assert (e.complaint, e.question) == (None, "may 1, 1990")
+
+
+def test_explorer_says_what_a_remark_adds():
+    e = make_explorer(text="jan 2, 1911", truth=truth, remark=lambda tokens: "an old one")
+    assert "1911-01-02 is right; an old one." in e.message.value
+
+
+def test_explorer_buttons_choose_the_step_and_the_column():
+    e = make_explorer(text="jan 2, 1918")
+    assert [label.strip() for label, _ in e.row.options] == list(e.answer)
+    assert [label.strip() for label, _ in e.column.options] == ["none", *"jan␣2,␣1918"]
+    for options in (e.row.options, e.column.options):
+        assert len({label for label, _ in options}) == len(options), "a page finds a button by its label"
+    e.row.value = 7
+    assert e.step.value == 7
+    assert "Step 7 of 10" in e.picture.value
+    e.step.value = 3
+    assert e.row.value == 3
+    assert "gets most in step" not in e.picture.value
+    e.column.value = 5
+    label, texts = drawn(e.picture.value)
+    assert "“2”, character 5, gets most in step 5, which writes “-”: 91 %." in label
+    assert "in 5" in texts
+    assert texts.count("91 %") == 1
+    e.text.value = "may 1"
+    assert e.column.value == 0, "another question, another column"
+    assert len(e.column.options) == 6
+    e.column.value = 2
+    e.model.value = "plain"
+    assert e.column.disabled
+    assert "no attention" in e.picture.value
+
+
+def test_explorer_plays_the_steps():
+    e = make_explorer()
+    assert (e.play.min, e.play.max) == (1, 10)
+    e.play.value = 4
+    assert (e.step.value, e.row.value) == (4, 4)
+    e.step.value = 9
+    assert e.play.value == 9
+
+
+def test_explorer_with_a_shorter_answer_goes_to_its_last_step():
+    def decode(model, tokens):
+        return tokens, np.ones(len(tokens)), np.eye(len(tokens))
+
+    e = AttentionExplorer({"m": "m"}, decode, vocabulary="abc", max_length=9, text="abcabc", step=6)
+    e.text.value = "ab"
+    assert (e.step.value, e.play.value, e.row.value, e.step.max) == (2, 2, 2, 2)
+    assert "Step 2 of 2" in e.picture.value
+    e.text.value = "abca"
+    assert (e.step.value, e.step.max, len(e.row.options)) == (2, 4, 4)
+
+
+def test_a_picture_names_what_can_be_pressed():
+    """A row is button step - 1 of the steps, a token of the question its button of the columns: 0 is "none"."""
+    e = make_explorer(text="may 1")
+    assert set(re.findall(r'data-press="([\w-]+)"', e.picture.value)) == {
+        *(f"step-{k}" for k in range(10)),
+        *(f"column-{k}" for k in range(1, 6)),
+    }
+    for control, group in ((e.row, "step"), (e.column, "column")):
+        assert f"attention-{group}" in control._dom_classes
+
+
+def test_explorer_shows_another_model_beside():
+    e = make_explorer(truth=truth)
+    assert e.beside.options == ("none", "plain", "attention")
+    assert e.second.value == ""
+    wide = width_of(e.picture.value)
+    e.step.value = 4
+    e.beside.value = "plain"
+    assert "Model “plain”" in drawn(e.second.value)[0]
+    assert "Step 4 of 10" in drawn(e.second.value)[0]
+    assert "beside it, “plain” writes 1911-01-02." in e.message.value
+    assert width_of(e.picture.value) < wide
+    picture = make_explorer(beside="plain").static(beside="attention")
+    assert [other.svg for other in picture.others] == [make_explorer(beside="attention").second.value]
+    assert picture._repr_html_().count("<img alt=") == 2
+    with pytest.raises(ValueError, match="no model 'x'"):
+        make_explorer(beside="x")
+
+
+REASONS = Reasons(np.array([[1.0, 2, -0.5], [0, 0, 0.5], [-1, 1, 0]]), np.array([[1.0, 0], [0, 1], [2, 2]]))
+
+
+def test_reasons_are_a_sum_of_products_a_softmax_and_a_weighted_sum():
+    terms, scores, weights, context = REASONS.compute()
+    np.testing.assert_allclose(scores, [2.5, 0.5, 0])
+    np.testing.assert_allclose(weights, np.exp(scores) / np.exp(scores).sum())
+    np.testing.assert_allclose(context, weights[0] * np.array([1, 0]) + [0, weights[1]] + 2 * weights[2])
+    label, texts = drawn(render_reasons("ab ", REASONS, 2, 1))
+    assert "Why does step 2 give “a”, character 1, a weight of 82 %?" in label
+    assert {number(x) for x in (1, 2, -0.5, 2.5)} <= set(texts)
+    assert {number(w, 3) for w in weights} <= set(texts)
+    assert {f"c[{j}]" for j in (0, 1)} <= set(texts)
+    assert "padding" in drawn(render_reasons("ab", REASONS, 1, 2))[1], "a hidden state beyond the question"
+    with pytest.raises(ValueError, match="4 tokens do not fit 3 scores and column 1"):
+        render_reasons("abcd", REASONS, 1, 1)
+    with pytest.raises(ValueError, match=r"terms must be \(T, K\) and hs \(T, H\), got \(2, 2\) and \(3, 2\)"):
+        Reasons(np.ones((2, 2)), np.ones((3, 2))).compute()
+
+
+def test_explorer_shows_why():
+    e = make_explorer(text="abc", explain=lambda model, tokens, step: REASONS, why=True)
+    assert "Why does step 1 give “a”" in drawn(e.reasons.value)[0]
+    e.column.value = 3
+    assert "Why does step 1 give “c”" in drawn(e.reasons.value)[0]
+    e.model.value = "plain"
+    assert e.reasons.value == ""
+    assert "without attention there is no why to show" in e.message.value
+    e.model.value, e.why.value = "attention", False
+    assert e.reasons.value == ""
+    assert make_explorer().why.disabled
+
+    def cannot(model, tokens, step):
+        raise ValueError("no dot product")
+
+    assert "no dot product." in make_explorer(explain=cannot, why=True).message.value
 
 
 @pytest.fixture(scope="module")
@@ -615,7 +813,7 @@ def test_widgets_know_no_data_set(root):
     months = "january|february|march|april|june|july|august|september|october|november|december"
     for path in (root / "common" / "widgets").glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(rf"\bdates?\b|YYYY|hyphen|[\"']_[\"']|{months}", text, re.IGNORECASE), path.name
+        assert not re.search(rf"\bdates?\b|YYYY|hyphen(?!s=)|[\"']_[\"']|{months}", text, re.IGNORECASE), path.name
 
 
 # --- the explorer with models of the course --------------------------------------------------------------------
@@ -659,8 +857,8 @@ def test_explorer_with_some_of_the_weights(folder):
     e = explorer(folder=folder)
     assert e.model.options == ("plain", "attention")
     assert e.model.value == "attention"
-    note = html.unescape(e.box.children[-2].value)
-    assert "not in the menu: peeky" in note
+    (note,) = (html.unescape(note.value) for note in e.notes)
+    assert "not in the menu: peeky, aligned, guided" in note
     assert "python -m ch08.train peeky" in note
     e.text.value = "2/10/93"
     assert e.weights.shape == (10, 7)
@@ -685,6 +883,48 @@ def test_load_pretrained_of_another_kind(tmp_path):
     np.savez(tmp_path / "attention" / "weights.npz", a=np.ones(2))
     with pytest.raises(ValueError, match="does not hold attention: its arrays are a"):
         load_pretrained("attention", tmp_path)
+
+
+@pytest.mark.parametrize("trim", [True, False])
+@pytest.mark.parametrize("reverse", [True, False])
+def test_explorer_takes_the_score_of_a_model_apart(vocab, trim, reverse):
+    model = AttentionSeq2seq(len(vocab), 5, 6, rng=0, dtype=np.float64)
+    e = explorer({"mine": model}, text="may 1, 1990", step=4, why=True, trim=trim, reverse=reverse)
+    terms, scores, weights, context = e.explain(model, e.question_tokens, 4).compute()
+    assert terms.shape == (11 if trim else 29, 6)
+    np.testing.assert_allclose(weights[:11], e.weights[3], rtol=1e-12)
+    assert "Why does step 4 give" in e.reasons.value
+    e = explorer({"one vector": Seq2seq(len(vocab), 5, 6, rng=0)}, why=True)
+    assert "without attention there is no why to show" in e.message.value
+
+
+def test_explorer_judges_the_forms_that_8_7_asks_for():
+    for text in (
+        *("september 27 1994", "september  27,  1994", "  september 27, 1994", "9-27-94", "9/27/1994"),
+        *("27 september 1994", "1994-09-27", "1994/9/27", "27/9/94", "Monday, September 27, 1994"),
+    ):
+        assert right_answer(text) == "1994-09-27", text
+    for text in (
+        "february 31, 1994",
+        "september 45, 1994",
+        "",
+        "1994",
+        "9/27",
+        "may",
+        "september 27 x 1994",
+        "13/13/94",
+    ):
+        with pytest.raises(ValueError, match=r"day|form"):
+            right_answer(text)
+    e = explorer(text="1994-09-27")
+    assert "1972-04-09 is wrong: it should be 1994-09-27; no training question has this form." in e.message.value
+
+
+def test_explorer_offers_all_shipped_models_and_starts_with_the_first_one_of_the_lessons():
+    e = explorer(beside="guided")
+    assert e.model.options == ("plain", "peeky", "attention", "aligned", "guided")
+    assert e.model.value == "attention"
+    assert "Model “guided”" in e.second.value
 
 
 def test_explorer_with_a_new_model(vocab):
@@ -820,6 +1060,118 @@ def test_monitor_keeps_to_its_interval_and_its_share(monkeypatch):
     assert looks[0] >= 1.0
     assert min(np.diff(looks)) >= 4.0
     assert 0 < monitor.seconds <= 0.06 * now[0]
+
+
+def test_monitor_goes_through_the_samples_when_training_has_ended():
+    model, trainer, x, t = small_training()
+    monitor = TrainingMonitor(sample=sample, interval=0, max_overhead=1, total_steps=12)
+    assert monitor.moment.disabled
+    seen = []
+    monitor.picture.observe(lambda change: seen.append(monitor.moment.disabled), names="value")
+    fit(monitor, trainer, x, t, max_epoch=3)
+    assert all(seen), "the kernel is busy: it cannot answer"
+    monitor.finish()
+    steps = [step for step, *_ in monitor.samples]
+    assert (steps[0], steps[-1]) == (1, 12)
+    assert not monitor.moment.disabled
+    assert "a sample, after step 12<" in monitor.picture.value
+    monitor.moment.value = 0
+    assert "a sample, after step 1<" in monitor.picture.value
+    assert f"After step 1, “abcde” becomes “{monitor.samples[0][2]}”" in drawn(monitor.picture.value)[0]
+    monitor.play.value = 1
+    assert monitor.moment.value == 1
+    assert f"after step {steps[1]}<" in monitor.picture.value
+    first, (strip,) = monitor.static(moment=0), monitor.static().others
+    assert "a sample, after step 1<" in first.svg
+    assert "How attention forms" in strip.text
+    assert "After step 12 it becomes" in strip.text
+    before = len(monitor.samples)
+    fit(monitor, trainer, x, t, max_epoch=1)
+    monitor.finish()
+    assert len(monitor.samples) > before
+    assert monitor.moment.value == len(monitor.samples) - 1
+
+
+def test_monitor_thins_out_the_samples_and_keeps_the_first_and_the_last():
+    monitor = TrainingMonitor(sample=lambda model: ("ab", "c", np.ones((1, 2)) / 2))
+    trainer = SimpleNamespace(model=None)
+    for monitor._step in range(1, 200):
+        monitor._take_sample(trainer)
+        monitor._take_sample(trainer)  # the same step: once is enough
+        steps = [step for step, *_ in monitor.samples]
+        assert steps[0] == 1
+        assert steps[-1] == monitor._step
+        assert len(steps) <= monitor_module.SAMPLES
+        assert steps == sorted(set(steps))
+
+
+def test_moments_are_spread_from_the_first_to_the_last():
+    samples = [
+        (step, "ab", "c", np.array([[w, 1 - w]])) for step, w in ((1, 0.5), (5, 0.6), (9, 0.7), (20, 0.8), (30, 1))
+    ]
+    label, texts = drawn(render_moments(samples))
+    assert [t for t in texts if t.startswith("after")] == [f"after step {k}: c" for k in (1, 5, 20, 30)]
+    assert "After step 30 it becomes “c”; a row's largest weight is 100 % on average." in label
+
+
+def test_monitor_says_how_long_it_has_taken_and_will_take(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(monitor_module.time, "perf_counter", lambda: now[0])
+    monitor = TrainingMonitor(total_steps=100, interval=0)
+    trainer = SimpleNamespace(step=0, current_epoch=1, model=None, interrupted=False)
+    for trainer.step in range(1, 26):
+        monitor.on_step(trainer, 1.0)
+        now[0] += 2
+    monitor._draw()
+    assert "50 s so far, about 2 min 30 s left" in drawn(monitor.picture.value)[0]
+    monitor.on_epoch(trainer)
+    monitor.finish(trainer)
+    assert "Finished in epoch 1, step 25 of 100, after 50 s." in drawn(monitor.picture.value)[0]
+
+
+# --- comparison ------------------------------------------------------------------------------------------------
+
+
+def test_comparison_shows_how_far_each_training_is():
+    comparison, pictures = Comparison(steps=4), []
+    comparison.picture.observe(lambda change: pictures.append(drawn(change["new"])[0]), names="value")
+
+    def train(on_step):
+        model, trainer, x, t = small_training()
+        trainer.fit(x, t, max_epoch=1, batch_size=10, rng=0, verbose=False, on_step=on_step)
+        return trainer.step
+
+    assert comparison.run({"one": train, "two": train}) == comparison.results == {"one": 4, "two": 4}
+    assert any("one: step 1 of 4, training. two: step 0 of 4, waiting." in said for said in pictures)
+    assert re.search(r"one: step 4 of 4, done after \d+ s\. two: step 4 of 4, done", comparison.static().text)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        Comparison(steps=0)
+
+
+def test_comparison_stops_whole():
+    comparison, begun = Comparison(steps=4), []
+
+    def train(name):
+        def run(on_step):
+            begun.append(name)
+            model, trainer, x, t = small_training()
+
+            def step(trainer, loss):
+                on_step(trainer, loss)
+                if name == "two" and trainer.step == 2:
+                    signal.raise_signal(signal.SIGINT)
+
+            trainer.fit(x, t, max_epoch=1, batch_size=10, rng=0, verbose=False, on_step=step)
+            return trainer.step
+
+        return run
+
+    with pytest.raises(KeyboardInterrupt, match="stopped in two: run it again for all 3"):
+        comparison.run({name: train(name) for name in ("one", "two", "three")})
+    assert begun == ["one", "two"]
+    assert comparison.results == {"one": 4}
+    assert "two: step 2 of 4, stopped. three: step 0 of 4, waiting. Stopped in two." in comparison.static().text
+    assert "Stopped, with all that come after it" in render_comparison(*comparison._state())
 
 
 def test_monitor_without_training_has_nothing_to_finish():
