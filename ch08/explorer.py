@@ -7,7 +7,7 @@ import functools
 import re
 from pathlib import Path
 
-from ch08.recipes.dates import SYSTEMS
+from ch08.recipes import SYSTEMS
 from ch08.score_layers import DotScore
 from common.np import np, to_cpu
 from common.npz import load_arrays
@@ -17,7 +17,22 @@ from dataset import dates, sequence
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 # As the explorer's menu shows them.
-NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention", "aligned": "aligned", "guided": "guided"}
+NAMES = {"seq2seq": "plain"} | {
+    name: name
+    for name in (
+        "peeky",
+        "attention",
+        "aligned",
+        "guided",
+        "bidirectional",
+        "input-feeding",
+        "same-step",
+        "deep",
+        "scaled-dot",
+        "general",
+        "additive",
+    )
+}
 FIRST = "attention"  # the model that the explorer shows at first
 EXAMPLE = "september 27, 1994"
 CAPTIONS = Captions(
@@ -38,7 +53,7 @@ def _dates():
 def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
     """Return a model with the weights of ``folder/<name>/weights.npz``; its sizes are read from the file.
 
-    Args: name, one of ``ch08.recipes.dates.SYSTEMS``; dtype to compute in.
+    Args: name, one of ``ch08.recipes.SYSTEMS``; dtype to compute in.
     Raises: KeyError for another name; FileNotFoundError that says how to train the model; ValueError if the file holds
     another kind of model, or one that learned other characters.
     """
@@ -52,9 +67,9 @@ def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
         )
     arrays = load_arrays(path)
     try:
-        _, D = arrays["encoder.embed.W"].shape
-        H, _ = arrays["encoder.lstm.Wh"].shape
-    except (KeyError, ValueError):
+        _, D = arrays["decoder.embed.W"].shape
+        H, _ = next(array for n, array in arrays.items() if n.startswith("decoder.") and n.endswith("Wh")).shape
+    except (KeyError, StopIteration, ValueError):
         raise ValueError(f"{path} does not hold {name}: its arrays are {', '.join(arrays)}") from None
     model = SYSTEMS[name].model(_dates(), rng=0, dtype=dtype, wordvec_size=D, hidden_size=H)
     model.vocab = list(_dates().vocab.char_to_id)

@@ -10,10 +10,9 @@ from pathlib import Path
 if __name__ == "__main__" and not __package__:
     sys.exit("Run this from the root of the repository, as a module: python -m ch08.train")
 
-from ch08.recipes import dates, deep, placements, scores
+from ch08.recipes import SYSTEMS
 from common.training.program import run_program, train_main
 
-SYSTEMS = {**dates.SYSTEMS, **placements.SYSTEMS, **deep.SYSTEMS, **scores.SYSTEMS}
 RESULTS = Path(__file__).resolve().parent / "pretrained" / "results.json"
 
 main = functools.partial(

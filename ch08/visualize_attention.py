@@ -12,7 +12,8 @@ if __name__ == "__main__" and not __package__:
     sys.exit("Run this from the root of the repository, as a module: python -m ch08.visualize_attention")
 
 from ch08.explorer import PRETRAINED, explorer, load_pretrained, reader
-from ch08.recipes.dates import SYSTEMS, Dates
+from ch08.recipes import SYSTEMS
+from ch08.recipes.dates import Dates
 from common.plots import attention_heatmap, save_figure
 from common.training.program import positive_int, run_program
 from common.util import echo

@@ -1,1 +1,5 @@
-"""What chapter 8 trains: each module holds a table SYSTEMS, name -> System."""
+"""What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
+
+from ch08.recipes import dates, deep, placements, scores
+
+SYSTEMS = {**dates.SYSTEMS, **placements.SYSTEMS, **deep.SYSTEMS, **scores.SYSTEMS}

@@ -14,7 +14,7 @@ from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
 from ch08.explorer import load_pretrained
-from ch08.recipes.dates import SYSTEMS
+from ch08.recipes import SYSTEMS
 from common.training import program
 from common.training.program import run_program, train_main
 from common.training.run import locked

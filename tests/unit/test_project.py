@@ -56,6 +56,10 @@ PUBLIC_NAMES = {
     "ch08.recipes.dates": "SYSTEMS Dates",
     "ch08.attention_layer": "WeightSum AttentionWeight Attention TimeAttention",
     "ch08.attention_seq2seq": "AttentionEncoder AttentionDecoder AttentionSeq2seq",
+    "ch08.bidirectional_seq2seq": "BiAttentionEncoder BiAttentionDecoder BiAttentionSeq2seq",
+    "ch08.input_feeding_seq2seq": "InputFeedingSeq2seq",
+    "ch08.same_step_seq2seq": "SameStepSeq2seq",
+    "ch08.deep_seq2seq": "DeepAttentionSeq2seq",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
