@@ -4,6 +4,7 @@ from ch08.exercises import (
     attention,
     attention_seq2seq,
     attention_weight,
+    bidirectional,
     bottleneck,
     date_conversion,
     seeing_attention,
@@ -20,4 +21,5 @@ EXERCISES = (
     *date_conversion.EXERCISES,
     *seeing_attention.EXERCISES,
     *teaching_where_to_look.EXERCISES,
+    *bidirectional.EXERCISES,
 )
