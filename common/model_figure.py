@@ -190,7 +190,9 @@ class _Drawing:
     def decoder(self):
         """The step: what it reads, its LSTM with h, the affine layer, what it writes."""
         x, part = self.decoder_x, "decoder"
-        low, state, query, joined, top = (self.rows[row] for row in ("character", "state", "weight", "context", "answer"))
+        low, state, query, joined, top = (
+            self.rows[row] for row in ("character", "state", "weight", "context", "answer")
+        )
         self.ground(part, x - 1.03, 0.06, x + 0.51, top + 0.32)
         self.ground(part, x - 0.27 * self.step - 1.1, top - 0.32, x + 0.51, top + 0.32)
         color, ink, name = self.ink(part, GREEN), self.text_ink(part, INK), self.text_ink(part, GREEN_INK)
