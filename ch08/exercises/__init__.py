@@ -9,6 +9,7 @@ from ch08.exercises import (
     seeing_attention,
     teaching_where_to_look,
     weight_sum,
+    where_the_context_goes,
 )
 
 EXERCISES = (
@@ -20,4 +21,5 @@ EXERCISES = (
     *date_conversion.EXERCISES,
     *seeing_attention.EXERCISES,
     *teaching_where_to_look.EXERCISES,
+    *where_the_context_goes.EXERCISES,
 )
