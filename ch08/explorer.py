@@ -17,22 +17,7 @@ from dataset import dates, sequence
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 # As the explorer's menu shows them.
-NAMES = {"seq2seq": "plain"} | {
-    name: name
-    for name in (
-        "peeky",
-        "attention",
-        "aligned",
-        "guided",
-        "bidirectional",
-        "input-feeding",
-        "same-step",
-        "deep",
-        "scaled-dot",
-        "general",
-        "additive",
-    )
-}
+NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention", "aligned": "aligned", "guided": "guided"}
 FIRST = "attention"  # the model that the explorer shows at first
 EXAMPLE = "september 27, 1994"
 CAPTIONS = Captions(

@@ -85,7 +85,7 @@ class AttentionExplorer(Widget):
         remark: called as remark(tokens); returns what else is to be said of a text that has a right answer, or "".
             May be None.
         explain: called as explain(model, tokens, step); returns the ``Reasons`` of that step, or raises ValueError that
-            says why there are none. None: there is no why to show.
+            says why there are none. None: there is nothing to explain.
         note: a sentence that is always shown below the picture.
 
     Controls: ``text``, ``model``, ``beside``, ``step``, ``play`` (walks through the steps), ``row`` (a button for each
@@ -345,7 +345,7 @@ class AttentionExplorer(Widget):
         """Return (Picture or None, reasons why there is none): of the token that is lit, or looked at most."""
         weights = self._read(model, tokens)[2]
         if weights is None:
-            return None, ["without attention there is no why to show"]
+            return None, ["without attention there is nothing to explain"]
         try:
             reasons = self.explain(self.models[model], list(tokens), step)
         except ValueError as error:

@@ -48,7 +48,7 @@ class Explorer:
         self.box.wait_for()
         self.text = self.box.get_by_label("date", exact=True)
         self.slider = self.box.locator(".widget-slider")
-        self.picture = self.box.locator("svg[role=img]")
+        self.picture = self.box.locator("svg[role=img]").first  # another model's may stand beside it
         self.region = self.box.get_by_role("status")
         self.named = self.box.get_by_role("slider", name="step", exact=True)
         self.box.scroll_into_view_if_needed()

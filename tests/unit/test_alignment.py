@@ -106,3 +106,18 @@ def test_alignment_loss_stays_finite_where_no_attention_is_right():
 def test_alignment_loss_refuses_what_does_not_fit(weights, gold):
     with pytest.raises(ValueError, match="AlignmentLoss: weights must be"):
         AlignmentLoss().forward(weights, gold)
+
+
+def test_alignment_loss_without_gold_is_0_and_forgets_what_was_before():
+    loss = AlignmentLoss()
+    loss.forward(np.full((1, 1, 2), 0.5), np.array([[[True, False]]]))
+    assert loss.backward() is not None
+    assert loss.forward(None, None, 3) == 0.0
+    assert loss.backward() is None
+
+
+@pytest.mark.parametrize("count", [None, 0, 1])
+def test_alignment_loss_of_a_single_character(count):
+    loss = AlignmentLoss(floor=0.0)
+    assert loss.forward(np.array([[[0.25, 0.75]]]), np.array([[[True, False]]]), count) == pytest.approx(math.log(4))
+    np.testing.assert_allclose(loss.backward(), [[[-4.0, 0.0]]])

@@ -655,7 +655,7 @@ def test_explorer_shows_why():
     assert "Why does step 1 give “c”" in drawn(e.reasons.value)[0]
     e.model.value = "plain"
     assert e.reasons.value == ""
-    assert "without attention there is no why to show" in e.message.value
+    assert "without attention there is nothing to explain" in e.message.value
     e.model.value, e.why.value = "attention", False
     assert e.reasons.value == ""
     assert make_explorer().why.disabled
@@ -895,7 +895,7 @@ def test_explorer_takes_the_score_of_a_model_apart(vocab, trim, reverse):
     np.testing.assert_allclose(weights[:11], e.weights[3], rtol=1e-12)
     assert "Why does step 4 give" in e.reasons.value
     e = explorer({"one vector": Seq2seq(len(vocab), 5, 6, rng=0)}, why=True)
-    assert "without attention there is no why to show" in e.message.value
+    assert "without attention there is nothing to explain" in e.message.value
 
 
 def test_explorer_judges_the_forms_that_8_7_asks_for():
