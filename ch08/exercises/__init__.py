@@ -10,6 +10,7 @@ from ch08.exercises import (
     seeing_attention,
     teaching_where_to_look,
     weight_sum,
+    where_the_context_goes,
 )
 
 EXERCISES = (
@@ -22,4 +23,5 @@ EXERCISES = (
     *seeing_attention.EXERCISES,
     *teaching_where_to_look.EXERCISES,
     *bidirectional.EXERCISES,
+    *where_the_context_goes.EXERCISES,
 )
