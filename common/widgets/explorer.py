@@ -174,7 +174,12 @@ class AttentionExplorer(Widget):
             value=start["step"], min=0, max=len(answer) - 1, description="step", style=label, layout=wide
         )
         self.play = w.Play(
-            value=start["step"], min=0, max=len(answer) - 1, interval=PACE, show_repeat=False, description="play the steps"
+            value=start["step"],
+            min=0,
+            max=len(answer) - 1,
+            interval=PACE,
+            show_repeat=False,
+            description="play the steps",
         )
         w.link((self.play, "value"), (self.step, "value"))
         self.row, self.column = self._buttons("answer", "step"), self._buttons("question", "column")
