@@ -295,13 +295,20 @@ def summarize(histories, command):
             "median": statistics.median(values),
             "best": max(values),
         }
+    steps = [_steps_to(h, 0.99) for h in histories]
     return {
         "seeds": [h["seed"] for h in histories],
         "measures": measures,
+        "steps_to_99": None if None in steps else {"worst": max(steps), "median": statistics.median(steps)},
         "seconds": statistics.median(h["seconds"] or 0 for h in histories) or None,
         "peak_mb": min(h["peak_mb"] or 0 for h in histories) or None,  # of the first, later ones inherit it
         "command": command,
     }
+
+
+def _steps_to(history, share):
+    """Return the step of the first quick look at which the headline was at least ``share``, None if it never was."""
+    return next((step for step, found in history["measures"] if next(iter(found.values()), 0) >= share), None)
 
 
 def summary_table(summary):
