@@ -117,7 +117,7 @@ CONCAT = Exercise(
     reference=_concat_pair_by_pair,
     mistakes=(
         Mistake(
-            "The two parts of W are exchanged. The query comes first in the joined vector, so the upper rows are its.",
+            "The parts of W are exchanged. The query comes first in the joined vector, so the upper rows belong to it.",
             changed(_CONCAT, ("h @ W[:K], hs @ W[K:]", "h @ W[-K:], hs @ W[:-K]")),
         ),
         Mistake(
@@ -246,7 +246,7 @@ PROJECTED = Exercise(
         ),
     ),
     hints=(
-        "It is a scaled dot product between two matrix products. Write down q and k first, then the rule of each product.",
+        "It is a scaled dot product of two matrix products. Write down q and k first, then the rule of each product.",
         "dq = ds k and dk = ds^T q, both times the scale. Then dh = dq Wq^T, dhs = dk Wk^T, and the gradient of a "
         "projection is its input, transposed, times dq or dk, added over the batch.",
     ),
@@ -292,7 +292,7 @@ class MaskedAttention:
 
 
 def _masked_inputs(rng, N, T, T_dec, d, E, large=1.0):
-    """Every sequence keeps its first key and loses at least one other; ``large`` multiplies the keys that are hidden."""
+    """Every sequence keeps its first key and loses its last one; ``large`` multiplies the hidden keys."""
     mask = np.arange(T) < rng.permutation(np.arange(N) % (T - 1) + 1)[:, None]
     drawn = normal(rng, q=(N, T_dec, d), k=(N, T, d), v=(N, T, E), dc=(N, T_dec, E)) | {"mask": mask}
     drawn["k"][~mask] *= large
@@ -352,16 +352,16 @@ MASKED = Exercise(
         Mistake(
             "The gradients of keys and values are added. Here they are two arguments, and each has its own.",
             changed(_MASKED, ("ds @ k, ds.swapaxes(1, 2) @ q, dv", "ds @ k, dk, dk")).replace(
-                "        return ds @ k", "        dk = ds.swapaxes(1, 2) @ q + (dv if dv.shape == k.shape else 0)\n"
-                "        return ds @ k"
+                "        return ds @ k",
+                "        dk = ds.swapaxes(1, 2) @ q + (dv if dv.shape == k.shape else 0)\n        return ds @ k",
             ),
         ),
     ),
     hints=(
         "Go back through forward line by line: the sum, the softmax, the scale, the product. Keys and values meet "
         "nowhere.",
-        "dv = a^T dc and da = dc v^T; then the softmax's rule gives ds, times the scale; dq = ds k and dk = ds^T q. The "
-        "mask has done its work in the weights.",
+        "dv = a^T dc and da = dc v^T; then the softmax's rule gives ds, times the scale; dq = ds k and dk = ds^T q. "
+        "The mask has done its work in the weights.",
     ),
     section=f'{SECTION}, "Queries, keys and values of one sequence"',
 )
@@ -409,7 +409,7 @@ SELF = Exercise(
     reference=_self_attention_one_by_one,
     given={"softmax": softmax},
     bug=Mistake(
-        "The mask lies along the queries: padded places do not ask, but real places still find padding.",
+        "Real places still find padding. A mask along the queries keeps padding from asking, not from being found.",
         changed(_SELF, ("mask[:, None, :]", "mask[:, :, None]")),
     ),
     mistakes=(
@@ -431,20 +431,16 @@ SELF = Exercise(
         ),
         Mistake(
             "The vectors of padding are set to 0 before they are compared: they keep a score of 0, and a weight.",
-            changed(_SELF, ("    s = np.where(mask[:, None, :], s, -1e9)\n", ""), ("    s =", "    x = x * M\n    s =")).replace(
-                "* M", "* mask[:, :, None]"
-            ),
-        ),
-        Mistake(
-            "There is no mask at all now.",
-            changed(_SELF, ("    s = np.where(mask[:, None, :], s, -1e9)\n", "")),
+            changed(
+                _SELF, ("    s = np.where(mask[:, None, :], s, -1e9)\n", ""), ("    s =", "    x = x * M\n    s =")
+            ).replace("* M", "* mask[:, :, None]"),
         ),
     ),
     hints=(
         "The scores are (N, T, T): a row for each place that asks, a column for each place that is found. What should "
         "padding not do?",
-        "Padding must not be found, so the mask belongs to the columns, the last axis. Which axis does mask[:, :, None] "
-        "leave to it?",
+        "Padding must not be found, so the mask belongs to the columns, the last axis. To which axis does "
+        "mask[:, :, None] bring it?",
     ),
     section=f'{SECTION}, "The neighbors in the batch"',
 )
@@ -476,7 +472,7 @@ SCALE = Exercise(
     call="c = answer(q, k, v)",
     outputs=("c",),
     cases=(
-        Case("two keys of size 8", lambda rng: _attention_inputs(rng, 1, 2, 1, 8, 2)),
+        Case("two keys of size 8", lambda rng: _attention_inputs(rng, 1, 2, 4, 8, 3)),
         Case("N = T_dec = E", lambda rng: _attention_inputs(rng, 3, 5, 3, 9, 3)),
         Case("many keys of size 2", lambda rng: _attention_inputs(rng, 2, size(rng, 12, 20), 3, 2, 4)),
     ),
@@ -509,7 +505,9 @@ SCALE = Exercise(
         ),
         Mistake(
             "Now the weights are scaled, and they no longer add up to 1. Scale the scores.",
-            changed(_ATTENTION, ("softmax(scale * q @ k.swapaxes(1, 2)) @ v", "scale * softmax(q @ k.swapaxes(1, 2)) @ v")),
+            changed(
+                _ATTENTION, ("softmax(scale * q @ k.swapaxes(1, 2)) @ v", "scale * softmax(q @ k.swapaxes(1, 2)) @ v")
+            ),
         ),
     ),
     hints=(
