@@ -277,7 +277,8 @@ _MASKED = """\
 class MaskedAttention:
     def forward(self, q, k, v, mask):
         self.scale = q.shape[2] ** -0.5
-        s = np.where(mask[:, None], q @ k.swapaxes(1, 2) * self.scale, -np.inf)
+        s = q @ k.swapaxes(1, 2) * self.scale
+        s = np.where(mask[:, None], s, -np.inf)
         a = softmax(s)
         self.cache = q, k, v, a
         return a @ v
@@ -287,7 +288,8 @@ class MaskedAttention:
         dv = a.swapaxes(1, 2) @ dc
         da = dc @ v.swapaxes(1, 2)
         ds = a * (da - (a * da).sum(axis=2, keepdims=True)) * self.scale
-        return ds @ k, ds.swapaxes(1, 2) @ q, dv
+        dk = ds.swapaxes(1, 2) @ q
+        return ds @ k, dk, dv
 """
 
 
@@ -316,9 +318,7 @@ MASKED = Exercise(
     mistakes=(
         Mistake(
             "The mask is not used: padding gets weight.",
-            changed(_MASKED, ("np.where(mask[:, None], q @ k.swapaxes(1, 2) * self.scale, -np.inf)", "S")).replace(
-                "= S", "= q @ k.swapaxes(1, 2) * self.scale"
-            ),
+            changed(_MASKED, ("        s = np.where(mask[:, None], s, -np.inf)\n", "")),
         ),
         Mistake(
             "Padding gets the score 0, which is a score like any other. Its weight has to be 0.",
@@ -328,8 +328,7 @@ MASKED = Exercise(
             "The weights of padding are set to 0 after the softmax, so the others no longer add up to 1.",
             changed(
                 _MASKED,
-                ("np.where(mask[:, None], q @ k.swapaxes(1, 2) * self.scale, -np.inf)", "S"),
-                ("= S", "= q @ k.swapaxes(1, 2) * self.scale"),
+                ("        s = np.where(mask[:, None], s, -np.inf)\n", ""),
                 ("a = softmax(s)", "a = softmax(s) * mask[:, None]"),
             ),
         ),
@@ -351,9 +350,10 @@ MASKED = Exercise(
         ),
         Mistake(
             "The gradients of keys and values are added. Here they are two arguments, and each has its own.",
-            changed(_MASKED, ("ds @ k, ds.swapaxes(1, 2) @ q, dv", "ds @ k, dk, dk")).replace(
-                "        return ds @ k",
-                "        dk = ds.swapaxes(1, 2) @ q + (dv if dv.shape == k.shape else 0)\n        return ds @ k",
+            changed(
+                _MASKED,
+                ("        return", "        both = dk + (dv if dv.shape == dk.shape else 0)\n        return"),
+                ("ds @ k, dk, dv", "ds @ k, both, both"),
             ),
         ),
     ),
@@ -404,7 +404,7 @@ SELF = Exercise(
         Case("one sentence with padding", lambda rng: _self_inputs(rng, [2], 3, 2)),
         Case("N = T", lambda rng: _self_inputs(rng, rng.permutation([1, 2, 3]), 3, 4)),
         Case("all sizes differ", lambda rng: _self_inputs(rng, rng.permutation([3, 5]), size(rng, 6, 9), 4)),
-        Case("padding with large numbers", lambda rng: _self_inputs(rng, rng.permutation([2, 4]), 5, 3, large=50.0)),
+        Case("padding with large numbers", lambda rng: _self_inputs(rng, rng.permutation([2, 4]), 5, 3, large=1e4)),
     ),
     reference=_self_attention_one_by_one,
     given={"softmax": softmax},
@@ -430,10 +430,24 @@ SELF = Exercise(
             ),
         ),
         Mistake(
+            "Padding is taken out after the softmax. Where its score is far above the others, nothing is left of them, "
+            "and 0 is divided by 0.",
+            changed(
+                _SELF,
+                ("    s = np.where(mask[:, None, :], s, -1e9)\n", ""),
+                (
+                    "return softmax(s) @ x",
+                    "a = softmax(s) * mask[:, None, :]\n    return a / a.sum(axis=2, keepdims=True) @ x",
+                ),
+            ),
+        ),
+        Mistake(
             "The vectors of padding are set to 0 before they are compared: they keep a score of 0, and a weight.",
             changed(
-                _SELF, ("    s = np.where(mask[:, None, :], s, -1e9)\n", ""), ("    s =", "    x = x * M\n    s =")
-            ).replace("* M", "* mask[:, :, None]"),
+                _SELF,
+                ("    s = np.where(mask[:, None, :], s, -1e9)\n", ""),
+                ("    s =", "    x = x * mask[:, :, None]\n    s ="),
+            ),
         ),
     ),
     hints=(
