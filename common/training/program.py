@@ -284,7 +284,11 @@ def _percentages(measures):
 
 
 def summarize(histories, command):
-    """Return what the runs of one system came to: for each measure worst, median and best over the seeds."""
+    """Return what the runs of one system came to: for each measure worst, median and best over the seeds.
+
+    "steps_to_99" has the steps, worst and median, of the first quick look with 99 % of the headline; None if a run had
+    no such look.
+    """
     measures = {}
     for name in histories[0]["final"]:
         values = [h["final"][name] for h in histories]
