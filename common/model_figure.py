@@ -26,9 +26,10 @@ THICKEST = 15  # points of the line of a weight of 1
 COLUMN = 0.42  # inches from character to character
 LEFT, BOTTOM = 0.62, 0.0
 ROWS = {"character": 0.5, "state": 1.15, "weight": 2.2, "context": 3.6, "answer": 4.5, "top": 4.95}  # inches
+SECOND = 0.42  # inches from the states of the first reader up to those of the second
 
 
-def model_figure(question, answer, weights, step, highlight=None, right_to_left=True, start="_"):
+def model_figure(question, answer, weights, step, highlight=None, right_to_left=True, start="_", both_ways=False):
     """Draw one step of a model with attention: states, weights, context, decoder, written character.
 
     Args:
@@ -39,6 +40,7 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
         highlight: the part in color, a key of PARTS, or None for the whole model; everything else is pale.
         right_to_left: the encoder reads the question from its last character.
         start: what the decoder reads at step 0.
+        both_ways: a second LSTM reads in the other direction; its states stand above those of the first.
 
     Returns: a matplotlib Figure on a white ground; its ``alt_text`` says in words what it shows.
     Raises: ValueError for weights, a step or a part that do not fit.
@@ -52,21 +54,29 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
         raise ValueError(f"model_figure: step {step} is none of the {len(answer)} steps, 0 to {len(answer) - 1}")
     if highlight is not None and highlight not in PARTS:
         raise ValueError(f"model_figure: there is no part {highlight!r}; there are {', '.join(PARTS)}")
-    drawing = _Drawing(question, answer, weights[step], step, PARTS.get(highlight, ()), start)
+    drawing = _Drawing(question, answer, weights[step], step, PARTS.get(highlight, ()), start, both_ways)
     drawing.encoder(right_to_left)
     drawing.attention_weight()
     drawing.weight_sum()
     drawing.decoder()
-    drawing.ax.figure.alt_text = _in_words(question, answer, weights[step], step, highlight, right_to_left)
+    drawing.ax.figure.alt_text = _in_words(question, answer, weights[step], step, highlight, right_to_left, both_ways)
     return drawing.ax.figure
 
 
-def _in_words(question, answer, a, step, highlight, right_to_left):
+def _direction(right_to_left, both_ways):
+    """Return in words how the encoder reads."""
+    ways = "from right to left", "from left to right"
+    one, other = ways if right_to_left else ways[::-1]
+    return f"{one} and {other}" if both_ways else one
+
+
+def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
     """Return what the drawing shows, for those who cannot see it."""
+    states = "two states, joined," if both_ways else "one state"
     seen = [f"{a[t]:.2f} on the state at {question[t]!r}" for t in host.argsort(-a, kind="stable") if a[t] >= 0.01]
     words = (
-        f"A model with attention has read {question!r} from {'right to left' if right_to_left else 'left to right'}, "
-        f"one state for each character. At step {step} it has written {answer[:step]!r}. Its weights are "
+        f"A model with attention has read {question!r} {_direction(right_to_left, both_ways)}, "
+        f"{states} for each character. At step {step} it has written {answer[:step]!r}. Its weights are "
         f"{', '.join(seen)}. The context, the sum of the states by these weights, goes with the decoder's state h into "
         f"an affine layer, which writes {answer[step]!r}."
     )
@@ -76,13 +86,17 @@ def _in_words(question, answer, a, step, highlight, right_to_left):
 class _Drawing:
     """The figure while it is drawn, part by part. Coordinates are inches; ``x[t]`` is the column of character t."""
 
-    def __init__(self, question, answer, a, step, lit, start):
+    def __init__(self, question, answer, a, step, lit, start, both_ways):
         self.question, self.answer, self.a, self.step, self.lit, self.start = question, answer, a, step, lit, start
+        self.both_ways = both_ways
+        self.states = [ROWS["state"] + SECOND * k for k in range(2 if both_ways else 1)]  # a row for each reader
+        lift = self.states[-1] - ROWS["state"]
+        self.rows = {row: y + (lift if y > ROWS["state"] else 0) for row, y in ROWS.items()}
         T = len(question)
         self.x = [LEFT + COLUMN * t for t in range(T)]
         self.decoder_x = self.x[-1] + 1.45
         self.context_x = (self.x[0] + self.x[-1]) / 2
-        self.ax = inch_axes(self.decoder_x + 0.55, ROWS["top"])
+        self.ax = inch_axes(self.decoder_x + 0.55, self.rows["top"])
 
     def ink(self, part, color):
         """Return the color of lines, pale if another part is highlighted."""
@@ -116,48 +130,46 @@ class _Drawing:
         draw_arrow(self.ax, points, color, width=width)
 
     def encoder(self, right_to_left):
-        """The characters, a state above each, and the arrows along which the LSTM hands on its state."""
-        y, low, x = ROWS["state"], ROWS["character"], self.x
-        self.ground("encoder", x[0] - 0.56, 0.06, x[-1] + 0.24, y + 0.32)
+        """The characters, the states above each, and the arrows along which an LSTM hands on its state."""
+        y, low, x = self.rows["state"], self.rows["character"], self.x
+        self.ground("encoder", x[0] - 0.56, 0.06, x[-1] + 0.24, self.states[-1] + 0.32)
         color, ink, name = self.ink("encoder", BLUE), self.text_ink("encoder", INK), self.text_ink("encoder", BLUE)
         for t, c in enumerate(self.question):
             self.text(x[t], low, visible(c), ink, LETTER, mono=True)
             self.arrow([(x[t], low + 0.18), (x[t], y - 0.2)], color, 1.2)
-            self.box(x[t], y, 0.27, 0.36, "white", color)
-        for a, b in itertools.pairwise(x[::-1] if right_to_left else x):
-            side = 0.135 if b > a else -0.135
-            self.arrow([(a + side, y), (b - side, y)], color, 1.2)
-        self.text(x[0] - 0.37, y, "hs", name, style="italic")
-        self.text(
-            x[0] - 0.5,
-            0.2,
-            f"encoder: an LSTM that reads from {'right to left' if right_to_left else 'left to right'}",
-            name,
-            ha="left",
-        )
+            for row in self.states:
+                self.box(x[t], row, 0.27, 0.36, "white", color)
+        for row, leftward in zip(self.states, (right_to_left, not right_to_left), strict=False):
+            for a, b in itertools.pairwise(x[::-1] if leftward else x):
+                side = 0.135 if b > a else -0.135
+                self.arrow([(a + side, row), (b - side, row)], color, 1.2)
+        self.text(x[0] - 0.37, sum(self.states) / len(self.states), "hs", name, style="italic")
+        one = f"an LSTM that reads {_direction(right_to_left, both_ways=False)}"
+        readers = "two LSTMs, one from each end" if self.both_ways else one
+        self.text(x[0] - 0.5, 0.2, f"encoder: {readers}", name, ha="left")
 
     def attention_weight(self):
         """From the states and h to the weights: a cell for each, as dark as the weight."""
-        y, x, part = ROWS["weight"], self.x, "attention_weight"
-        self.ground(part, x[0] - 0.56, ROWS["state"] + 0.36, x[-1] + 0.3, y + 0.27)
+        y, x, part, low = self.rows["weight"], self.x, "attention_weight", self.states[-1]
+        self.ground(part, x[0] - 0.56, low + 0.36, x[-1] + 0.3, y + 0.27)
         ink = self.text_ink(part, INK)
         pale = ink == PALE_INK
         for t, weight in enumerate(self.a):
-            self.arrow([(x[t], ROWS["state"] + 0.2), (x[t], y - 0.2)], self.ink(part, BLUE), 1.0)
+            self.arrow([(x[t], low + 0.2), (x[t], y - 0.2)], self.ink(part, BLUE), 1.0)
             shown = 0.2 * weight if pale else weight
             self.box(x[t], y, 0.38, 0.36, shade(shown), self.ink(part, MUTED), 0.02, line=1)
             if weight >= 0.005:
                 number = f"{weight:.2f}".lstrip("0")
                 self.text(x[t], y, number, ink if pale else ink_on(weight), SMALL)
         self.text(x[0] - 0.37, y, "a", ink, style="italic")
-        label = self.text(self.context_x, ROWS["state"] + 0.53, "AttentionWeight: softmax(hs · h)", ink)
+        label = self.text(self.context_x, low + 0.53, "AttentionWeight: softmax(hs · h)", ink)
         label.set_bbox({"facecolor": TINT if part in self.lit else "white", "edgecolor": "none", "pad": 2})
 
     def weight_sum(self):
         """From the states, by way of their weights, to the context."""
         from matplotlib.patches import Circle
 
-        y, low, part = ROWS["context"], ROWS["weight"] + 0.19, "weight_sum"
+        y, low, part = self.rows["context"], self.rows["weight"] + 0.19, "weight_sum"
         self.ground(part, self.x[0] - 0.56, low, self.x[-1] + 0.3, y + 0.36)
         color = self.ink(part, ORANGE)
         for x, weight in zip(self.x, self.a, strict=True):
@@ -178,7 +190,9 @@ class _Drawing:
     def decoder(self):
         """The step: what it reads, its LSTM with h, the affine layer, what it writes."""
         x, part = self.decoder_x, "decoder"
-        low, state, query, joined, top = (ROWS[row] for row in ("character", "state", "weight", "context", "answer"))
+        low, state, query, joined, top = (
+            self.rows[row] for row in ("character", "state", "weight", "context", "answer")
+        )
         self.ground(part, x - 1.03, 0.06, x + 0.51, top + 0.32)
         self.ground(part, x - 0.27 * self.step - 1.1, top - 0.32, x + 0.51, top + 0.32)
         color, ink, name = self.ink(part, GREEN), self.text_ink(part, INK), self.text_ink(part, GREEN_INK)
@@ -186,7 +200,8 @@ class _Drawing:
         self.text(x, low, visible(self.answer[self.step - 1] if self.step else self.start), ink, LETTER, mono=True)
         self.arrow([(x, low + 0.18), (x, state - 0.2)], color)
         self.arrow([(x - 0.85, state), (x - 0.38, state)], color)
-        self.text(x - 0.64, state + 0.2, f"step {self.step - 1}" if self.step else "last hs", name, SMALL)
+        before = f"step {self.step - 1}" if self.step else "both last" if self.both_ways else "last hs"
+        self.text(x - 0.64, state + 0.2, before, name, SMALL)
         self.box(x, state, 0.72, 0.36, "white", color)
         self.text(x, state, "LSTM", name)
         self.arrow([(x, state + 0.2), (x, joined - 0.2)], color, 2)

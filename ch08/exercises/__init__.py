@@ -4,11 +4,13 @@ from ch08.exercises import (
     attention,
     attention_seq2seq,
     attention_weight,
+    bidirectional,
     bottleneck,
     date_conversion,
     seeing_attention,
     teaching_where_to_look,
     weight_sum,
+    where_the_context_goes,
 )
 
 EXERCISES = (
@@ -20,4 +22,6 @@ EXERCISES = (
     *date_conversion.EXERCISES,
     *seeing_attention.EXERCISES,
     *teaching_where_to_look.EXERCISES,
+    *bidirectional.EXERCISES,
+    *where_the_context_goes.EXERCISES,
 )

@@ -192,7 +192,8 @@ def _changed(inputs, outcome, expected):
 def unsolved(outcome, exercise):
     """Whether the answer is still the released stub."""
     error = outcome.error or {}
-    return error.get("type") == "NotImplementedError" and exercise.number in error.get("message", "")
+    number = rf"\b{re.escape(exercise.number)}\b"  # 8.1.1 is not 8.1.10
+    return error.get("type") == "NotImplementedError" and bool(re.search(number, error.get("message", "")))
 
 
 def _raised(exercise, outcome, outputs):

@@ -162,7 +162,10 @@ def test_a_cell_that_fails_is_noticed(lab):
         lab.run_all()
 
 
-@pytest.mark.parametrize("notebook", ["00_start_here", "ch08_07_seeing_attention", "ch08_08_teaching_where_to_look"])
+@pytest.mark.parametrize(
+    "notebook",
+    ["00_start_here", "ch08_07_seeing_attention", "ch08_08_teaching_where_to_look", "ch08_10_where_the_context_goes"],
+)
 def test_a_reader_uses_the_explorer(lab, notebook):
     lab.open(notebook)
     lab.run_all()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.grading import WrongAnswer, check, hint
-from common.grading.cells import NotebookError, release
+from common.grading.cells import NotebookError, cell_id, number_of, release
 from common.grading.check import observed
 from common.grading.exercise import Case, Exercise, Mistake, exercises, find
 from common.grading.judge import judge, loop_in, show
@@ -118,6 +118,13 @@ def test_stub():
     assert said(answer) == 'Exercise 8.2.2: Not solved yet. hint("8.2.2") gives a hint.'
 
 
+def test_the_stub_of_another_exercise_is_not_this_ones():
+    def answer(hs, a):
+        raise NotImplementedError("Exercise 8.2.20")
+
+    assert "Not solved yet" not in said(answer)
+
+
 def test_a_half_solved_answer_is_not_reported_as_unsolved(capsys):
     exercise = next(exercise for exercise in exercises(8).values() if exercise.name == "Repeat")
     half = type("Repeat", (exercise.reference,), {"backward": stub_of(exercise)})
@@ -136,6 +143,16 @@ def stub_of(exercise):
 def test_infinite_scores_and_nan_never_count_as_right():
     always = type("Always", (np.ndarray,), {"__eq__": lambda self, other: True})
     assert "differs" in said(lambda hs, a: (RIGHT(hs, a) + np.array([[1, 0, 0]])).view(always))
+
+
+def test_a_section_with_two_digits_is_not_taken_for_one_with_one():
+    assert find("8.10.1").number == number_of({"id": cell_id("answer", "8.10.1")}) == "8.10.1"
+    with pytest.raises(LookupError, match=r"no exercise 8\.10\.99; there are 8\.10\.1, 8\.10\.2, "):
+        find("8.10.99")
+    with pytest.raises(LookupError, match=r"no exercise 8\.1\.99; there are (8\.1\.\d+(, |\.$))+$"):
+        find("8.1.99")
+    parts = [tuple(map(int, number.split("."))) for number in exercises(8)]
+    assert parts == sorted(parts)
 
 
 def test_wrong_numbers_of_exercises():

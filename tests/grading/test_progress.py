@@ -277,7 +277,7 @@ def test_every_link_leads_to_its_exercise(monkeypatch, here):
         assert path.is_file(), file
         assert not path.is_absolute()
         if anchor:
-            number = re.search(r"\d\.\d\.\d", text)[0]
+            number = re.search(r"\d+\.\d+\.\d+", text)[0]
             assert anchor == f"cell-id=spec-{number.replace('.', '-')}"
             assert f'"id": "{anchor.removeprefix("cell-id=")}"' in path.read_text(encoding="utf-8")
 

@@ -595,7 +595,7 @@ YEARS = range(1900, 2100)
 ROUGHLY = re.compile(r"\b(?:about|almost|nearly|some|more than)\s+$", re.I)
 CITED = re.compile(r"\bet al\b|[A-Z]\w+,? \(?(?:19|20)\d\d\b")  # Cho et al. 2014, Bengio 2016
 LINKED = "(a link)"
-ELSEWHERE = re.compile(rf"{re.escape(LINKED)}|\b(?:chapter|section|figure|equation)s? [\d.]+|\b[Ii]n [78]\.\d\b")
+ELSEWHERE = re.compile(rf"{re.escape(LINKED)}|\b(?:chapter|section|figure|equation)s? [\d.]+|\b[Ii]n [78]\.\d+\b")
 TIME = re.compile(r"\s*(?:to \d+ )?(?:seconds?|minutes?)\b")  # of a cell: another on every machine
 # Numbers that no notebook can show: (notebook, number): where it comes from.
 NOT_SHOWN = {

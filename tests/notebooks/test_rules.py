@@ -295,7 +295,7 @@ FINE_NUMBERS = [
     "With $0.5 \\cdot 2 = 1.0$ and\n\n$$x = 0.25$$\n\nyou get `0.75`.",
     "Bahdanau et al. (2015, figure 2) report 26.75. Alain and Bengio 2016 report 0.11.",
     "It scores 87.7 % (see [the notes](../CONTRIBUTING.md)).",
-    "From 1970 to 2017, in chapter 8.4, section 3.2.1 and in 8.7. The cell takes 20 to 30 seconds.",
+    "From 1970 to 2017, in chapter 8.4, section 3.2.1, in 8.7 and in 8.12. The cell takes 20 to 30 seconds.",
 ]
 
 

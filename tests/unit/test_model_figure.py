@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from matplotlib import colors
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
 
 from ch08.model_drawing import draw_model
-from common.model_figure import PALE, PALE_INK, PARTS, THICKEST, TINT, model_figure
+from common.model_figure import PALE, PALE_INK, PARTS, SECOND, THICKEST, TINT, model_figure
 
 QUESTION, ANSWER = "Mar 17, 1985", "1985-03-17"
 WEIGHTS = np.zeros((10, 12))
@@ -72,9 +73,20 @@ def test_the_encoder_reads_in_the_order_that_is_said():
     assert "encoder: an LSTM that reads from left to right" in said
 
 
+def test_two_readers_have_a_row_of_states_each():
+    one, two = figure(), figure(both_ways=True)
+    boxes = [sum(isinstance(patch, FancyBboxPatch) for patch in drawn.axes[0].patches) for drawn in (one, two)]
+    assert boxes[1] - boxes[0] == len(QUESTION)
+    assert two.get_figheight() - one.get_figheight() == pytest.approx(SECOND)
+    assert "from right to left and from left to right, two states, joined, for each character" in two.alt_text
+    shown = [text.get_text() for text in texts(figure(step=0, both_ways=True))]
+    assert {"both last", "encoder: two LSTMs, one from each end"} <= set(shown)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
 @pytest.mark.parametrize("step", range(10))
-def test_no_two_texts_overlap_and_none_is_cut_off(step):
-    drawn = figure(step)
+def test_no_two_texts_overlap_and_none_is_cut_off(step, both_ways):
+    drawn = figure(step, both_ways=both_ways)
     FigureCanvasAgg(drawn).draw()
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts(drawn)]
     for (one, a), (two, b) in itertools.combinations(boxes, 2):
@@ -101,6 +113,9 @@ def test_the_date_model_is_drawn_with_its_own_weights():
     said = draw_model().alt_text
     assert "'Mar 17, 1985' from right to left" in said
     assert "0.67 on the state at 'M', 0.27 on the state at 'a', 0.06 on the state at 'r'" in said
+    assert said.endswith("which writes '0'.")
+    said = draw_model(both_ways=True).alt_text
+    assert "two states, joined, for each character" in said
     assert said.endswith("which writes '0'.")
 
 
