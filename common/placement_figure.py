@@ -25,6 +25,7 @@ GREEN_INK = "#00694c"  # of texts: COLORS' green is too light for them
 LABEL, SMALL = 14, 12  # sizes of text in points
 APART = 3.5  # inches from step to step
 LSTM, CIRCLE = 1.15, 1.35  # inches: x of the first LSTM; from an LSTM to the context
+STATE = APART / 8  # inches from one state of the encoder to the next, so that both contexts stand above one
 ROWS = {"states": 0.4, "context": 1.5, "x": 1.95, "low": 2.35, "lstm": 2.85, "branch": 3.45, "joined": 4.1, "fed": 4.65}
 
 
@@ -84,10 +85,10 @@ class _Drawing:
 
     def states(self):
         """The encoder's states, which all steps share."""
-        y, count = ROWS["states"], 14
-        for k in range(count):
-            self.box(1.0 + 0.42 * k, y, 0.27, "", BLUE, INK, 0.36)
-        self.text(0.4, y, "hs_enc", BLUE, style="italic")
+        y, above = ROWS["states"], LSTM + CIRCLE
+        for k in range(-3, 11):
+            self.box(above + STATE * k, y, 0.29, "", BLUE, INK, 0.36)
+        self.text(0.5, y, "hs_enc", BLUE, style="italic")
 
     def step(self, x, name):
         """One step: its LSTM at x, its context to the right of it."""
@@ -109,7 +110,7 @@ class _Drawing:
         from matplotlib.patches import Circle
 
         y = ROWS["context"]
-        for shift in (-0.42, 0, 0.42):
+        for shift in (-STATE, 0, STATE):
             self.ax.plot([c + shift, c], [ROWS["states"] + 0.18, y], color=ORANGE, linewidth=1.2, zorder=1)
         self.ax.add_patch(Circle((c, y), 0.24, facecolor="white", edgecolor=ORANGE, linewidth=2.2, zorder=3))
         self.text(c, y, "c", ORANGE, style="italic", weight="bold")
@@ -128,7 +129,7 @@ class _Drawing:
     def to_next_step(self, x, c):
         self.query_of_this_step(x, c)
         self.arrow(
-            [(c + 0.1, ROWS["context"] + 0.22), (c + 0.1, ROWS["joined"]), (x + 0.42, ROWS["joined"])], ORANGE, 2.6
+            [(c + 0.1, ROWS["context"] + 0.22), (c + 0.1, ROWS["joined"]), (x + 0.41, ROWS["joined"])], ORANGE, 2.6
         )
         self.box(x, ROWS["joined"], 0.8, "tanh", ORANGE, INK)
         self.arrow([(x, ROWS["joined"] + 0.2), (x, ROWS["fed"] + 0.3)], ORANGE, 2.6)
@@ -138,6 +139,7 @@ class _Drawing:
         into = [(x - 0.25, ROWS["low"]), (x - 0.25, ROWS["lstm"] - 0.22)]  # the LSTM, from below
         if x < APART:  # what the step before has fed comes from outside of the drawing
             self.arrow([(0.1, ROWS["low"]), *into], ORANGE, 2.6)
+            self.text(0.1, ROWS["low"] - 0.17, "fed at t-1", INK, SMALL, ha="left")
             self.arrow(
                 [(x, ROWS["fed"]), (APART + 0.5, ROWS["fed"]), (APART + 0.5, ROWS["low"])]
                 + [(x + APART, y) for x, y in into],
@@ -167,7 +169,7 @@ class _Drawing:
 
     def up_to_the_output(self, x, c):
         self.arrow(
-            [(c + 0.1, ROWS["context"] + 0.22), (c + 0.1, ROWS["joined"]), (x + 0.52, ROWS["joined"])], ORANGE, 2.6
+            [(c + 0.1, ROWS["context"] + 0.22), (c + 0.1, ROWS["joined"]), (x + 0.485, ROWS["joined"])], ORANGE, 2.6
         )
 
     def logits(self, x, y):

@@ -442,6 +442,7 @@ WHICH_FED = Exercise(
         Case("two steps", lambda rng: _loop_inputs(rng, 1, 2, 2, 2)),
         Case("N = T = H", lambda rng: _loop_inputs(rng, 3, 3, 2, 3)),
         Case("all sizes differ", lambda rng: _loop_inputs(rng, 2, size(rng, 4, 6), 5, 3)),
+        Case("one step", lambda rng: _loop_inputs(rng, 2, 1, 3, 4)),
     ),
     reference=_LoopByNumbers,
     bug=Mistake(

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
 
 from common.placement_figure import PLACES, placement_figure
 
@@ -35,6 +36,15 @@ def test_both_steps_are_drawn_and_told_in_words(place):
     assert all(shown.count(word) == 2 for word in ("LSTM", "Affine", "logits", "c", "query", "attention"))
     assert shown.count("tanh") == shown.count("fed") == (2 if place == "next step" else 0)
     assert all(words in figure.alt_text for words in PLACES[place])
+
+
+def test_each_context_stands_above_a_state_of_the_encoder():
+    ax = placement_figure("output").axes[0]
+    boxes = [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch) and patch.get_y() < 0.5]
+    states = {round(box.get_x() + box.get_width() / 2, 6) for box in boxes}
+    ends = {round(line.get_xdata()[0], 6) for line in ax.lines if line.get_marker() == "None"}
+    assert len(ends) == 6
+    assert ends <= states
 
 
 def test_an_unknown_place_is_named():
