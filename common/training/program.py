@@ -284,7 +284,11 @@ def _percentages(measures):
 
 
 def summarize(histories, command):
-    """Return what the runs of one system came to: for each measure worst, median and best over the seeds."""
+    """Return what the runs of one system came to: for each measure worst, median and best over the seeds.
+
+    "steps_to_99" has the steps, worst and median, of the first quick look with 99 % of the headline; None if a run had
+    no such look.
+    """
     measures = {}
     for name in histories[0]["final"]:
         values = [h["final"][name] for h in histories]
@@ -295,13 +299,20 @@ def summarize(histories, command):
             "median": statistics.median(values),
             "best": max(values),
         }
+    steps = [_steps_to(h, 0.99) for h in histories]
     return {
         "seeds": [h["seed"] for h in histories],
         "measures": measures,
+        "steps_to_99": None if None in steps else {"worst": max(steps), "median": statistics.median(steps)},
         "seconds": statistics.median(h["seconds"] or 0 for h in histories) or None,
         "peak_mb": min(h["peak_mb"] or 0 for h in histories) or None,  # of the first, later ones inherit it
         "command": command,
     }
+
+
+def _steps_to(history, share):
+    """Return the step of the first quick look at which the headline was at least ``share``, None if it never was."""
+    return next((step for step, found in history["measures"] if next(iter(found.values()), 0) >= share), None)
 
 
 def summary_table(summary):

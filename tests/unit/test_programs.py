@@ -291,6 +291,16 @@ def test_compare_writes_the_table_for_the_list(arguments, tmp_path, capsys):
     assert values[found["measures"]["exact_match"]["worst_seed"]] == min(values.values())
 
 
+def test_the_steps_to_99_percent_are_those_of_the_slowest_and_the_median_seed():
+    def run(seed, *shares):
+        looks = [[50 * (k + 1), {"exact_match": share, "mass": 1.0}] for k, share in enumerate(shares)]
+        return {"seed": seed, "measures": looks, "final": {}, "seconds": 1.0, "peak_mb": 1}
+
+    runs = [run(0, 0.5, 0.99, 0.98), run(1, 0.0, 0.0, 1.0), run(2, 0.995, 0.2, 1.0)]
+    assert program.summarize(runs, "p")["steps_to_99"] == {"worst": 150, "median": 100}
+    assert program.summarize([*runs, run(3, 0.9)], "p")["steps_to_99"] is None
+
+
 # --- pictures --------------------------------------------------------------------------------------------------
 
 
