@@ -17,7 +17,13 @@ from dataset import dates, sequence
 
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 # As the explorer's menu shows them.
-NAMES = {"seq2seq": "plain", "peeky": "peeky", "attention": "attention", "aligned": "aligned", "guided": "guided"}
+NAMES = {"seq2seq": "plain"} | {
+    name: name
+    for name in (
+        *("peeky", "attention", "aligned", "guided", "bidirectional", "input-feeding", "same-step"),
+        *("deep", "general", "additive"),
+    )
+}
 FIRST = "attention"  # the model that the explorer shows at first
 EXAMPLE = "september 27, 1994"
 CAPTIONS = Captions(
@@ -92,7 +98,7 @@ def reader(vocab, trim=True, reverse=True, answer_length=10):
 
 
 def explain(vocab, trim=True, reverse=True):
-    """Return reasons(model, tokens, step) -> the Reasons of a step, from 1, padding included. Args: as for ``reader``.
+    """Return reasons(model, tokens, step) -> the Reasons of a step, from 0, padding included. Args: as for ``reader``.
 
     It raises ValueError for a model that does not look with the dot product of its first two states, hs and h.
     """
@@ -104,7 +110,7 @@ def explain(vocab, trim=True, reverse=True):
         ids = vocab.encode("".join(tokens), len(tokens) if trim else None)
         model, written = replica(model), np.array([vocab.char_to_id[sequence.START]])
         state = model.start(np.asarray(ids[::-1] if reverse else ids)[None])  # (1, T)
-        for _ in range(step):
+        for _ in range(step + 1):
             logits, state, weights = model.step(written, state)
             written = logits.argmax(axis=1)  # (1,)
         hs, h = state[0][0], state[1][0]  # (T, H) and, after the step, the h that it asked with, (H,)
@@ -154,13 +160,12 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
     Args:
         models: a dict name -> model, such as one you have just trained; None for those in ``folder``.
         trim, reverse: how the models read a question, see ``reader``.
-        options: for AttentionExplorer, such as text, model (a name in its menu, or seq2seq, peeky, attention, aligned,
-            guided), step, gold, column, why, and beside: a second model, whose heatmap of the same date is shown beside
-            the first one's.
+        options: for AttentionExplorer, such as text, model (a name in its menu, or one of ``NAMES``), step, gold,
+            column, why, and beside: a second model, whose heatmap of the same date is shown beside the first one's.
 
     Two models on one question, with the gold alignment:
 
-        explorer(text="september 7, 1994", model="attention", beside="guided", gold=True, step=9)
+        explorer(text="september 7, 1994", model="attention", beside="guided", gold=True, step=8)
 
     Raises: FileNotFoundError if models is None and ``folder`` has no weights at all.
     """

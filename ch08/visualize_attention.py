@@ -59,7 +59,7 @@ def main(argv=None):
         path = save_figure(attention_heatmap(weights, date, answer), args.out / f"{name}.png")
         echo(f"{date} -> {answer}  (least sure character: {confidence.min():.0%})  {path}")
         if args.explorer:
-            picture = explorer({"attention": model}, trim=trim).static(text=date, step=6, gold=True)
+            picture = explorer({"attention": model}, trim=trim).static(text=date, step=5, gold=True)
             path.with_suffix(".svg").write_text(picture.svg, encoding="utf-8")
     return 0
 

@@ -71,7 +71,7 @@ SKIP = Exercise(
             changed(_SKIP, ("dz @ self.W.T + dout", "dz @ self.W.T")),
         ),
         Mistake(
-            "What goes past the layer was multiplied by the derivative of tanh. A sum passes its gradient on unchanged.",
+            "What goes past the layer was multiplied by the derivative of tanh. A sum passes a gradient on unchanged.",
             changed(_SKIP, ("dz @ self.W.T + dout", "dz @ self.W.T + dz")),
         ),
         Mistake(
@@ -279,8 +279,8 @@ UPPER = Exercise(
     ),
     hints=(
         "How many uses has c? The layers and the output: each sends back a gradient, and they are added up.",
-        "Split dout: its first half begins the sum dc, its second half is dh. For each layer from the last one: dboth = "
-        "(dh * (1 - f**2)) @ W.T; its first half goes to h, beside what goes past, its second half to c.",
+        "Split dout: its first half begins the sum dc, its second half is dh. For each layer from the last one: dboth "
+        "= (dh * (1 - f**2)) @ W.T; its first half goes to h, beside what goes past, its second half to c.",
     ),
     section=f'{SECTION}, "Backward: the context of all layers"',
 )
@@ -463,7 +463,7 @@ DROPOUT = Exercise(
         ),
     ),
     hints=(
-        "Both directions multiply by the same factor. What is it where a number is kept, where it is dropped, and in use?",
+        "Both directions multiply by the same factor. What is it where a number is kept, dropped, and in use?",
         "In training the factor is (u >= ratio) / (1 - ratio), in use it is 1. Keep it for backward.",
     ),
     section=f'{SECTION}, "Dropout between the layers"',
@@ -523,7 +523,7 @@ READ = Exercise(
             changed(_READ, ("outs[:, t] = h * masks[:, t]", "outs[:, t] = h")),
         ),
         Mistake(
-            "Dropped are parts of what the layer reads of its own past. Dropout belongs to what goes to the next layer.",
+            "Dropped are parts of what the layer reads of its own past. Dropout belongs to what the next layer reads.",
             changed(
                 _READ,
                 ("h @ Wh)", "(h * masks[:, t]) @ Wh)"),

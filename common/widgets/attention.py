@@ -18,37 +18,37 @@ SENTENCE = 7.7  # width of a character of a sentence
 
 
 def describe_attention(
-    question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS, column=0
+    question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS, column=None
 ):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
     if not len(answer):
         return [f"{name} answers “{captions.join(question)}” with nothing."]
-    k, token = step - 1, captions.token
+    token = captions.token
     words = [
         f"{name} reads “{captions.join(question)}” and writes “{captions.join(answer)}”.",
-        f"Step {step} of {len(answer)} writes “{visible(answer[k])}”, {percent(confidence[k])} sure.",
+        f"Step {step} writes “{visible(answer[step])}”, {percent(confidence[step])} sure.",
     ]
     if weights is None:
         return [*words, _no_attention(captions)]
-    row = weights[k]
+    row = weights[step]
     first, second = host.argsort(-row, kind="stable")[:2] if len(row) > 1 else (0, None)
-    look = f"It looks most at “{visible(question[first])}” ({token} {first + 1}, {percent(row[first])})"
+    look = f"It looks most at “{visible(question[first])}” ({token} {first}, {percent(row[first])})"
     if second is not None and row[second] >= 0.005:
-        look += f", then at “{visible(question[second])}” ({token} {second + 1}, {percent(row[second])})"
+        look += f", then at “{visible(question[second])}” ({token} {second}, {percent(row[second])})"
     words.append(look + ".")
     if gold is not None:
-        source = host.flatnonzero(gold[k])
+        source = host.flatnonzero(gold[step])
         if len(source):
             text = captions.join([question[i] for i in source])
             share = percent(row[source].sum())
             words.append(f"Gold alignment: the right {token} comes from “{text}”; {share} of the weight lies there.")
         else:
             words.append(f"Gold alignment: {captions.no_source}.")
-    if column:
-        lit = weights[:, column - 1]
+    if column is not None:
+        lit = weights[:, column]
         most = int(lit.argmax())
         words.append(
-            f"“{visible(question[column - 1])}”, {token} {column}, gets most in step {most + 1}, which writes "
+            f"“{visible(question[column])}”, {token} {column}, gets most in step {most}, which writes "
             f"“{visible(answer[most])}”: {percent(lit[most])}."
         )
     return words
@@ -59,11 +59,11 @@ def render_attention(
     answer,
     confidence,
     weights=None,
-    step=1,
+    step=0,
     gold=None,
     name="The model",
     captions=CHARACTERS,
-    column=0,
+    column=None,
     width=WIDTH,
 ):
     """Return the explorer's picture as SVG.
@@ -72,19 +72,19 @@ def render_attention(
         question, answer: two lists of tokens, each a character or a word; a string is a list of characters.
         confidence: the probability of each token of the answer, (len(answer),).
         weights: (len(answer), len(question)) in reading order, or None for a model without attention.
-        step: the token of the answer to highlight, from 1. gold: a bool array of the shape of weights, or None.
+        step: the place in the answer of the token to highlight. gold: a bool array of the shape of weights, or None.
         name: of the model. captions: the words for tokens.
-        column: the token of the question whose column is lit, from 1; 0 lights none.
+        column: the place in the question of the token whose column is lit; None lights none.
         width: of the picture in pixels, at least; it grows with the question.
 
-    Pressing a row in a widget's box presses button step - 1 of the group "step"; pressing a token of the question,
-    button ``column`` of the group "column".
+    Pressing a row in a widget's box presses button ``step`` of the group "step"; pressing a token of the question,
+    button column + 1 of the group "column", whose first button says "none".
     Raises: ValueError for shapes that do not fit.
     """
     confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold, column)
     words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column)
     grid = _Grid.of(question, answer)
-    width = max(width, grid.right + (54 if column else 14))
+    width = max(width, grid.right + (14 if column is None else 54))
     sentences = [
         line
         for sentence in (words[1:] if weights is not None else words[1:2])
@@ -109,9 +109,9 @@ def render_attention(
         _draw_weights(drawing, grid, question, answer, weights)
         if gold is not None:
             _draw_gold(drawing, grid, gold)
-        if column:
+        if column is not None:
             _draw_column(drawing, grid, weights, column)
-        row = grid.y(step - 1)
+        row = grid.y(step)
         drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=GAP)
         _draw_legend(drawing, below - 8, gold is not None)
     for k, sentence in enumerate(sentences):
@@ -170,10 +170,12 @@ def _checked(question, answer, confidence, weights, step, gold, column):
             f"render_attention: question and answer must not be empty, and confidence must be ({len(answer)},), "
             f"got {confidence.shape}"
         )
-    if not 1 <= step <= len(answer):
-        raise ValueError(f"render_attention: step must be 1 to {len(answer)}, got {step}")
-    if not 0 <= column <= (0 if weights is None else len(question)):
-        raise ValueError(f"render_attention: column must be 0 to {len(question)}, and 0 without weights, got {column}")
+    if not 0 <= step < len(answer):
+        raise ValueError(f"render_attention: step must be 0 to {len(answer) - 1}, got {step}")
+    if column is not None and weights is None:
+        raise ValueError(f"render_attention: column must be None without weights, got {column}")
+    if column is not None and not 0 <= column < len(question):
+        raise ValueError(f"render_attention: column must be 0 to {len(question) - 1}, or None, got {column}")
     shape = len(answer), len(question)
     for what, array in (("weights", weights), ("gold", gold)):
         if array is not None and host.shape(to_cpu(array)) != shape:
@@ -187,17 +189,17 @@ def _checked(question, answer, confidence, weights, step, gold, column):
 
 def _least_sure(answer, confidence, captions):
     k = int(confidence.argmin())
-    return f"least sure of {captions.token} {k + 1}, “{visible(answer[k])}”: {percent(confidence[k])}"
+    return f"least sure of {captions.token} {k}, “{visible(answer[k])}”: {percent(confidence[k])}"
 
 
 def _draw_question(drawing, grid, question, weights, step, captions):
     """Write the question, painted with the weights of the step, the larger ones in numbers below."""
-    row = host.zeros(len(question)) if weights is None else weights[step - 1]
+    row = host.zeros(len(question)) if weights is None else weights[step]
     drawing.text(14, TOP + 16, "question" if weights is None else "question, and weights")
     drawing.text(14, TOP + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
     for i, (token, w) in enumerate(zip(question, row, strict=True)):
         x = grid.x(i)
-        place = f"{captions.token} {i + 1}, “{visible(token)}”"
+        place = f"{captions.token} {i}, “{visible(token)}”"
         title = None if weights is None else f"{place}: weight {percent(w)} in step {step}"
         middle = x + grid.column / 2
         with drawing.pressed(f"column-{i + 1}"):
@@ -211,12 +213,12 @@ def _draw_answer(drawing, grid, answer, confidence, step):
     """Write the answer downward, each token with its confidence as a bar and a number."""
     wider = grid.left - LEFT  # than for a character
     for k, (token, p) in enumerate(zip(answer, confidence, strict=True)):
-        y, highlighted = grid.y(k), k == step - 1
+        y, highlighted = grid.y(k), k == step
         with drawing.pressed(f"step-{k}"):
             drawing.rect(10, y + 1, grid.left - 14, ROW - 2, fill="#e6f1f8" if highlighted else "#ffffff")
             if highlighted:
                 drawing.text(14, y + 16, "▶", size=12, color=BLUE)
-            drawing.text(46, y + 16, k + 1, size=11, anchor="end", color=MUTED)
+            drawing.text(46, y + 16, k, size=11, anchor="end", color=MUTED)
             drawing.text(62 + wider / 2, y + 17, visible(token), size=15, anchor="middle", bold=highlighted, mono=True)
             drawing.rect(78 + wider, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
             drawing.rect(78 + wider, y + 6, 48 * round(p, 2), 10, fill=INK)
@@ -233,7 +235,7 @@ def _draw_weights(drawing, grid, question, answer, weights):
             drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
             for i in host.flatnonzero(row >= 0.005):  # the rest stays white
                 title = (
-                    f"step {k + 1} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
+                    f"step {k} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
                 )
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(row[i]), title=title)
@@ -241,10 +243,10 @@ def _draw_weights(drawing, grid, question, answer, weights):
 
 def _draw_column(drawing, grid, weights, column):
     """Frame a column of the heatmap, and write its weights at the right."""
-    x = grid.x(column - 1)
+    x = grid.x(column)
     drawing.rect(x - 1, TOP - 1, grid.column + 2, grid.bottom - TOP + 2, stroke=INK, width=2)
     drawing.text(grid.right + 44, grid.top - 8, f"in {column}", size=11, anchor="end", color=MUTED)
-    for k, w in enumerate(weights[:, column - 1]):
+    for k, w in enumerate(weights[:, column]):
         drawing.text(grid.right + 44, grid.y(k) + 15, percent(w), size=11, anchor="end", bold=w >= 0.5)
 
 

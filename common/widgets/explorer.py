@@ -18,7 +18,7 @@ from common.widgets.base import (
 )
 from common.widgets.reasons import describe_reasons, render_reasons
 
-NOBODY = "none"  # in the menu of the model to show beside
+NONE = "none"  # in the menu of the model to show beside, and of the columns
 PACE = 800  # milliseconds of each step while the steps play
 
 
@@ -39,7 +39,7 @@ def complaint(tokens, vocabulary, max_length, captions=CHARACTERS):
         return captions.nothing_to_read
     if len(tokens) > max_length:
         return f"This is too long: {len(tokens)} {captions.token}s. The model reads at most {max_length}."
-    for position, token in enumerate(tokens, start=1):
+    for position, token in enumerate(tokens):
         if token not in vocabulary:
             return f"{_named(token)}, {captions.token} {position}, is unknown to the model.{_known(vocabulary)}"
     return None
@@ -76,8 +76,8 @@ class AttentionExplorer(Widget):
         captions: the words for texts and tokens, see ``Captions``.
         model, step, gold, beside, column, why: the rest of the first state. model is a name, by default the last one;
             beside, the name of a second model, whose heatmap of the same text is shown beside the first, or None;
-            steps count from 1; column, the token of the question whose column is lit, from 1, or 0 for none; why, show
-            how the step that is lit comes to its weights and its context.
+            step, the place in the answer of the token that is lit; column, that in the question of the token whose
+            column is lit, or None; why, show how the step that is lit comes to its weights and its context.
         gold_mask: called as gold_mask(tokens); returns bool (len(answer), len(tokens)), True where a token of the
             answer comes from, or raises ValueError for a text without one. None: there is none to show.
         truth: called as truth(tokens); returns the right answer as text, or raises ValueError if it has none. May be
@@ -97,7 +97,7 @@ class AttentionExplorer(Widget):
 
         explorer.text.value = "abc"
         explorer.step.value = 3
-        explorer.answer, explorer.weights[explorer.step.value - 1]
+        explorer.answer, explorer.weights[explorer.step.value]
         explorer.beside.value = "another model"
 
     Raises: ValueError for no models, a model that is not there, a first text that the models cannot read, a step that
@@ -118,8 +118,8 @@ class AttentionExplorer(Widget):
         captions=CHARACTERS,
         model=None,
         beside=None,
-        step=1,
-        column=0,
+        step=0,
+        column=None,
         gold=False,
         why=False,
         gold_mask=None,
@@ -135,8 +135,8 @@ class AttentionExplorer(Widget):
         self.gold_mask, self.truth, self.remark, self.explain = gold_mask, truth, remark, explain
         self.about = captions.about
         self._answers = {}
-        self._start = dict(text=text, model=model or list(self.models)[-1], beside=beside or NOBODY)
-        self._start |= dict(step=step, column=column, gold=gold, why=why)
+        self._start = dict(text=text, model=model or list(self.models)[-1], beside=beside or NONE)
+        self._start |= dict(step=step, column=NONE if column is None else column, gold=gold, why=why)
         self._check_start()
         self._make_controls(note)
         self._setting = False  # whether this object, and not the reader, is changing a control
@@ -167,14 +167,19 @@ class AttentionExplorer(Widget):
         )
         self.model = w.Dropdown(options=names, value=start["model"], description="model", style=label, layout=narrow)
         self.beside = w.Dropdown(
-            options=[NOBODY, *names], value=start["beside"], description="beside it", style=label, layout=narrow
+            options=[NONE, *names], value=start["beside"], description="beside it", style=label, layout=narrow
         )
         answer = self._read(start["model"], self.tokenize(start["text"]))[0]
         self.step = w.IntSlider(
-            value=start["step"], min=1, max=len(answer), description="step", style=label, layout=wide
+            value=start["step"], min=0, max=len(answer) - 1, description="step", style=label, layout=wide
         )
         self.play = w.Play(
-            value=start["step"], min=1, max=len(answer), interval=PACE, show_repeat=False, description="play the steps"
+            value=start["step"],
+            min=0,
+            max=len(answer) - 1,
+            interval=PACE,
+            show_repeat=False,
+            description="play the steps",
         )
         w.link((self.play, "value"), (self.step, "value"))
         self.row, self.column = self._buttons("answer", "step"), self._buttons("question", "column")
@@ -298,10 +303,10 @@ class AttentionExplorer(Widget):
         """Give the steps and the buttons the tokens of the question and the answer."""
         self._setting = True
         try:
-            self.step.max = self.play.max = len(self.answer_tokens)
+            self.step.max = self.play.max = len(self.answer_tokens) - 1
             token = self.captions.token
             rows = _options(self.answer_tokens)
-            columns = (("none", 0), *_options(self.question_tokens))
+            columns = ((NONE, NONE), *_options(self.question_tokens))
             if self.row.options != rows:
                 self.row.options = rows
                 self.row.tooltips = [f"the step that writes {token} {k}" for _, k in rows]
@@ -309,7 +314,7 @@ class AttentionExplorer(Widget):
                 self.column.options = columns
                 self.column.tooltips = ["light no column", *(f"the column of {token} {k}" for _, k in columns[1:])]
                 first = self.tokenize(self._start["text"]) == self.question_tokens
-                self.column.value = self._start["column"] if first else 0
+                self.column.value = self._start["column"] if first else NONE
             self.row.value = self.step.value
             self.column.disabled = self.weights is None
         finally:
@@ -317,13 +322,13 @@ class AttentionExplorer(Widget):
 
     def _pictures(self, tokens, *, model, beside, step, column, gold, why):
         """Return (Picture, Picture of the model beside or None, of the reasons or None, news for the message line)."""
-        width = WIDTH if beside == NOBODY else NARROW
+        width = WIDTH if beside == NONE else NARROW
         first, answer, missing = self._picture(model, tokens, step, column, gold, width)
         news = self._verdict(tokens, answer)
         second = reasons = None
-        if beside != NOBODY:
+        if beside != NONE:
             last = len(self._read(beside, tokens)[0])
-            second, other, _ = self._picture(beside, tokens, min(step, last), column, gold, width)
+            second, other, _ = self._picture(beside, tokens, min(step, last - 1), column, gold, width)
             news += f"; beside it, “{beside}” writes {self.captions.join(other)}"
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
@@ -336,7 +341,7 @@ class AttentionExplorer(Widget):
         mask, why_not = None, ""
         if gold and self.gold_mask is not None:
             mask, why_not = self._gold(tokens, answer, weights)
-        lit = 0 if weights is None else column
+        lit = None if weights is None or column == NONE else column
         shown = (tokens, answer, confidence, weights, step, mask, f"Model “{model}”", self.captions, lit)
         picture = Picture(render_attention(*shown, width), " ".join(describe_attention(*shown)))
         return picture, answer, [why_not] if why_not else []
@@ -350,7 +355,7 @@ class AttentionExplorer(Widget):
             reasons = self.explain(self.models[model], list(tokens), step)
         except ValueError as error:
             return None, [str(error)]
-        shown = (tokens, reasons, step, column or int(weights[step - 1].argmax()) + 1, self.captions)
+        shown = (tokens, reasons, step, int(weights[step].argmax()) if column == NONE else column, self.captions)
         return Picture(render_reasons(*shown), " ".join(describe_reasons(*shown))), []
 
     def static(self, text=None, model=None, step=None, gold=None, *, beside=None, column=None, why=None):
@@ -361,7 +366,7 @@ class AttentionExplorer(Widget):
         given = dict(text=text, model=model, step=step, gold=gold, beside=beside, column=column, why=why)
         state = self._start | {name: value for name, value in given.items() if value is not None}
         text = state.pop("text")
-        for name in {state["model"], state["beside"]} - {NOBODY}:
+        for name in {state["model"], state["beside"]} - {NONE}:
             if name not in self.models:
                 raise ValueError(f"AttentionExplorer has no model {name!r}; it has {', '.join(self.models)}")
         why_not = self._complaint(text)
@@ -373,8 +378,8 @@ class AttentionExplorer(Widget):
 
 
 def _options(tokens):
-    """Return the options of a row of buttons, pairs (label, place from 1).
+    """Return the options of a row of buttons, pairs (label, place).
 
     ipywidgets finds a button by its label, so equal ones get spaces at their end, which a page does not show.
     """
-    return tuple((visible(token) + " " * tokens[:k].count(token), k + 1) for k, token in enumerate(tokens))
+    return tuple((visible(token) + " " * tokens[:k].count(token), k) for k, token in enumerate(tokens))

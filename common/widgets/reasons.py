@@ -36,7 +36,7 @@ class Reasons:
 def describe_reasons(question, reasons, step, column, captions=CHARACTERS):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_reasons``."""
     terms, scores, weights, context = reasons.compute()
-    question, t = _padded(question, len(scores)), column - 1
+    question, t = _padded(question, len(scores)), column
     top = _largest(terms[t])
     largest = int(weights.argmax())
     named = f"“{visible(question[t])}”, {captions.token} {column}"
@@ -54,19 +54,19 @@ def render_reasons(question, reasons, step, column, captions=CHARACTERS):
     """Return the picture as SVG: a score as a sum of products, the softmax of all scores, the context.
 
     Args: question, a list of tokens, fewer than the hidden states if those of padding come last; reasons, of the lit
-    step; step and column, from 1: which score is taken apart.
+    step; step and column, both from 0: which score is taken apart.
     Raises: ValueError for shapes that do not fit.
     """
     terms, scores, weights, context = reasons.compute()
-    if not 1 <= column <= len(question) <= len(scores):
+    if not 0 <= column < len(question) <= len(scores):
         raise ValueError(
-            f"render_reasons: {len(question)} tokens do not fit {len(scores)} scores and column {column}, from 1"
+            f"render_reasons: {len(question)} tokens do not fit {len(scores)} scores and column {column}, from 0"
         )
     words = describe_reasons(question, reasons, step, column, captions)
     question = _padded(question, len(scores))
     drawing = Drawing(WIDTH, 96 + ROW * (TERMS + 3), " ".join(words))
     drawing.text(14, 24, words[0], size=15, bold=True)
-    _draw_terms(drawing, 14, terms[column - 1], reasons.formula, f"1. the score of “{visible(question[column - 1])}”")
+    _draw_terms(drawing, 14, terms[column], reasons.formula, f"1. the score of “{visible(question[column])}”")
     _draw_softmax(drawing, 308, question, scores, weights, column)
     _draw_context(drawing, 596, question, host.asarray(to_cpu(reasons.hs), float), weights, context)
     return str(drawing)
@@ -115,13 +115,13 @@ def _draw_softmax(drawing, x, question, scores, weights, column):
     drawing.text(x, 50, "2. softmax of all scores", bold=True)
     drawing.text(x, 66, "weight = exp(score) / sum of all exp(score)", size=11, color=MUTED)
     top = list(host.argsort(-weights, kind="stable")[:TOKENS])
-    if column - 1 not in top:
-        top[-1] = column - 1
+    if column not in top:
+        top[-1] = column
     drawing.text(x + 92, 88, "score", size=11, anchor="end", color=MUTED)
     drawing.text(x + 104, 88, "weight", size=11, color=MUTED)
     for k, t in enumerate(top):
-        y, strong = 94 + ROW * k, t == column - 1
-        drawing.text(x, y + 15, f"{t + 1}", size=11, color=MUTED)
+        y, strong = 94 + ROW * k, t == column
+        drawing.text(x, y + 15, f"{t}", size=11, color=MUTED)
         drawing.text(x + 22, y + 15, visible(question[t]), size=14, mono=True, bold=strong)
         drawing.text(x + 92, y + 15, number(scores[t]), size=12, anchor="end", mono=True, bold=strong)
         drawing.rect(x + 104, y + 3, 100, ROW - 8, fill=PALE)

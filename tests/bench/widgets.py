@@ -62,10 +62,10 @@ def build():
         "explorer, a text never asked, plain": type_text("plain"),
         "explorer, a text never asked, peeky": type_text("peeky"),
         "explorer, a text never asked, attention": type_text("attention"),  # the last, so the next ones draw weights
-        "explorer, step": set_value(explore.step, range(1, 11)),
+        "explorer, step": set_value(explore.step, range(10)),
         "explorer, gold on and off": set_value(explore.gold, (False, True)),
-        "explorer, a column": set_value(explore.column, range(1, 12)),
-        "explorer, another beside, and why: a step": set_value(both.step, range(1, 11)),
+        "explorer, a column": set_value(explore.column, range(11)),
+        "explorer, another beside, and why: a step": set_value(both.step, range(10)),
         "explorer, another beside, and why: a text": lambda k: setattr(both.text, "value", NEW_TEXTS[k]),
         "explorer, a model asked before": set_value(explore.model, tuple(models)),
         "playground, a score": set_value(play.scores[0], [0.1 * k for k in range(-30, 30)]),

@@ -11,7 +11,7 @@ from tests.notebooks import execute
 pytestmark = pytest.mark.timeout(600)  # JupyterLab starts, a page opens, and a notebook runs from top to bottom
 
 PATH = "import sys\n\nsys.path.insert(0, '..')"
-EXPLORER = "from ch08.explorer import explorer\n\nwidget = explorer(gold=True, step=6)\nwidget"
+EXPLORER = "from ch08.explorer import explorer\n\nwidget = explorer(gold=True, step=5)\nwidget"
 OTHERS = (
     "from common.widgets import GradientViewer\n\nGradientViewer()",
     ("from common.widgets import WeightedSumPlayground\n\nWeightedSumPlayground()"),
@@ -100,27 +100,27 @@ def downloads(lab, box, kind):
 def test_a_reader_presses_plays_compares_asks_why_and_saves(lab, all_of_them):
     explorer, monitor = all_of_them[0], all_of_them[3]
     picture = explorer.locator("svg[role=img]").first
-    says(picture, "Step 6 of 10")
+    says(picture, "Step 5 writes")
     picture.locator("[data-press=step-2]").first.click()  # in the picture
-    says(picture, "Step 3 of 10 writes “9”")
+    says(picture, "Step 2 writes “9”")
     explorer.locator(".attention-step button").nth(8).press("Enter")  # by the keyboard
-    says(picture, "Step 9 of 10 writes “2”")
+    says(picture, "Step 8 writes “2”")
     assert explorer.locator(".attention-step button.mod-active").count() == 1
     picture.locator("[data-press=column-11]").click()
-    says(picture, "“2”, character 11, gets most in step 9")
+    says(picture, "“2”, character 10, gets most in step 8")
     explorer.locator(".attention-column button").first.click()  # none
     from playwright.sync_api import expect
 
     expect(picture).not_to_have_attribute("aria-label", re.compile("gets most in step"), timeout=120_000)
     explorer.get_by_label("show why").check()
     explorer.get_by_label("beside it").select_option("guided")
-    says(explorer.locator("svg[role=img]").nth(1), "Model “guided”.* Step 9 of 10")
-    says(explorer.locator("svg[role=img]").nth(2), "Why does step 9 give “2”, character 11")
+    says(explorer.locator("svg[role=img]").nth(1), "Model “guided”.* Step 8 writes")
+    says(explorer.locator("svg[role=img]").nth(2), "Why does step 8 give “2”, character 10")
     lab.shot("beside-and-why", explorer)
     explorer.locator(".attention-step button").first.click()
-    says(picture, "Step 1 of 10")
+    says(picture, "Step 0 writes")
     explorer.locator(".widget-play button").first.click()
-    says(picture, "Step 2 of 10")
+    says(picture, "Step 1 writes")
     explorer.locator(".widget-play button").first.click()
 
     files = downloads(lab, explorer, "SVG")

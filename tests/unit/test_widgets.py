@@ -394,12 +394,12 @@ def test_explorer_messages_change_within_one_live_region():
 def test_explorer_step_highlights_a_row_and_paints_the_question():
     e = make_explorer(text="abcdefghij")
     pictures = set()
-    for step in range(1, 11):
+    for step in range(10):
         e.step.value = step
         label, texts = drawn(e.picture.value)
         pictures.add(e.picture.value)
-        assert f"Step {step} of 10 writes “{e.answer[step - 1]}”" in label
-        assert f"looks most at “{'abcdefghij'[step - 1]}” (character {step}, 91 %)" in label
+        assert f"Step {step} writes “{e.answer[step]}”" in label
+        assert f"looks most at “{'abcdefghij'[step]}” (character {step}, 91 %)" in label
         assert f"of step {step} in percent" in texts
         assert "91" in texts
         assert "▶" in texts
@@ -428,7 +428,7 @@ def test_explorer_gold_overlay():
     assert "the right character comes from “1918”" in label
     assert any("gold alignment" in t for t in texts)
     assert e.picture.value.count('stroke-dasharray="6 3"') == 4  # year, month, day, and the legend
-    e.step.value = 5
+    e.step.value = 4
     assert "always a hyphen" in drawn(e.picture.value)[0]
     e.text.value = "monday"
     assert "there is no gold alignment to show" in e.message.value
@@ -442,7 +442,7 @@ def test_explorer_gold_overlay():
 def test_no_frame_covers_a_cell():
     """All cells are of one size, and the frames of gold, step and column run in the gaps between them."""
     weights = np.full((2, 3), 1 / 3)
-    svg = render_attention("abc", "12", [1, 1], weights, 2, gold=[[1, 1, 0], [0, 0, 1]], column=2)
+    svg = render_attention("abc", "12", [1, 1], weights, 1, gold=[[1, 1, 0], [0, 0, 1]], column=1)
     rects = list(ET.fromstring(svg).iter(f"{SVG}rect"))
     boxes = {r: [float(r.get(side, 0)) for side in ("x", "y", "width", "height")] for r in rects}
     cells = [boxes[r] for r in rects if (r.findtext(f"{SVG}title") or "").startswith("step ")]
@@ -491,11 +491,11 @@ def test_explorer_says_right_and_wrong():
     [
         ("", "nothing to read"),
         ("    ", "nothing to read"),
-        ("caf\u00e9", "“é” (latin small letter e with acute), character 4, is unknown"),
-        ("1\t2", "A control character (U+0009), character 2, is unknown"),
+        ("caf\u00e9", "“é” (latin small letter e with acute), character 3, is unknown"),
+        ("1\t2", "A control character (U+0009), character 1, is unknown"),
         ("a" * 30, "too long: 30 characters. The model reads at most 29."),
         ("?" * 300, "too long: 300 characters. The model reads at most 29."),
-        ("<script>alert(1)</>", "“(” (left parenthesis), character 14, is unknown"),
+        ("<script>alert(1)</>", "“(” (left parenthesis), character 13, is unknown"),
         ("<img src=x onerror=y>", "“=”"),
     ],
 )
@@ -524,7 +524,7 @@ def test_explorer_controls_continue_to_work_on_the_last_good_text():
     e = make_explorer()
     e.text.value = "?"
     e.step.value = 4
-    assert "Step 4 of 10" in e.picture.value
+    assert "Step 4 writes" in e.picture.value
     assert e.question == "jan 2, 1918"
     assert "unknown" in e.message.value
     e.model.value = "plain"
@@ -560,17 +560,17 @@ def test_explorer_buttons_choose_the_step_and_the_column():
         assert len({label for label, _ in options}) == len(options), "a page finds a button by its label"
     e.row.value = 7
     assert e.step.value == 7
-    assert "Step 7 of 10" in e.picture.value
+    assert f"Step 7 writes “{e.answer[7]}”" in e.picture.value
     e.step.value = 3
     assert e.row.value == 3
     assert "gets most in step" not in e.picture.value
-    e.column.value = 5
+    e.column.value = 4
     label, texts = drawn(e.picture.value)
-    assert "“2”, character 5, gets most in step 5, which writes “-”: 91 %." in label
-    assert "in 5" in texts
+    assert "“2”, character 4, gets most in step 4, which writes “-”: 91 %." in label
+    assert "in 4" in texts
     assert texts.count("91 %") == 1
     e.text.value = "may 1"
-    assert e.column.value == 0, "another question, another column"
+    assert e.column.value == "none", "another question, another column"
     assert len(e.column.options) == 6
     e.column.value = 2
     e.model.value = "plain"
@@ -580,7 +580,7 @@ def test_explorer_buttons_choose_the_step_and_the_column():
 
 def test_explorer_plays_the_steps():
     e = make_explorer()
-    assert (e.play.min, e.play.max) == (1, 10)
+    assert (e.play.min, e.play.max) == (0, 9)
     e.play.value = 4
     assert (e.step.value, e.row.value) == (4, 4)
     e.step.value = 9
@@ -591,16 +591,16 @@ def test_explorer_with_a_shorter_answer_goes_to_its_last_step():
     def decode(model, tokens):
         return tokens, np.ones(len(tokens)), np.eye(len(tokens))
 
-    e = AttentionExplorer({"m": "m"}, decode, vocabulary="abc", max_length=9, text="abcabc", step=6)
+    e = AttentionExplorer({"m": "m"}, decode, vocabulary="abc", max_length=9, text="abcabc", step=5)
     e.text.value = "ab"
-    assert (e.step.value, e.play.value, e.row.value, e.step.max) == (2, 2, 2, 2)
-    assert "Step 2 of 2" in e.picture.value
+    assert (e.step.value, e.play.value, e.row.value, e.step.max) == (1, 1, 1, 1)
+    assert "Step 1 writes “b”" in e.picture.value
     e.text.value = "abca"
-    assert (e.step.value, e.step.max, len(e.row.options)) == (2, 4, 4)
+    assert (e.step.value, e.step.max, len(e.row.options)) == (1, 3, 4)
 
 
 def test_a_picture_names_what_can_be_pressed():
-    """A row is button step - 1 of the steps, a token of the question its button of the columns: 0 is "none"."""
+    """A row is its button of the steps; a token of the question is one button later, as button 0 is "none"."""
     e = make_explorer(text="may 1")
     assert set(re.findall(r'data-press="([\w-]+)"', e.picture.value)) == {
         *(f"step-{k}" for k in range(10)),
@@ -618,7 +618,7 @@ def test_explorer_shows_another_model_beside():
     e.step.value = 4
     e.beside.value = "plain"
     assert "Model “plain”" in drawn(e.second.value)[0]
-    assert "Step 4 of 10" in drawn(e.second.value)[0]
+    assert "Step 4 writes" in drawn(e.second.value)[0]
     assert "beside it, “plain” writes 1911-01-02." in e.message.value
     assert width_of(e.picture.value) < wide
     picture = make_explorer(beside="plain").static(beside="attention")
@@ -636,12 +636,12 @@ def test_reasons_are_a_sum_of_products_a_softmax_and_a_weighted_sum():
     np.testing.assert_allclose(scores, [2.5, 0.5, 0])
     np.testing.assert_allclose(weights, np.exp(scores) / np.exp(scores).sum())
     np.testing.assert_allclose(context, weights[0] * np.array([1, 0]) + [0, weights[1]] + 2 * weights[2])
-    label, texts = drawn(render_reasons("ab ", REASONS, 2, 1))
-    assert "Why does step 2 give “a”, character 1, a weight of 82 %?" in label
+    label, texts = drawn(render_reasons("ab ", REASONS, 2, 0))
+    assert "Why does step 2 give “a”, character 0, a weight of 82 %?" in label
     assert {number(x) for x in (1, 2, -0.5, 2.5)} <= set(texts)
     assert {number(w, 3) for w in weights} <= set(texts)
     assert {f"c[{j}]" for j in (0, 1)} <= set(texts)
-    assert "padding" in drawn(render_reasons("ab", REASONS, 1, 2))[1], "a hidden state beyond the question"
+    assert "padding" in drawn(render_reasons("ab", REASONS, 1, 1))[1], "a hidden state beyond the question"
     with pytest.raises(ValueError, match="4 tokens do not fit 3 scores and column 1"):
         render_reasons("abcd", REASONS, 1, 1)
     with pytest.raises(ValueError, match=r"terms must be \(T, K\) and hs \(T, H\), got \(2, 2\) and \(3, 2\)"):
@@ -650,9 +650,9 @@ def test_reasons_are_a_sum_of_products_a_softmax_and_a_weighted_sum():
 
 def test_explorer_shows_why():
     e = make_explorer(text="abc", explain=lambda model, tokens, step: REASONS, why=True)
-    assert "Why does step 1 give “a”" in drawn(e.reasons.value)[0]
-    e.column.value = 3
-    assert "Why does step 1 give “c”" in drawn(e.reasons.value)[0]
+    assert "Why does step 0 give “a”" in drawn(e.reasons.value)[0]
+    e.column.value = 2
+    assert "Why does step 0 give “c”" in drawn(e.reasons.value)[0]
     e.model.value = "plain"
     assert e.reasons.value == ""
     assert "without attention there is nothing to explain" in e.message.value
@@ -712,7 +712,7 @@ def test_explorer_starts_where_it_is_told():
     for wrong, words in (
         (dict(model="nobody"), "no model 'nobody'"),
         (dict(text="?"), "cannot start"),
-        (dict(step=11), "1 to 10, got 11"),
+        (dict(step=10), "0 to 9, got 10"),
     ):
         with pytest.raises(ValueError, match=words):
             make_explorer(**wrong)
@@ -724,7 +724,7 @@ def test_explorer_static_of_another_state():
     e = make_explorer()
     picture = e.static(text="may 1", step=2, model="attention")
     assert "reads “may 1”" in picture.text
-    assert "Step 2 of 10" in picture.text
+    assert "Step 2 writes" in picture.text
     assert e.question == "jan 2, 1918", "a still picture changes nothing"
     with pytest.raises(ValueError, match="cannot draw 'é'"):
         e.static(text="é")
@@ -736,8 +736,8 @@ def test_render_attention_says_what_does_not_fit():
         render_attention("abc", "12", ones, np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"gold must be \(2, 3\)"):
         render_attention("abc", "12", ones, np.ones((2, 3)), gold=np.ones((2, 2)))
-    with pytest.raises(ValueError, match="step must be 1 to 2, got 0"):
-        render_attention("abc", "12", ones, step=0)
+    with pytest.raises(ValueError, match="step must be 0 to 1, got 2"):
+        render_attention("abc", "12", ones, step=2)
     with pytest.raises(ValueError, match=r"confidence must be \(2,\), got \(3,\)"):
         render_attention("abc", "12", np.ones(3))
 
@@ -769,7 +769,7 @@ def test_explorer_shows_sentences_word_by_word():
     e.step.value = 4
     label, texts = drawn(e.picture.value)
     assert "reads “two dogs play outside” and writes “zwei Hunde spielen draußen”" in label
-    assert "looks most at “outside” (word 4, 100 %)" in label
+    assert "looks most at “outside” (word 3, 100 %)" in label
     assert "the right word comes from “outside”" in label
     assert {"outside", "draußen"} <= set(texts)
     assert "character" not in e.picture.value
@@ -789,7 +789,7 @@ def test_columns_hold_the_longest_word():
     ("text", "words"),
     [
         ("", "nothing to read"),
-        ("two cats play", "“cats”, word 2, is unknown to the model."),
+        ("two cats play", "“cats”, word 1, is unknown to the model."),
         ("a " * 6, "too long: 6 words. The model reads at most 5."),
     ],
 )
@@ -864,7 +864,7 @@ def test_explorer_with_some_of_the_weights(folder):
     assert e.weights.shape == (10, 7)
     assert e.weights.dtype == np.float64, "so that every machine draws the same digits"
     e.text.value = "2_10"
-    assert "“_” (low line), character 2, is unknown" in e.message.value
+    assert "“_” (low line), character 1, is unknown" in e.message.value
     e.text.value = " "
     assert "Type a date, such as september 27, 1994." in e.message.value
     assert (e.text.description, e.text.placeholder) == ("date", "september 27, 1994")
@@ -892,7 +892,7 @@ def test_explorer_takes_the_score_of_a_model_apart(vocab, trim, reverse):
     e = explorer({"mine": model}, text="may 1, 1990", step=4, why=True, trim=trim, reverse=reverse)
     terms, scores, weights, context = e.explain(model, e.question_tokens, 4).compute()
     assert terms.shape == (11 if trim else 29, 6)
-    np.testing.assert_allclose(weights[:11], e.weights[3], rtol=1e-12)
+    np.testing.assert_allclose(weights[:11], e.weights[4], rtol=1e-12)
     assert "Why does step 4 give" in e.reasons.value
     e = explorer({"one vector": Seq2seq(len(vocab), 5, 6, rng=0)}, why=True)
     assert "without attention there is nothing to explain" in e.message.value
