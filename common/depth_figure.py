@@ -156,7 +156,8 @@ def norms_while_training(norms):
         row[0].set_ylabel("norm of the gradient")
     for ax in axes[-1]:
         ax.set_xlabel("training step")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right upper")  # the top layer on top
     return set_alt(
         figure,
         "Norm of the gradient that arrives at each layer, on a logarithmic axis, over the steps of a training, in a "

@@ -345,7 +345,7 @@ STACK = Exercise(
     call="stack = answer(Ws)\ny = stack.forward(x)\ndx, dWs = stack.backward(dout)",
     outputs=("y", "dx", "dWs"),
     cases=(
-        Case("one layer", lambda rng: _stack_inputs(rng, 1, 2, 2)),
+        Case("two layers", lambda rng: _stack_inputs(rng, 2, 1, 2)),
         Case("L = N = H", lambda rng: _stack_inputs(rng, 3, 3, 3)),
         Case("all sizes differ", lambda rng: _stack_inputs(rng, 4, 2, size(rng, 5, 8))),
     ),
