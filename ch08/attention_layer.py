@@ -119,6 +119,11 @@ class Attention(Composite):
         self.attention_weight = None
 
     @property
+    def score(self):
+        """The layer that compares h with the states."""
+        return self.attention_weight_layer.score
+
+    @property
     def cache(self):
         """The caches of the two layers."""
         return self.attention_weight_layer.cache, self.weight_sum_layer.cache

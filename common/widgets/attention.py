@@ -234,9 +234,7 @@ def _draw_weights(drawing, grid, question, answer, weights):
         with drawing.pressed(f"step-{k}"):
             drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
             for i in host.flatnonzero(row >= 0.005):  # the rest stays white
-                title = (
-                    f"step {k} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
-                )
+                title = f"step {k} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(row[i]), title=title)
 

@@ -67,7 +67,7 @@ class AttentionExplorer(Widget):
     What is typed is split into tokens, a list of strings: characters, words, whatever the models read.
 
     Args:
-        models: a dict name -> model.
+        models: a dict name -> model, or a mapping that loads a model when it is first asked for.
         decode: called as decode(model, tokens); returns (the answer's tokens, the probability of each of them,
             attention weights (len(answer), len(tokens)) in reading order or None).
         text: the text in the box at first.
@@ -130,7 +130,7 @@ class AttentionExplorer(Widget):
     ):
         if not models:
             raise ValueError("AttentionExplorer needs at least one model: models={'a name': model}")
-        self.models, self.decode, self.tokenize = dict(models), decode, tokenize
+        self.models, self.decode, self.tokenize = models, decode, tokenize
         self.vocabulary, self.max_length, self.captions = frozenset(vocabulary), max_length, captions
         self.gold_mask, self.truth, self.remark, self.explain = gold_mask, truth, remark, explain
         self.about = captions.about

@@ -21,7 +21,11 @@ import common.widgets.monitor as monitor_module
 from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import Attention, WeightSum
 from ch08.attention_seq2seq import AttentionSeq2seq
-from ch08.explorer import CAPTIONS, available, explorer, load_pretrained, reader, right_answer
+from ch08.bidirectional_seq2seq import BiAttentionSeq2seq
+from ch08.deep_seq2seq import DeepAttentionSeq2seq
+from ch08.explorer import CAPTIONS, NAMES, available, explorer, load_pretrained, reader, right_answer
+from ch08.input_feeding_seq2seq import InputFeedingSeq2seq
+from ch08.same_step_seq2seq import SameStepSeq2seq
 from common.optimizer import Adam
 from common.svg import Drawing, contrast, escape, ink_on, number, shade
 from common.trainer import Trainer
@@ -894,6 +898,11 @@ def test_explorer_takes_the_score_of_a_model_apart(vocab, trim, reverse):
     assert terms.shape == (11 if trim else 29, 6)
     np.testing.assert_allclose(weights[:11], e.weights[4], rtol=1e-12)
     assert "Why does step 4 give" in e.reasons.value
+    for other in (BiAttentionSeq2seq, DeepAttentionSeq2seq, InputFeedingSeq2seq, SameStepSeq2seq):
+        model = other(len(vocab), 5, 6, rng=0, dtype=np.float64)
+        e = explorer({"mine": model}, text="may 1, 1990", step=4, why=True, trim=trim, reverse=reverse)
+        found = e.explain(model, e.question_tokens, 4).compute()[2]
+        np.testing.assert_allclose(found[:11], e.weights[4], rtol=1e-12)
     e = explorer({"one vector": Seq2seq(len(vocab), 5, 6, rng=0)}, why=True)
     assert "without attention there is nothing to explain" in e.message.value
 
@@ -922,7 +931,7 @@ def test_explorer_judges_the_forms_that_8_7_asks_for():
 
 def test_explorer_offers_all_shipped_models_and_starts_with_the_first_one_of_the_lessons():
     e = explorer(beside="guided")
-    assert e.model.options == ("plain", "peeky", "attention", "aligned", "guided")
+    assert e.model.options == tuple(NAMES.values())
     assert e.model.value == "attention"
     assert "Model “guided”" in e.second.value
 
