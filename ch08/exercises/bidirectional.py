@@ -37,10 +37,11 @@ HAS_READ = Exercise(
     call="ahead, back = answer(text, t)",
     outputs=("ahead", "back"),
     cases=(
-        Case("a step in the middle", lambda rng: _text(rng, 6, size(rng, 1, 5))),
+        # Where the two readers have read the same number of characters, several mistakes come to the same.
+        Case("a step in the middle", lambda rng: _text(rng, 6, int(rng.choice([1, 3, 4])))),
         Case("the first step", lambda rng: _text(rng, size(rng, 4, 7), 0)),
         Case("the last step", lambda rng: _text(rng, 6, 5)),
-        Case("a longer text", lambda rng: _text(rng, 2 * size(rng, 5, 7), size(rng, 2, 7))),
+        Case("a longer text", lambda rng: _text(rng, 2 * size(rng, 5, 7) + 1, size(rng, 2, 4))),
     ),
     reference=_has_read,
     mistakes=(
@@ -380,8 +381,8 @@ NOT_FLIPPED = Exercise(
     call="layer = answer(Wx1, Wh1, Wx2, Wh2)\nhs = layer.forward(xs)\ndxs = layer.backward(dhs)",
     outputs=("hs", "dxs"),
     cases=(
-        Case("one sequence of two steps", lambda rng: _both_ways_inputs(rng, 1, 2, 2, 3)),
-        Case("N, T, D and H all differ", lambda rng: _both_ways_inputs(rng, 2, size(rng, 4, 6), 3, 5)),
+        Case("two sequences of two steps", lambda rng: _both_ways_inputs(rng, 2, 2, 2, 3)),
+        Case("N, T, D and H all differ", lambda rng: _both_ways_inputs(rng, 3, size(rng, 4, 6), 2, 6)),
     ),
     reference=_ReadBothWays,
     given={"RNN": RNN},
