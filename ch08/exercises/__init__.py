@@ -7,6 +7,7 @@ from ch08.exercises import (
     bidirectional,
     bottleneck,
     date_conversion,
+    deep_and_residual,
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
@@ -25,5 +26,6 @@ EXERCISES = (
     *teaching_where_to_look.EXERCISES,
     *bidirectional.EXERCISES,
     *where_the_context_goes.EXERCISES,
+    *deep_and_residual.EXERCISES,
     *query_key_value.EXERCISES,
 )
