@@ -41,6 +41,7 @@ PUBLIC_NAMES = {
     "common.init": "init_embedding init_lstm init_affine",
     "common.base_model": "BaseModel Composite",
     "common.decoding": "greedy",
+    "common.metrics": "exact_match perplexity bleu",
     "common.training.batch": "Batch",
     "common.training.task": "Pairs Task",
     "common.training.recipe": "Recipe System",
