@@ -40,7 +40,7 @@ PUBLIC_NAMES = {
     "common.unroll": "Unroll",
     "common.init": "init_embedding init_lstm init_affine",
     "common.base_model": "BaseModel Composite",
-    "common.decoding": "greedy",
+    "common.decoding": "greedy beam forced_log_probs",
     "common.metrics": "exact_match perplexity bleu",
     "common.training.batch": "Batch",
     "common.training.task": "Pairs Task",
