@@ -50,6 +50,8 @@ PUBLIC_NAMES = {
     "common.trainer": "Trainer RnnlmTrainer",
     "common.util": "clip_grads eval_seq2seq eval_perplexity",
     "dataset.sequence": "load_data get_vocab",
+    "dataset.words": "tokenize detokenize WordVocab read_lines read_pairs length_batches",
+    "dataset.multi30k": "load fetch",
     "dataset": "sequence",
     "ch07.seq2seq": "Encoder Decoder Seq2seq",
     "ch07.peeky_seq2seq": "PeekyDecoder PeekySeq2seq",
