@@ -614,7 +614,7 @@ def test_fewer_tokens_than_hypotheses():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_are_an_error(value):
+def test_logits_that_are_not_numbers_are_an_error(value):
     class Broken(Toy):
         def step(self, ids, state):
             logits, state, a = super().step(ids, state)
