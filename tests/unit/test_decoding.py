@@ -559,6 +559,23 @@ def test_it_ends_when_no_live_hypothesis_can_win():
     assert model.rows == [4]
 
 
+def test_it_goes_on_while_a_live_hypothesis_can_win():
+    class Late:
+        """Writes the end mark at once with probability 0.4, otherwise 0 and then the end mark."""
+
+        def start(self, xs):
+            return (xs[:, :1] * 0.0,)
+
+        def step(self, ids, state):
+            (later,) = state
+            first, then = np.array([0.6, 1e-9, 0.4]), np.array([1e-9, 1e-9, 1.0])
+            return np.log(np.where(later, then, first)), (later + 1,), None
+
+    (found,) = beam(Late(), np.array([[1]]), 1, 2, 9, beam_size=3, length_penalty=0.0)
+    assert found[0].ids.tolist() == [0, 2]
+    assert np.exp(found[0].score) == pytest.approx(0.6)
+
+
 def test_what_is_cut_off_counts_only_where_too_few_have_finished():
     model, xs = Toy(2, end_bias=-1e9), padded(4)
     for hypotheses in beam(model, xs, START, END, 6, 3, n_best=3):
@@ -592,7 +609,7 @@ def test_arrays_that_are_handed_on_for_a_while_are_reordered_all_the_same():
             logits, after, a = super().step(ids, tuple(rest))
             return logits + np.sin(first * np.arange(V)), (*after, first, t + 1), a
 
-    model, xs = Late(6), padded(12)
+    model, xs = Late(6, end_bias=-4.0), padded(12)
     for k, hypotheses in enumerate(beam(model, xs, START, END, 8, 4, n_best=4)):
         for h in hypotheses:
             forced = forced_log_probs(model, xs[[k]], np.array([[START, *h.ids]]))[0]
