@@ -5,6 +5,7 @@ import math
 import sys
 from contextlib import contextmanager
 
+from common.metrics import perplexity
 from common.np import errstate, np, to_cpu, to_gpu
 from common.optimizer import same_memory
 from common.parallel import DataParallel, inner_layers
@@ -144,8 +145,7 @@ def eval_perplexity(model, corpus, batch_size=10, time_size=35):
             total += float(model.forward(xs, ts, **options))
             show(k + 1, pieces)
         _reset_state(model)
-    mean = total / pieces
-    return math.exp(mean) if mean < 700 else mean * math.inf  # exp(710) is too large for a float
+    return perplexity(total / pieces)
 
 
 def _reset_state(model):

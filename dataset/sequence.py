@@ -259,6 +259,14 @@ def _read_lines(path):
         raw = path.read_bytes()
     except OSError as error:
         raise type(error)(f"{path} cannot be read: {error.strerror}") from None
+    lines = split_lines(path, raw)
+    if not lines:
+        raise ValueError(f"{path}:1: the file is empty; expected lines such as '16+75  _91  '")
+    return lines
+
+
+def split_lines(path, raw):
+    """The lines of the bytes of a text file, without blank ones at its end. Raises: ValueError if it is not UTF-8."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -268,8 +276,6 @@ def _read_lines(path):
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
-    if not lines:
-        raise ValueError(f"{path}:1: the file is empty; expected lines such as '16+75  _91  '")
     return lines
 
 

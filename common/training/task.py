@@ -3,6 +3,7 @@
 import hashlib
 from typing import Protocol
 
+from common.metrics import exact_match
 from common.np import host, np, to_cpu
 from common.plots import attention_heatmap
 from common.training.batch import Batch
@@ -161,7 +162,7 @@ class Pairs:
 
     def exact_match(self, ids):
         """Return the share of the first test questions whose answers ids (N, T_dec) are right in every character."""
-        return float((ids == self.t_test[: len(ids), 1:]).all(axis=1).mean())
+        return exact_match(ids, self.t_test[: len(ids), 1:])
 
     def examples(self, model, count=10):
         """Return a line for each of ``count`` test questions: right or wrong, the question, the model's answer."""

@@ -1,5 +1,6 @@
-"""Greedy decoding: what generate writes, for many rows at once, whatever a reader puts into the model."""
+"""Decoding: what generate writes, for many rows at once, whatever a reader puts into the model; and with a beam."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Decoder, Encoder, Seq2seq
 from ch08.attention_layer import Attention
 from ch08.attention_seq2seq import AttentionDecoder, AttentionSeq2seq
-from common.decoding import greedy
+from common.decoding import beam, forced_log_probs, greedy
 from common.functions import softmax
 from common.layers import Dropout
 from common.time_layers import TimeDropout, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN
@@ -305,3 +306,356 @@ def test_threads_that_share_a_model_get_right_answers(model_class):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+# --- greedy up to the end mark ---------------------------------------------------------------------------------
+
+PAD, START, END = 0, 1, 2
+
+
+class Toy:
+    """The least that decoding knows, with random weights: attends to the characters of xs that are not padding."""
+
+    def __init__(self, seed=4, end_bias=0.0, attends=True):
+        draw = np.random.default_rng(seed).standard_normal
+        self.E, self.U, self.W = draw((V, H)), draw((H, H)) / 2, draw((H, V))
+        self.end_bias, self.attends = end_bias, attends
+        self.rows = []  # how many rows each step was asked for
+
+    def start(self, xs):
+        mask = xs != PAD  # (N, T_enc)
+        memory = self.E[xs] * mask[:, :, None]  # (N, T_enc, H)
+        return memory, mask, memory.sum(axis=1)
+
+    def step(self, ids, state):
+        memory, mask, h = state
+        self.rows.append(len(ids))
+        h = np.tanh(h @ self.U + self.E[ids])  # (N, H)
+        a = softmax(np.where(mask, (memory @ h[:, :, None])[:, :, 0], -np.inf))  # (N, T_enc)
+        c = (a[:, None] @ memory)[:, 0]
+        logits = (h + c) @ self.W
+        logits[:, END] += self.end_bias
+        return logits, (memory, mask, h), a if self.attends else None
+
+
+def padded(N=23, seed=4):
+    """Inputs (N, T_ENC) of lengths 1 to T_ENC, padded at the end."""
+    rng = np.random.default_rng(seed)
+    xs = rng.integers(3, V, (N, T_ENC))
+    xs[np.arange(T_ENC) >= rng.integers(1, T_ENC + 1, (N, 1))] = PAD
+    return xs
+
+
+def test_greedy_stops_at_the_end_mark():
+    model, xs = Toy(), padded()
+    whole = greedy(model, xs, START, 12)
+    ids, probs, weights = greedy(model, xs, START, 12, chunk_size=5, end_id=END)
+    ends = [list(row).index(END) + 1 if END in row else 12 for row in whole.ids]
+    assert len(set(ends)) > 3, "the rows must end at different steps"
+    assert ids.shape[1] == max(ends)
+    for k, T in enumerate(ends):
+        np.testing.assert_array_equal(ids[k, :T], whole.ids[k, :T])
+        np.testing.assert_allclose(probs[k, :T], whole.probs[k, :T], rtol=1e-12)
+        np.testing.assert_allclose(weights[k, :T], whole.weights[k, :T], rtol=1e-9)
+        assert (ids[k, T:] == END).all()
+        assert (probs[k, T:] == 1).all()
+        assert (weights[k, T:] == 0).all()
+
+
+def test_greedy_stops_early_and_never_without_an_end_mark():
+    model, xs = Toy(end_bias=100.0), padded(4)
+    assert greedy(model, xs, START, 12, end_id=END).ids.tolist() == [[END]] * 4
+    assert model.rows == [4]
+    assert greedy(model, xs, START, 12).ids.shape == (4, 12)
+
+
+def test_with_the_padding_id_rows_of_like_length_are_read_without_it():
+    widths = []
+
+    class Watched(Toy):
+        def start(self, xs):
+            widths.append(xs.shape[1])
+            return super().start(xs)
+
+    model, xs = Watched(), padded()
+    plain = greedy(model, xs, START, 12, end_id=END)
+    assert widths == [T_ENC]
+    widths.clear()
+    ids, probs, weights = greedy(model, xs, START, 12, chunk_size=4, end_id=END, pad_id=PAD)
+    assert sorted(widths) == sorted(
+        int((xs != PAD).sum(axis=1)[order].max())
+        for order in np.array_split(np.argsort((xs != PAD).sum(axis=1), kind="stable"), range(4, 23, 4))
+    )
+    after_the_end = np.cumsum(plain.ids == END, axis=1) - (plain.ids == END) > 0
+    np.testing.assert_array_equal(ids, np.where(after_the_end, PAD, plain.ids))
+    np.testing.assert_allclose(probs, plain.probs, rtol=1e-9)
+    np.testing.assert_allclose(weights, plain.weights, rtol=1e-9, atol=1e-12)
+    empty = np.zeros((1, T_ENC), int)  # a row of padding only is read as one token
+    with np.errstate(all="ignore"):
+        greedy(model, empty, START, 1, pad_id=PAD)
+    assert widths[-1] == 1
+
+
+# --- forced ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model_class", MODELS)
+def test_forced_log_probs_are_the_losses_of_forward(model_class):
+    model, xs = make_model(model_class), questions(6)
+    ts = np.random.default_rng(5).integers(0, V, (6, T_DEC + 1))
+    forced = forced_log_probs(model, xs, ts, chunk_size=4)
+    assert forced.shape == (6, T_DEC)
+    assert -forced.mean() == pytest.approx(model.forward(xs, ts), rel=1e-12)
+
+
+def test_with_its_own_tokens_the_model_is_asked_for_the_right_ones_all_the_same():
+    model, xs = Toy(), padded(6)
+    ts = np.random.default_rng(5).integers(0, V, (6, T_DEC + 1))
+    ts[:, 0] = START
+    own = forced_log_probs(model, xs, ts, own_tokens=True)
+    wrote = greedy(model, xs, START, T_DEC).ids
+    for t in range(T_DEC):
+        seen = np.concatenate((ts[:, :1], wrote[:, :t], ts[:, t + 1 : t + 2]), axis=1)
+        np.testing.assert_allclose(own[:, t], forced_log_probs(model, xs, seen)[:, t], rtol=1e-12)
+
+
+def test_forced_log_probs_of_padding_are_0():
+    model, xs = Toy(), padded(6)
+    ts = np.random.default_rng(5).integers(3, V, (6, T_DEC + 1))
+    ts[2, 3:] = PAD
+    plain, without = forced_log_probs(model, xs, ts), forced_log_probs(model, xs, ts, chunk_size=4, pad_id=PAD)
+    np.testing.assert_allclose(without, np.where(ts[:, 1:] == PAD, 0, plain), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"forced_log_probs takes \(N, T_enc\)"):
+        forced_log_probs(model, xs, ts[:5])
+
+
+# --- beam ------------------------------------------------------------------------------------------------------
+
+
+def normalized(log_probs, alpha):
+    return log_probs.sum() / ((5 + len(log_probs)) / 6) ** alpha
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("attends", [True, False])
+def test_a_beam_of_1_is_greedy_up_to_the_end_mark(seed, attends):
+    model, xs = Toy(seed, attends=attends), padded()
+    found = beam(model, xs, START, END, 9, beam_size=1, chunk_size=5)
+    ids, probs, weights = greedy(model, xs, START, 9, end_id=END)
+    for k, (hypothesis,) in enumerate(found):
+        T = list(ids[k]).index(END) + 1 if END in ids[k] else 9
+        np.testing.assert_array_equal(hypothesis.ids, ids[k, :T])
+        np.testing.assert_allclose(np.exp(hypothesis.log_probs), probs[k, :T], rtol=1e-9)
+        if attends:
+            np.testing.assert_allclose(hypothesis.weights, weights[k, :T], rtol=1e-9)
+        else:
+            assert hypothesis.weights is None
+
+
+@pytest.mark.parametrize("model_class", MODELS)
+def test_a_beam_of_1_is_greedy_with_the_models_of_the_book(model_class):
+    model, xs = make_model(model_class), questions()
+    ids = greedy(model, xs, START, T_DEC, end_id=END).ids
+    for row, (hypothesis,) in zip(ids, beam(model, xs, START, END, T_DEC, beam_size=1), strict=True):
+        np.testing.assert_array_equal(row[: len(hypothesis.ids)], hypothesis.ids)
+        assert (row[len(hypothesis.ids) :] == END).all()
+
+
+def test_equal_logits_are_taken_in_the_order_of_their_ids():
+    class Even:
+        def start(self, xs):
+            return (xs,)
+
+        def step(self, ids, state):
+            return np.zeros((len(ids), V)), state, None
+
+    xs = padded(3)
+    for (hypothesis,) in beam(Even(), xs, START, END, 4, beam_size=1):
+        np.testing.assert_array_equal(hypothesis.ids, greedy(Even(), xs, START, 4, end_id=END).ids[0])
+
+
+@pytest.mark.parametrize("alpha", [0, 0.6, 1.5])
+def test_the_score_of_a_hypothesis_is_its_forced_score(alpha):
+    model, xs = Toy(3), padded()
+    for k, hypotheses in enumerate(beam(model, xs, START, END, 7, 4, alpha, n_best=4)):
+        assert len(hypotheses) == 4
+        assert len({tuple(h.ids) for h in hypotheses}) == 4
+        done = [h.score for h in hypotheses if h.ids[-1] == END]
+        assert done == sorted(done, reverse=True)
+        for h in hypotheses:
+            forced = forced_log_probs(model, xs[[k]], np.array([[START, *h.ids]]))[0]
+            np.testing.assert_allclose(h.log_probs, forced, rtol=1e-9)
+            assert h.score == pytest.approx(normalized(forced, alpha), rel=1e-9)
+            assert h.weights.shape == (len(h.ids), T_ENC)
+            assert END not in h.ids[:-1]
+
+
+@pytest.mark.parametrize("alpha", [0, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_that_holds_everything_finds_the_best_of_all_answers(alpha, seed):
+    model, xs, T = Toy(seed, end_bias=-1.0), padded(3), 3
+    others = [i for i in range(V) if i != END]
+    answers = [(*part, END) for t in range(T) for part in itertools.product(others, repeat=t)]
+    for k, found in enumerate(beam(model, xs, START, END, T, 8**3, alpha, n_best=5)):
+        scores = {}
+        for answer in answers:
+            forced = forced_log_probs(model, xs[[k]], np.array([[START, *answer]]))[0]
+            scores[answer] = normalized(forced, alpha)
+        best = sorted(scores, key=lambda answer: -scores[answer])[:5]
+        assert [tuple(h.ids) for h in found] == best
+
+
+def plain_beam(model, x, max_length, K, alpha):
+    """The best finished answer, one sentence and one hypothesis at a time, by the rule in the docstring of ``beam``."""
+    live, finished = [((), 0.0)], []
+    for _ in range(max_length):
+        extended = []
+        for ids, total in live:
+            for token in range(V):
+                longer = (*ids, token)
+                log_prob = forced_log_probs(model, x[None], np.array([[START, *longer]]))[0, -1]
+                extended.append((longer, total + log_prob))
+        extended.sort(key=lambda pair: -pair[1])
+        finished += [(total / ((5 + len(ids)) / 6) ** alpha, ids) for ids, total in extended[:K] if ids[-1] == END]
+        live = [(ids, total) for ids, total in extended if ids[-1] != END][:K]
+        if len(finished) >= K:
+            break
+    return max(finished)[1] if finished else live[0][0]
+
+
+@pytest.mark.parametrize(("K", "alpha"), [(2, 0), (3, 1.0), (5, 0.6)])
+def test_the_batched_beam_is_the_plain_one(K, alpha):
+    model, xs = Toy(5, end_bias=-1.0), padded(8)
+    for x, (found,) in zip(xs, beam(model, xs, START, END, 5, K, alpha, chunk_size=3), strict=True):
+        assert tuple(found.ids) == plain_beam(model, x, 5, K, alpha)
+
+
+def test_a_batch_equals_its_rows_one_by_one_with_and_without_padding():
+    model, xs = Toy(2), padded()
+    alone = [beam(model, x[None], START, END, 9, n_best=3)[0] for x in xs]
+    for options in ({}, {"chunk_size": 4}, {"pad_id": PAD, "chunk_size": 4}):
+        together = beam(model, xs, START, END, 9, n_best=3, **options)
+        for mine, theirs in zip(together, alone, strict=True):
+            assert [tuple(h.ids) for h in mine] == [tuple(h.ids) for h in theirs]
+            for a, b in zip(mine, theirs, strict=True):
+                assert a.score == pytest.approx(b.score, rel=1e-9)
+                np.testing.assert_allclose(a.weights, b.weights, rtol=1e-9, atol=1e-12)
+
+
+def test_finished_sentences_take_no_more_steps():
+    model, xs = Toy(1, end_bias=2.0), padded()
+    found = beam(model, xs, START, END, 30, beam_size=3)
+    assert model.rows[0] == 23  # one row for each sentence: nothing is written yet
+    assert model.rows[1] <= 3 * 23
+    assert model.rows == [23, *sorted(model.rows[1:], reverse=True)]
+    assert len(model.rows) < 30
+    assert model.rows[-1] < model.rows[1]
+    assert all(h[0].ids[-1] == END for h in found)
+
+
+def test_it_ends_when_no_live_hypothesis_can_win():
+    model = Toy(2, end_bias=30.0)  # the end mark takes all the probability
+    assert [h[0].ids.tolist() for h in beam(model, padded(4), START, END, 30)] == [[END]] * 4
+    assert model.rows == [4]
+
+
+def test_it_goes_on_while_a_live_hypothesis_can_win():
+    class Late:
+        """Writes the end mark at once with probability 0.4, otherwise 0 and then the end mark."""
+
+        def start(self, xs):
+            return (xs[:, :1] * 0.0,)
+
+        def step(self, ids, state):
+            (later,) = state
+            first, then = np.array([0.6, 1e-9, 0.4]), np.array([1e-9, 1e-9, 1.0])
+            return np.log(np.where(later, then, first)), (later + 1,), None
+
+    (found,) = beam(Late(), np.array([[1]]), 1, 2, 9, beam_size=3, length_penalty=0.0)
+    assert found[0].ids.tolist() == [0, 2]
+    assert np.exp(found[0].score) == pytest.approx(0.6)
+
+
+def test_what_is_cut_off_counts_only_where_too_few_have_finished():
+    model, xs = Toy(2, end_bias=-1e9), padded(4)
+    for hypotheses in beam(model, xs, START, END, 6, 3, n_best=3):
+        assert [len(h.ids) for h in hypotheses] == [6, 6, 6]
+        assert hypotheses[0].score >= hypotheses[1].score >= hypotheses[2].score
+    seen = set()
+    for hypotheses in beam(Toy(2, end_bias=-1.0), padded(), START, END, 3, 3, n_best=3):
+        ended = [h.ids[-1] == END for h in hypotheses]
+        assert ended == sorted(ended, reverse=True)
+        seen.add(sum(ended))
+    assert len(seen) > 1
+
+
+def test_a_larger_penalty_makes_longer_answers():
+    model, xs = Toy(1), padded()
+    lengths = [np.mean([len(h[0].ids) for h in beam(model, xs, START, END, 12, 5, alpha)]) for alpha in (0.0, 1.0, 3.0)]
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
+def test_arrays_that_are_handed_on_for_a_while_are_reordered_all_the_same():
+    class Late(Toy):
+        """Its second array differs between the hypotheses of a sentence, and yet some steps hand it on as it is."""
+
+        def start(self, xs):
+            return (*super().start(xs), np.zeros((len(xs), 1)), np.zeros(len(xs)))
+
+        def step(self, ids, state):
+            *rest, first, t = state
+            if len(t) and t[0] % 2 == 0:
+                first = first + ids[:, None]
+            logits, after, a = super().step(ids, tuple(rest))
+            return logits + np.sin(first * np.arange(V)), (*after, first, t + 1), a
+
+    model, xs = Late(6, end_bias=-4.0), padded(12)
+    for k, hypotheses in enumerate(beam(model, xs, START, END, 8, 4, n_best=4)):
+        for h in hypotheses:
+            forced = forced_log_probs(model, xs[[k]], np.array([[START, *h.ids]]))[0]
+            np.testing.assert_allclose(h.log_probs, forced, rtol=1e-9)
+
+
+def test_fewer_tokens_than_hypotheses():
+    class Binary:
+        def start(self, xs):
+            return (xs[:, 0],)
+
+        def step(self, ids, state):
+            return np.log([[0.5, 0.3, 0.2]] * len(ids)), state, None
+
+    (found,) = beam(Binary(), np.array([[1]]), 1, 2, 2, beam_size=10, length_penalty=0, n_best=10)
+    assert [(tuple(h.ids), round(np.exp(h.score), 9)) for h in found] == [
+        ((2,), 0.2), ((0, 2), 0.1), ((1, 2), 0.06), ((0, 0), 0.25), ((0, 1), 0.15), ((1, 0), 0.15), ((1, 1), 0.09),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_numbers_are_an_error(value):
+    class Broken(Toy):
+        def step(self, ids, state):
+            logits, state, a = super().step(ids, state)
+            logits[-1, 3] = value
+            return logits, state, a
+
+    with pytest.raises(FloatingPointError, match=r"beam: the logits of step 0 \(the first is 0\) are NaN or infinite"):
+        beam(Broken(), padded(2), START, END, 4)
+
+
+def test_tokens_that_a_model_forbids_are_not_written():
+    class Strict(Toy):
+        def step(self, ids, state):
+            logits, state, a = super().step(ids, state)
+            logits[:, [0, 1, *range(4, V)]] = -np.inf
+            return logits, state, a
+
+    for hypotheses in beam(Strict(), padded(3), START, END, 4, 5, n_best=2):
+        assert {int(i) for h in hypotheses for i in h.ids} <= {2, 3}
+
+
+@pytest.mark.parametrize("options", [{"n_best": 0}, {"n_best": 6}, {"beam_size": 0}, {"length_penalty": -1}])
+def test_what_beam_refuses(options):
+    with pytest.raises(ValueError, match=r"beam: n_best .* must be 1 to beam_size, .* and length_penalty"):
+        beam(Toy(), padded(2), START, END, 4, **options)
+    with pytest.raises(ValueError, match=r"beam takes \(N, T_enc\) with N at least 1"):
+        beam(Toy(), padded(2), START, END, 0)

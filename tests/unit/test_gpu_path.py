@@ -71,6 +71,25 @@ trainer.fit(np.tile(xs, (6, 1)), np.tile(ts, (6, 1)), max_epoch=2, batch_size=3,
 print("all on the device")
 """
 
+WRITE = """
+from ch08.attention_seq2seq import AttentionSeq2seq
+from common.decoding import beam, forced_log_probs, greedy
+from common.metrics import bleu, exact_match, perplexity
+from common.np import np
+model = AttentionSeq2seq(9, 4, 6, rng=0)
+xs = np.array([[3, 4, 5, 0], [5, 6, 7, 8], [8, 0, 0, 0]])
+ids, probs, weights = greedy(model, xs, 1, 5, chunk_size=2, end_id=2, pad_id=0)
+assert isinstance(ids, np.ndarray) and weights.shape == (3, ids.shape[1], 4)
+hypotheses = beam(model, xs, 1, 2, 5, beam_size=3, n_best=2, chunk_size=2, pad_id=0)
+assert [len(row) for row in hypotheses] == [2, 2, 2]
+ts = np.concatenate((np.full((3, 1), 1), ids), axis=1)
+log_probs = forced_log_probs(model, xs, ts, own_tokens=True, pad_id=0)
+assert perplexity(-log_probs.mean()) > 1
+assert exact_match(ids, ids) == 1
+assert bleu(ids, [row[0].ids for row in hypotheses]).score <= 100
+print("all on the device")
+"""
+
 
 def run_on_the_stand_in(root, code, *words):
     env = {
@@ -100,3 +119,7 @@ def test_additions_are_learned_on_the_device(root, tmp_path, additions_file):
 
 def test_checking_and_fitting_on_the_device(root):
     run_on_the_stand_in(root, CHECK)
+
+
+def test_decoding_and_metrics_on_the_device(root):
+    run_on_the_stand_in(root, WRITE)
