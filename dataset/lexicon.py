@@ -446,7 +446,7 @@ police officer | Polizist Polizistin | 경찰관
 # token/units; a token without units aligns with nothing
 _TIMES = """
 today | today/t | heute/t | 오늘/t | present past
-now | now/t | jetzt/t | 지금/t | present
+now | now/t | jetzt/t | 지금/t | must
 yesterday | yesterday/t | gestern/t | 어제/t | past
 tomorrow | tomorrow/t | morgen/t | 내일/t | future
 every day | every/et day/t | jeden/e Tag/t | 매일/et | present

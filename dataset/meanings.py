@@ -100,8 +100,8 @@ BECAUSE = {
     "sad": ("cry", "call", "write", "sing", "stay", "walk", "drink", "listen to", "talk"),
     "sick": ("sleep", "stay", "drink", "call", "cry", "wait"),
     "happy": ("sing", "dance", "laugh", "call", "greet", "invite", "bake", "give", "bring", "talk", "run"),
-    "hungry": ("eat", "cook", "bake", "cut", "buy", "shop", "cry"),
-    "weather": ("stay", "read", "put on", "close", "wait", "drink", "cook", "bake", "listen to", "sleep", "look for"),
+    "hungry": ("eat", "cook", "bake", "cut", "shop", "cry"),
+    "weather": ("stay", "read", "close", "wait", "drink", "cook", "bake", "listen to", "sleep", "look for"),
     "others": ("wait", "laugh", "cry", "sing", "stay", "go", "come", "close", "open", "turn on", "turn off", "tidy up", "cook"),
 }
 ALTHOUGH = {
@@ -113,7 +113,8 @@ ALTHOUGH = {
     "weather": ("walk", "run", "swim", "go", "travel", "play", "wait", "open", "work", "plant", "shop", "visit", "paint"),
     "others": ("sleep", "work", "sing", "laugh", "read", "write", "turn on", "dance", "stay", "play", "listen to", "eat"),
 }
-ACTIVE = tuple(key for key, verb in VERBS.items() if "state" not in verb.flags)
+ACTIVE = tuple(key for key, verb in VERBS.items() if not {"state", "chance"} & verb.flags)
+WHEN = BECAUSE | {"weather": BECAUSE["weather"] + ALTHOUGH["weather"], "others": ACTIVE}
 STATES = ("tired", "sad", "sick", "happy", "hungry")
 
 
@@ -134,13 +135,8 @@ def pairs(sentence):
     Names and persons are no combinations: who does something is free.
     """
     found = set()
-    clauses = [sentence.main, sentence.second]
-    for clause in clauses:
-        if clause is None:
-            continue
-        if clause.subject is not None and clause.subject.who is not None:
-            clauses.append(clause.subject.who)
-        verb = clause.verb.key if isinstance(clause.verb, Verb) else clause.verb
+    for clause in clauses(sentence):
+        verb = _key(clause.verb)
         if clause.thing is not None and _is_thing(clause.thing.head):
             found.add((verb, clause.thing.head.key))
         if clause.place is not None:
@@ -156,7 +152,33 @@ def pairs(sentence):
 def draw_sentence(draw):
     """Draw one meaning; `draw` is a `dataset.generator.Draw`."""
     kind = draw.weighted(KINDS)
-    return _MAKERS[kind](draw)
+    while True:
+        sentence = _MAKERS[kind](draw)
+        if not _repeats(sentence):
+            return sentence
+
+
+def clauses(sentence):
+    """All clauses of a sentence, those of relative clauses too."""
+    found = [clause for clause in (sentence.main, sentence.second) if clause is not None]
+    return found + [clause.subject.who for clause in found if clause.subject is not None and clause.subject.who is not None]
+
+
+def _repeats(sentence):
+    """Whether a word comes twice where nobody would say it twice: the lawyer calls the lawyer, cleans the clean car."""
+    used = []
+    for clause in clauses(sentence):
+        used.append(_key(clause.verb))
+        for phrase in (clause.subject, clause.thing, clause.receiver):
+            if phrase is not None and not phrase.silent:
+                used += [phrase.head.key] + ([phrase.adjective] if phrase.adjective else [])
+        if clause.place is not None:
+            used.append(clause.place.town or clause.place.noun.key)
+    return len(used) > len(set(used))
+
+
+def _key(verb):
+    return verb.key if isinstance(verb, Verb) else verb
 
 
 def _statement(draw):
@@ -169,6 +191,7 @@ def _statement(draw):
 
 def _question(draw):
     tense, modal = _tense(draw)
+    modal = "" if modal == "must" else modal  # "Must you ...?" is stiff
     subject = Phrase(PRONOUNS["you"], silent=True) if draw.below(2) else _subject(draw, first=False)
     clause = _clause(draw, subject, _predicate(draw), tense, modal, adverbs=True)
     return Sentence(clause._replace(time_first=False), "question")
@@ -179,7 +202,7 @@ def _asked(draw):
     what = draw.one_of(("what", "where", "who"))
     tense = draw.one_of(("present", "past"))
     if what == "who":
-        verb = _verb(draw, lambda verb: True)
+        verb = _verb(draw, lambda verb: verb.key != "have")
         clause = _clause(draw, Phrase(PRONOUNS["he"]), verb, tense)
         return Sentence(clause._replace(subject=None, question="who"), "question")
     subject = Phrase(PRONOUNS["you"], silent=True) if draw.below(2) else _subject(draw, first=False)
@@ -218,14 +241,15 @@ def _because(draw):
 
 def _before(draw):
     subject = _subject(draw, plain=True)
-    first, then = _verb(draw, _acts), draw.one_of(SHORT)
+    first = _verb(draw, lambda verb: not {"state", "chance"} & verb.flags)
+    then = _one_of_verbs(draw, ("sleep", "eat", "drink", "work", "dance", "sing", "open"))
     main = _clause(draw, subject, first, "present")
     second = _clause(draw, _again(subject), then, "present")
     return Sentence(main, joint="before", second=second)
 
 
 def _when(draw):
-    return _preceding(draw, "when", {})
+    return _preceding(draw, "when", WHEN)
 
 
 def _although(draw):
@@ -233,15 +257,15 @@ def _although(draw):
 
 
 def _preceding(draw, joint, verbs):
-    """A second clause that comes first. verbs: which go with it, by what it says; all where it is not listed."""
+    """A second clause that comes first. verbs: which go with it, by what it says."""
     tense = draw.one_of(("present", "past"))
     if draw.below(2):
         subject, state = _subject(draw, plain=True), draw.one_of(STATES)
         second, again = Clause(subject, "adjective", complement=state, tense=tense), _again(subject)
     else:
         second = _circumstance(draw, tense)
-        again = _other_subject(draw, second)
-    verb = _one_of_verbs(draw, verbs.get(_kind_of(second), ACTIVE))
+        again = _other_subject(draw, second, named=second.subject is not None)
+    verb = _one_of_verbs(draw, verbs[_kind_of(second)])
     return Sentence(_clause(draw, again, verb, tense), joint=joint, second=second)
 
 
@@ -324,7 +348,8 @@ def _clause(draw, subject, verb, tense, modal="", negative=False, adverbs=False)
         modal = ""
     if verb.key in INSTEAD and not _third(subject) and tense == "past":
         verb = VERBS[INSTEAD[verb.key]]
-    subject = _animal_now_and_then(draw, subject, verb)
+    if adverbs:
+        subject = _animal_now_and_then(draw, subject, verb)
     clause = Clause(subject, verb, tense=tense, modal=modal, negative=negative)
     clause = _with_thing(draw, clause)
     clause = _with_place(draw, clause)
@@ -383,7 +408,7 @@ def _with_adverb(draw, clause):
         return clause._replace(frequency=draw.one_of(list(lexicon.FREQUENCIES)))
     if choice < 40:
         tense = "future" if clause.modal == "will" else clause.tense
-        times = [key for key, tenses in lexicon.TENSES.items() if tense in tenses]
+        times = [key for key, tenses in lexicon.TENSES.items() if tense in tenses or clause.modal in tenses]
         if "state" in clause.verb.flags or clause.negative or clause.modal in ("can", "want"):
             times = ["today"] if tense == "present" and "state" not in clause.verb.flags else []
         times = [key for key in times if often or key != "every day"]
@@ -419,17 +444,17 @@ def _subject(draw, first=True, indefinite=False, plain=False):
         determiner = draw.weighted({"the": 80, "a": 13, "this": 7})
         if determiner == "a" and not indefinite:
             determiner = "the"
-    adjective = _adjective_for(draw, head) if not plain and draw.below(100) < 18 else ""
+    adjective = _adjective_for(draw, head) if not plain and draw.below(100) < 15 else ""
     return Phrase(head, determiner, adjective, plural)
 
 
-def _other_subject(draw, clause):
-    """A subject that differs from that of the clause, so that nobody takes the two for the same."""
+def _other_subject(draw, clause, named=False):
+    """A subject that nobody takes for that of the clause. named: not he, she or they, which could be somebody just named."""
+    taken = clause.subject.head if clause.subject is not None else None
     while True:
         subject = _subject(draw, plain=True)
-        if clause.subject is None or (
-            subject.head != clause.subject.head and not (_is_pronoun(subject) and _is_pronoun(clause.subject))
-        ):
+        third = _is_pronoun(subject) and subject.head.key in ("he", "she", "they")
+        if subject.head != taken and not (third and (named or taken in PRONOUNS.values())):
             return subject
 
 
@@ -448,11 +473,16 @@ def _again(subject):
 
 
 def _circumstance(draw, tense):
-    """A short clause with a subject of its own: it rains, the children sleep."""
+    """A short clause with a subject of its own: it rains, the children sleep.
+
+    The subject is not a pronoun: "because she is tired" would leave open who.
+    """
     choice = draw.below(10)
     if choice < 3:
         return Clause(None, draw.one_of(("rain", "snow")), tense=tense)
     subject = _subject(draw, first=False, plain=True)
+    while _is_pronoun(subject):
+        subject = _subject(draw, first=False, plain=True)
     if choice < 5:
         return Clause(subject, "adjective", complement=draw.one_of(STATES), tense=tense)
     return _clause(draw, subject, draw.one_of(SHORT), tense)
@@ -488,11 +518,14 @@ def _object(draw, verb, noun, negative):
         plural = "group" in noun.tags and draw.below(4) == 0
         adjective = _adjective_for(draw, noun) if draw.below(100) < 12 else ""
         return Phrase(noun, determiner, adjective, plural)
-    adjective = _adjective_for(draw, noun) if draw.below(100) < 25 else ""
+    adjective = _adjective_for(draw, noun) if draw.below(100) < 20 else ""
     if not noun.plural:
         return Phrase(noun, draw.weighted({"": 75, "the": 17, "this": 8}), adjective)
     if meant == "the":
-        return Phrase(noun, draw.weighted({"the": 80, "this": 12, "our": 8}), adjective)
+        determiner = draw.weighted({"the": 80, "this": 12, "our": 8})
+        if determiner == "our" and not noun.tags & {"thing", "pet", "opening", "home"}:
+            determiner = "the"
+        return Phrase(noun, determiner, adjective)
     shares = {"a": 42, "the": 26, "this": 10, "my": 8, "two": 9, "three": 5}
     if isinstance(verb, Verb) and "indef" in verb.flags:
         shares = {"a": 76, "two": 16, "three": 8}
