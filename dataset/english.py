@@ -1,17 +1,18 @@
 """Say a meaning in English.
 
-Each word comes with its units, the parts of the meaning that it carries: `("calls", {"v"})`. Words of two languages that
-share a unit belong together; that is the whole of the gold alignment. `say` returns such pairs, the marks at the end included.
+Each word comes with its units, the parts of the meaning that it carries: `("calls", {"v"})`. Words of two languages
+that share a unit belong together; that is the whole of the gold alignment. `say` returns such pairs, marks included.
 
-Units: `s`, `o`, `r`, `p` and a part (`o.noun0`, `o.det`) for subject, object, receiver and place, `v` for the verb, `do` for
-the auxiliary "do", `m` for a modal verb, `not`, `b` for "is", `c` for an adjective or profession after it, `t.` and `f.` for
-time and frequency, `q` for who, what and where. Units of a second clause begin with `2`, those of a relative clause with `w`.
+Units: `s`, `o`, `r`, `p` and a part (`o.noun0`, `o.det`) for subject, object, receiver and place, `v` for the verb,
+`do` for the auxiliary "do", `m` for a modal verb, `not`, `b` for "is", `c` for an adjective or profession after it,
+`t.` and `f.` for time and frequency, `q` for who, what and where. The units of a second clause begin with `2`, those of
+a relative clause with `w`.
 """
 
-from dataset import lexicon
 from dataset.lexicon import ADJECTIVES, FREQUENCIES, PREPOSITIONS, TIMES, VEHICLES, Person
 
 BE = {"present": ("am", "are", "is"), "past": ("was", "were", "was")}
+THAT_PAST = {"know": "knew", "think": "thought", "say": "said"}
 PREPOSITION = ("in", "in", "in acc")  # where the lexicon names no other
 
 
@@ -46,8 +47,9 @@ def _question(clause, c):
     asked = [(clause.question.capitalize(), {"q"})] if clause.question else []
     if clause.question == "who":
         return asked + _core(clause, c)
-    auxiliary, *rest = _verbs(clause, c, inverted=True)
-    return [*asked, auxiliary, *_subject(clause, c), *_frequency(clause, c), *rest, *_rest(clause, c), *_time(clause, c)]
+    auxiliary, *verbs = _verbs(clause, c, inverted=True)
+    words = [*asked, auxiliary, *_subject(clause, c), *_frequency(clause, c), *verbs]
+    return [*words, *_rest(clause, c), *_time(clause, c)]
 
 
 def _command(clause, c):
@@ -75,8 +77,8 @@ def _verbs(clause, c, inverted=False, command=False):
     if clause.verb in ("rain", "snow"):
         return [(clause.verb + ("s" if clause.tense == "present" else "ed"), {f"{c}v"})]
     if clause.verb in ("know", "think", "say"):
-        present, past = {"know": ("knows", "knew"), "think": ("thinks", "thought"), "say": ("says", "said")}[clause.verb]
-        return [(past if clause.tense == "past" else present if who == 2 else clause.verb, {f"{c}v"})]
+        present = clause.verb + "s" if who == 2 else clause.verb
+        return [(THAT_PAST[clause.verb] if clause.tense == "past" else present, {f"{c}v"})]
     base = [(word, {f"{c}v"}) for word in clause.verb.key.split()]
     if clause.modal in ("can", "will", "must"):
         if clause.modal == "can" and clause.negative:
@@ -168,4 +170,6 @@ def _noun(text, unit):
 
 
 def _article(determiner, following):
-    return "an" if determiner == "a" and following[0] in "aeiouAEIOU" and not following.startswith("uni") else determiner
+    """ "an" before a vowel; the one word in u that begins like "you" is university."""
+    sounds = following[0] in "aeiou" and not following.startswith("uni")
+    return "an" if determiner == "a" and sounds else determiner

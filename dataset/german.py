@@ -149,7 +149,7 @@ def _verbs(clause, c, asks=False):
 
 
 def _middle(clause, c):
-    """What stands between the two parts of the verb: time, receiver, definite object, nicht, place, indefinite object."""
+    """Between the two parts of the verb: time, receiver, definite object, nicht, place, indefinite object."""
     time = [] if clause.time_first or not clause.time else _fixed(TIMES[clause.time].german, f"{c}t")
     time += _fixed(FREQUENCIES[clause.frequency].german, f"{c}f") if clause.frequency else []
     receiver = _phrase(clause.receiver, "dat", f"{c}r", c) if clause.receiver is not None else []
@@ -166,9 +166,10 @@ def _middle(clause, c):
     place = _vehicle(clause, c) + _place(clause, c)
     first = [*receiver, *(thing if definite else [])]
     first = [*first, *time] if negation else [*time, *first]
-    if clause.thing is not None and clause.verb.case == "mit":
-        return [*first, *negation, *place, *thing] if not negation else [*first, *negation, *thing, *place]
-    return [*first, *negation, *place, *([] if definite else thing), *complement]
+    last = [] if definite else thing
+    if negation and clause.thing is not None:
+        return [*first, *negation, *last, *place]  # nicht mit der Kollegin im Büro
+    return [*first, *negation, *place, *last, *complement]
 
 
 def _complement(clause, c):

@@ -1,7 +1,7 @@
 """Say a meaning in Korean: particles, verb last, subjects left out, in the polite style that ends in -요.
 
-See `dataset.english` for what `say` returns. A word is what stands between two spaces: a noun and its particle, a stem and
-its ending.
+See `dataset.english` for what `say` returns. A word is what stands between two spaces: a noun and its particle, a stem
+and its ending.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,8 @@ from dataset.meanings import bare
 
 FIRST = 0xAC00  # 가; a syllable is FIRST + 588 * first consonant + 28 * vowel + final consonant
 FINALS = {"ㄴ": 4, "ㄹ": 8, "ㅆ": 20}
-PARTICLES = {"은": "는", "이": "가", "을": "를", "과": "와", "이에": "예", "이었어": "였어"}  # the second follows a vowel
+# after a consonant: after a vowel
+PARTICLES = {"은": "는", "이": "가", "을": "를", "과": "와", "이에": "예", "이었어": "였어"}
 DETERMINERS = {"this": "이", "my": "제", "our": "우리"}
 NUMBERS = {"two": "두", "three": "세"}
 WEATHER = {"rain": "비가", "snow": "눈이"}
@@ -29,7 +30,11 @@ class Forms(NamedTuple):
 DO, COME = Forms("하", "해", "하"), Forms("오", "와", "오")
 THERE, NOT_THERE = Forms("있", "있어", "있으", True), Forms("없", "없어", "없으", True)
 NEGATIVES = {"have": NOT_THERE, "know": Forms("모르", "몰라", "모르")}  # verbs with a word of their own for "not"
-THAT = {"know": Forms("알", "알아", "아"), "think": Forms("생각하", "생각해", "생각하"), "say": Forms("말하", "말해", "말하")}
+THAT = {
+    "know": Forms("알", "알아", "아"),
+    "think": Forms("생각하", "생각해", "생각하"),
+    "say": Forms("말하", "말해", "말하"),
+}
 COMMANDS = {"eat": "드세요", "sleep": "주무세요"}  # politeness has words of its own
 
 
@@ -38,23 +43,19 @@ def say(sentence):
     main, second, joint = sentence.main, sentence.second, sentence.joint
     end = {"statement": ".", "question": "?", "command": "!"}[sentence.mood]
     if second is None:
-        time = _fixed(TIMES[main.time].korean, "t") if main.time else []
-        subject = _topic(main, "")
-        last = _command if sentence.mood == "command" else _polite
-        words = [*(time + subject if main.time_first else subject + time), *_rest(main, ""), *_predicate(main, "", last)]
+        time, subject = _fixed(TIMES[main.time].korean, "t") if main.time else [], _topic(main, "")
+        ending = _command if sentence.mood == "command" else _polite
+        words = time + subject if main.time_first else subject + time
+        words = [*words, *_rest(main, ""), *_predicate(main, "", ending)]
     elif joint == "that":
         words = [*_topic(main, ""), *_subject(second, "2"), *_rest(second, "2")]
         words += _predicate(second, "2", _fact if main.verb == "know" else _reported)
         words += _predicate(main, "", _polite)
     else:
-        if second.subject is None or not (main.subject.silent or second.subject.silent):
-            before, between = _subject(second, "2"), _topic(main, "")
-        elif main.subject == second.subject or not second.subject.silent and _is_again(main, second):
-            before, between = _topic(second, "2"), []
-        elif second.subject.silent:
-            before, between = _topic(main, ""), []
+        if _share_subject(main, second):
+            before, between = [*_topic(main, ""), *_topic(second, "2")], []  # one of them is silent
         else:
-            before, between = _subject(second, "2"), []
+            before, between = _subject(second, "2"), _topic(main, "")
         words = [*before, *_rest(second, "2"), *_predicate(second, "2", JOINTS[joint])]
         words += [*between, *_rest(main, ""), *_predicate(main, "", _polite)]
     return [*words, (end, {"end"})]
@@ -209,9 +210,11 @@ def _profession(clause, c):
     return [(with_particle(noun, "이었어" if past else "이에") + "요", units)]
 
 
-def _is_again(main, second):
-    """Whether the silent subject of the main clause is that of the second clause, not "I"."""
-    return main.subject.head.key != "I" or second.subject.head.key == "I"
+def _share_subject(main, second):
+    """Whether what is left out in one clause is the subject of the other, not "I"."""
+    if second.subject is None or second.subject.silent:
+        return second.subject is not None
+    return main.subject.silent and main.subject.head.key != "I"
 
 
 def _topic(clause, c):
@@ -252,8 +255,8 @@ def _rest(clause, c):
 
 
 def _place(clause, c):
-    still = clause.verb == "there" or (isinstance(clause.verb, Verb) and clause.verb.particle == "에")
-    particle = "에" if still else "에서"
+    acts = isinstance(clause.verb, Verb) and clause.verb.particle != "에" and "into" not in clause.verb.flags
+    particle = "에서" if acts else "에"
     if clause.question == "where":
         return [(f"어디{particle}", {"q"})]
     place = clause.place

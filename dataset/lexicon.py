@@ -9,6 +9,7 @@ pear, a ship and a stomach, German "Geschichte" a story and history.
 """
 
 import functools
+import re
 from typing import NamedTuple
 
 
@@ -29,8 +30,8 @@ class Noun(NamedTuple):
 class Verb(NamedTuple):
     """A verb and what it goes with.
 
-    prefix: of a separable German verb (rufen, an). case: acc, dat, or a preposition with the dative (mit). particle: 을,
-    에게, 와, 이, which stand for both of their forms. objects, places: tags or keys of nouns that fit.
+    prefix: of a separable German verb (rufen, an). case: acc, dat, or a preposition with the dative (mit).
+    particle: 을, 과 and 이 stand for both of their forms. objects, places: tags or keys of nouns that fit.
     """
 
     key: str  # English base form; may be two words
@@ -309,83 +310,157 @@ house, houses | n Haus Häuser | 집 | | landmark building
 """
 
 # English base, third person, past | German prefix infinitive, du, er, imperative, participle, auxiliary |
-# Korean stem, with 아/어, with (으) | English preposition, German case or preposition, Korean particle | objects | places | flags
-# flags: state (no modal, imperative or "now"), noimp (no imperative), rec (somebody gets the object), animal (animals do it,
-# too), bare (needs no object), chance (nobody wants to), sub (in short clauses: "when the child sleeps"), vehicle (by
-# train), to (explains it to her); def and indef: a bare noun in Korean means "the" or "a", see dataset.meanings.bare
+# Korean stem, with 아/어, with (으) |
+# English preposition, German case or preposition, Korean particle | objects | places | flags
+# flags: state (no modal, imperative or "now"), noimp (no imperative), chance (nobody wants to), bare (needs no object),
+# rec (somebody gets the object), to (explains it to her), animal (animals do it, too), vehicle (by train), sub (in
+# short clauses: "when the child sleeps"), into (Korean 에 in place of 에서); def and indef: a bare noun in Korean means
+# "the" or "a", see dataset.meanings.bare
 _VERBS = """
-eat eats ate | - essen isst isst iss gegessen haben | 먹 먹어 먹으 | - acc 을 | food | kitchen garden park restaurant office | sub
-cook cooks cooked | - kochen kochst kocht koch gekocht haben | 요리하 요리해 요리하 | - acc 을 | soup cooked | kitchen restaurant |
-bake bakes baked | - backen backst backt back gebacken haben | 굽 구워 구우 | - acc 을 | baked | kitchen bakery |
-drink drinks drank | - trinken trinkst trinkt trink getrunken haben | 마시 마셔 마시 | - acc 을 | drink | home restaurant office | sub
-read reads read | - lesen liest liest lies gelesen haben | 읽 읽어 읽으 | - acc 을 | text | home library park beach |
-write writes wrote | - schreiben schreibst schreibt schreib geschrieben haben | 쓰 써 쓰 | - acc 을 | written song | home library office hotel |
-buy buys bought | - kaufen kaufst kauft kauf gekauft haben | 사 사 사 | - acc 을 | fruit bread cheese fish meat clothes own switch furniture vehicle | shop |
-sell sells sold | - verkaufen verkaufst verkauft verkauf verkauft haben | 팔 팔아 파 | - acc 을 | fruit bread cheese fish meat cake clothes furniture vehicle picture plant-tree | shop |
-see sees saw | - sehen siehst sieht sieh gesehen haben | 보 봐 보 | - acc 을 | person animal watch building | - | noimp
-paint paints painted | - malen malst malt mal gemalt haben | 그리 그려 그리 | - acc 을 | animal plant building | garden park beach |
-look_for looks_for looked_for | - suchen suchst sucht such gesucht haben | 찾 찾아 찾으 | - acc 을 | own pet text-poem-report | room station park | def
-lose loses lost | - verlieren verlierst verliert verlier verloren haben | 잃어버리 잃어버려 잃어버리 | - acc 을 | own toy | stop park market | noimp chance def
-open opens opened | auf machen machst macht mach aufgemacht haben | 열 열어 여 | - acc 을 | opening box | - | sub def
-close closes closed | zu machen machst macht mach zugemacht haben | 닫 닫아 닫으 | - acc 을 | opening box | - | def
-clean cleans cleaned | - putzen putzt putzt putz geputzt haben | 닦 닦아 닦으 | - acc 을 | surface vehicle | - | def
-repair repairs repaired | - reparieren reparierst repariert reparier repariert haben | 고치 고쳐 고치 | - acc 을 | device furniture | garage | def
-bring brings brought | mit bringen bringst bringt bring mitgebracht haben | 가져오 가져와 가져오 | - acc 을 | gift plant-tree juice cake salad toy picture text-poem-report | - |
-call calls called | an rufen rufst ruft ruf angerufen haben | 전화하 전화해 전화하 | - acc 에게 | person | - |
-visit visits visited | - besuchen besuchst besucht besuch besucht haben | 방문하 방문해 방문하 | - acc 을 | person visit | - |
-meet meets met | - treffen triffst trifft triff getroffen haben | 만나 만나 만나 | - acc 을 | person | park stop restaurant hotel museum city |
-help helps helped | - helfen hilfst hilft hilf geholfen haben | 돕 도와 도우 | - dat 을 | person | garden kitchen office |
-follow follows followed | - folgen folgst folgt folg gefolgt sein | 따라가 따라가 따라가 | - dat 을 | person animal | - |
-answer answers answered | - antworten antwortest antwortet antworte geantwortet haben | 대답하 대답해 대답하 | - dat 에게 | person | - |
-greet greets greeted | - begrüßen begrüßt begrüßt begrüß begrüßt haben | 인사하 인사해 인사하 | - acc 에게 | person | - |
-wake wakes woke | auf wecken weckst weckt weck aufgeweckt haben | 깨우 깨워 깨우 | - acc 을 | person pet | - |
-invite invites invited | ein laden lädst lädt lad eingeladen haben | 초대하 초대해 초대하 | - acc 을 | person | - |
-turn_on turns_on turned_on | ein schalten schaltest schaltet schalte eingeschaltet haben | 켜 켜 켜 | - acc 을 | switch | - | def
-turn_off turns_off turned_off | aus schalten schaltest schaltet schalte ausgeschaltet haben | 끄 꺼 끄 | - acc 을 | switch | - | def
-put_on puts_on put_on | an ziehen ziehst zieht zieh angezogen haben | 입 입어 입으 | - acc 을 | clothes | - |
-try_on tries_on tried_on | an probieren probierst probiert probier anprobiert haben | 입어보 입어봐 입어보 | - acc 을 | clothes | - |
-carry carries carried | - tragen trägst trägt trag getragen haben | 나르 날라 나르 | - acc 을 | load furniture | - |
-build builds built | - bauen baust baut bau gebaut haben | 짓 지어 지으 | - acc 을 | building | city village | indef
-love loves loved | - lieben liebst liebt lieb geliebt haben | 사랑하 사랑해 사랑하 | - acc 을 | person pet | - | state
-like likes liked | - mögen magst mag - gemocht haben | 좋아하 좋아해 좋아하 | - acc 을 | drink soup salad cooked person animal bread cheese chocolate | - | state
-know knows knew | - kennen kennst kennt - gekannt haben | 알 알아 아 | - acc 을 | person note song story rule | - | state def
-understand understands understood | - verstehen verstehst versteht versteh verstanden haben | 이해하 이해해 이해하 | - acc 을 | idea text-cookbook-dictionary-newspaper-magazine story song | - | state def
-listen_to listens_to listened_to | - hören hörst hört hör gehört haben | 듣 들어 들으 | - acc 을 | sound radio | home |
-learn learns learned | - lernen lernst lernt lern gelernt haben | 배우 배워 배우 | - acc 을 | school_subject word song rule | school university library |
-teach teaches taught | - unterrichten unterrichtest unterrichtet unterrichte unterrichtet haben | 가르치 가르쳐 가르치 | - acc 을 | school_subject | school university village city |
-play plays played | - spielen spielst spielt spiel gespielt haben | 하 해 하 | - acc 을 | sport | school park beach |
-give gives gave | - geben gibst gibt gib gegeben haben | 주 줘 주 | - acc 을 | own gift plant-tree toy picture text-poem-report-newspaper address number juice fruit | - | rec
-show shows showed | - zeigen zeigst zeigt zeig gezeigt haben | 보여주 보여줘 보여주 | - acc 을 | own picture toy clothes text room | - | rec
-send sends sent | - schicken schickst schickt schick geschickt haben | 보내 보내 보내 | - acc 을 | gift package picture written address | - | rec
-lend lends lent | - leihen leihst leiht leih geliehen haben | 빌려주 빌려줘 빌려주 | - acc 을 | vehicle umbrella text-letter-postcard-poem-report guitar clothes suitcase | - | rec
-explain explains explained | - erklären erklärst erklärt erklär erklärt haben | 설명하 설명해 설명하 | - acc 을 | idea story text-newspaper-magazine-cookbook-dictionary-postcard | - | rec def to
-borrow borrows borrowed | aus leihen leihst leiht leih ausgeliehen haben | 빌리 빌려 빌리 | - acc 을 | vehicle umbrella text-letter-postcard-poem-report guitar clothes | library |
-plant plants planted | - pflanzen pflanzt pflanzt pflanz gepflanzt haben | 심 심어 심으 | - acc 을 | plant | garden park |
-cut cuts cut | - schneiden schneidest schneidet schneide geschnitten haben | 자르 잘라 자르 | - acc 을 | cuttable | kitchen |
-write_down writes_down wrote_down | auf schreiben schreibst schreibt schreib aufgeschrieben haben | 적 적어 적으 | - acc 을 | note idea-rule | - | def
-tidy_up tidies_up tidied_up | auf räumen räumst räumt räum aufgeräumt haben | 정리하 정리해 정리하 | - acc 을 | room | - | def
-throw_away throws_away threw_away | weg werfen wirfst wirft wirf weggeworfen haben | 버리 버려 버리 | - acc 을 | text-poem furniture clothes toy box plant-tree | - |
-forget forgets forgot | - vergessen vergisst vergisst vergiss vergessen haben | 잊어버리 잊어버려 잊어버리 | - acc 을 | note idea | - | noimp chance def
-have has had | - haben hast hat - gehabt haben | 있 있어 있으 | - acc 이 | pet vehicle switch own picture furniture toy clothes | - | state indef
-dance dances danced | - tanzen tanzt tanzt tanz getanzt haben | 춤추 춤춰 춤추 | with mit 과 | person | home park theater hotel beach | bare sub
-talk talks talked | - reden redest redet rede geredet haben | 이야기하 이야기해 이야기하 | with mit 과 | person | home park office restaurant stop | bare
-work works worked | - arbeiten arbeitest arbeitet arbeite gearbeitet haben | 일하 일해 일하 | with mit 과 | person | work garden garage restaurant shop | bare sub
-wait waits waited | - warten wartest wartet warte gewartet haben | 기다리 기다려 기다리 | - acc 을 | - | stop restaurant office hotel hospital school beside park | animal sub
-sleep sleeps slept | - schlafen schläfst schläft schlaf geschlafen haben | 자 자 자 | - acc 을 | - | bedroom living_room garden hotel forest beach beside-tree | animal sub
-sing sings sang | - singen singst singt sing gesungen haben | 노래하 노래해 노래하 | - acc 을 | - | home bathroom church theater park school beside | sub
-laugh laughs laughed | - lachen lachst lacht lach gelacht haben | 웃 웃어 웃으 | - acc 을 | - | kitchen living_room classroom office theater park | sub
-cry cries cried | - weinen weinst weint wein geweint haben | 울 울어 우 | - acc 을 | - | kitchen bedroom classroom hospital stop park beside-tree | sub chance
-swim swims swam | - schwimmen schwimmst schwimmt schwimm geschwommen sein | 수영하 수영해 수영하 | - acc 을 | - | swim | animal
-run runs ran | - rennen rennst rennt renn gerannt sein | 뛰 뛰어 뛰 | - acc 을 | - | garden park forest beach | animal
-shop shops shopped | ein kaufen kaufst kauft kauf eingekauft haben | 쇼핑하 쇼핑해 쇼핑하 | - acc 을 | - | market supermarket city airport |
-study studies studied | - studieren studierst studiert studier studiert haben | 공부하 공부해 공부하 | - acc 을 | school_subject | university library city | bare
-walk walks walked | spazieren gehen gehst geht geh spazieren_gegangen sein | 산책하 산책해 산책하 | - acc 을 | - | garden park forest beach city village | 
-arrive arrives arrived | an kommen kommst kommt komm angekommen sein | 도착하 도착해 도착하 | at acc 에 | - | stop hotel school office farm beach | noimp sub
-live lives lived | - wohnen wohnst wohnt wohn gewohnt haben | 살 살아 사 | - acc 에 | - | live hotel castle town_name beside | state
-stay stays stayed | - bleiben bleibst bleibt bleib geblieben sein | 머무르 머물러 머무르 | - acc 에 | - | hotel hospital village city castle kitchen bedroom garden library |
-go goes went | - gehen gehst geht geh gegangen sein | 가 가 가 | to acc 에 | - | town garden nature swim factory castle church |
-come comes came | - kommen kommst kommt komm gekommen sein | 오 와 오 | to acc 에 | - | town garden beach village castle church lake | noimp
-travel travels traveled | - fahren fährst fährt fahr gefahren sein | 가 가 가 | to acc 에 | - | town_name airport station sea | vehicle
+eat eats ate | - essen isst isst iss gegessen haben | 먹 먹어 먹으
+    | - acc 을 | food | kitchen garden park restaurant office | sub
+cook cooks cooked | - kochen kochst kocht koch gekocht haben | 요리하 요리해 요리하
+    | - acc 을 | soup cooked | kitchen restaurant |
+bake bakes baked | - backen backst backt back gebacken haben | 굽 구워 구우
+    | - acc 을 | baked | kitchen bakery |
+drink drinks drank | - trinken trinkst trinkt trink getrunken haben | 마시 마셔 마시
+    | - acc 을 | drink | home restaurant office | sub
+read reads read | - lesen liest liest lies gelesen haben | 읽 읽어 읽으
+    | - acc 을 | text | home library park beach |
+write writes wrote | - schreiben schreibst schreibt schreib geschrieben haben | 쓰 써 쓰
+    | - acc 을 | written song | home library office hotel |
+buy buys bought | - kaufen kaufst kauft kauf gekauft haben | 사 사 사
+    | - acc 을 | fruit bread cheese fish meat clothes own switch furniture vehicle | shop |
+sell sells sold | - verkaufen verkaufst verkauft verkauf verkauft haben | 팔 팔아 파
+    | - acc 을 | fruit bread cheese fish meat cake clothes furniture vehicle picture plant-tree | shop |
+see sees saw | - sehen siehst sieht sieh gesehen haben | 보 봐 보
+    | - acc 을 | person animal watch building | - | noimp
+paint paints painted | - malen malst malt mal gemalt haben | 그리 그려 그리
+    | - acc 을 | animal plant building | garden park beach |
+look_for looks_for looked_for | - suchen suchst sucht such gesucht haben | 찾 찾아 찾으
+    | - acc 을 | own pet text-poem-report | room station park | def
+lose loses lost | - verlieren verlierst verliert verlier verloren haben | 잃어버리 잃어버려 잃어버리
+    | - acc 을 | own toy | stop park market | noimp chance def
+open opens opened | auf machen machst macht mach aufgemacht haben | 열 열어 여
+    | - acc 을 | opening box | - | sub def
+close closes closed | zu machen machst macht mach zugemacht haben | 닫 닫아 닫으
+    | - acc 을 | opening box | - | def
+clean cleans cleaned | - putzen putzt putzt putz geputzt haben | 닦 닦아 닦으
+    | - acc 을 | surface vehicle | - | def
+repair repairs repaired | - reparieren reparierst repariert reparier repariert haben | 고치 고쳐 고치
+    | - acc 을 | device furniture | garage | def
+bring brings brought | mit bringen bringst bringt bring mitgebracht haben | 가져오 가져와 가져오
+    | - acc 을 | gift plant-tree juice cake salad toy picture text-poem-report | - |
+call calls called | an rufen rufst ruft ruf angerufen haben | 전화하 전화해 전화하
+    | - acc 에게 | person | - |
+visit visits visited | - besuchen besuchst besucht besuch besucht haben | 방문하 방문해 방문하
+    | - acc 을 | person visit | - |
+meet meets met | - treffen triffst trifft triff getroffen haben | 만나 만나 만나
+    | - acc 을 | person | park stop restaurant hotel museum city |
+help helps helped | - helfen hilfst hilft hilf geholfen haben | 돕 도와 도우
+    | - dat 을 | person | garden kitchen office |
+follow follows followed | - folgen folgst folgt folg gefolgt sein | 따라가 따라가 따라가
+    | - dat 을 | person animal | - |
+answer answers answered | - antworten antwortest antwortet antworte geantwortet haben | 대답하 대답해 대답하
+    | - dat 에게 | person | - |
+greet greets greeted | - begrüßen begrüßt begrüßt begrüß begrüßt haben | 인사하 인사해 인사하
+    | - acc 에게 | person | - |
+wake wakes woke | auf wecken weckst weckt weck aufgeweckt haben | 깨우 깨워 깨우
+    | - acc 을 | person pet | - |
+invite invites invited | ein laden lädst lädt lad eingeladen haben | 초대하 초대해 초대하
+    | - acc 을 | person | - |
+turn_on turns_on turned_on | ein schalten schaltest schaltet schalte eingeschaltet haben | 켜 켜 켜
+    | - acc 을 | switch | - | def
+turn_off turns_off turned_off | aus schalten schaltest schaltet schalte ausgeschaltet haben | 끄 꺼 끄
+    | - acc 을 | switch | - | def
+put_on puts_on put_on | an ziehen ziehst zieht zieh angezogen haben | 입 입어 입으
+    | - acc 을 | clothes | - |
+try_on tries_on tried_on | an probieren probierst probiert probier anprobiert haben | 입어보 입어봐 입어보
+    | - acc 을 | clothes | - |
+carry carries carried | - tragen trägst trägt trag getragen haben | 나르 날라 나르
+    | - acc 을 | load furniture | - |
+build builds built | - bauen baust baut bau gebaut haben | 짓 지어 지으
+    | - acc 을 | building | city village | indef into
+love loves loved | - lieben liebst liebt lieb geliebt haben | 사랑하 사랑해 사랑하
+    | - acc 을 | person pet | - | state
+like likes liked | - mögen magst mag - gemocht haben | 좋아하 좋아해 좋아하
+    | - acc 을 | drink soup salad cooked person animal bread cheese chocolate | - | state
+know knows knew | - kennen kennst kennt - gekannt haben | 알 알아 아
+    | - acc 을 | person note song story rule | - | state def
+understand understands understood | - verstehen verstehst versteht versteh verstanden haben | 이해하 이해해 이해하
+    | - acc 을 | idea text-cookbook-dictionary-newspaper-magazine story song | - | state def
+listen_to listens_to listened_to | - hören hörst hört hör gehört haben | 듣 들어 들으
+    | - acc 을 | sound radio | home |
+learn learns learned | - lernen lernst lernt lern gelernt haben | 배우 배워 배우
+    | - acc 을 | school_subject word song rule | school university library |
+teach teaches taught | - unterrichten unterrichtest unterrichtet unterrichte unterrichtet haben | 가르치 가르쳐 가르치
+    | - acc 을 | school_subject | school university village city |
+play plays played | - spielen spielst spielt spiel gespielt haben | 하 해 하
+    | - acc 을 | sport | school park beach |
+give gives gave | - geben gibst gibt gib gegeben haben | 주 줘 주
+    | - acc 을 | own gift plant-tree toy picture text-poem-report-newspaper address number juice fruit | - | rec
+show shows showed | - zeigen zeigst zeigt zeig gezeigt haben | 보여주 보여줘 보여주
+    | - acc 을 | own picture toy clothes text room | - | rec
+send sends sent | - schicken schickst schickt schick geschickt haben | 보내 보내 보내
+    | - acc 을 | gift package picture written address | - | rec
+lend lends lent | - leihen leihst leiht leih geliehen haben | 빌려주 빌려줘 빌려주
+    | - acc 을 | vehicle umbrella text-letter-postcard-poem-report guitar clothes suitcase | - | rec
+explain explains explained | - erklären erklärst erklärt erklär erklärt haben | 설명하 설명해 설명하
+    | - acc 을 | idea story text-newspaper-magazine-cookbook-dictionary-postcard | - | rec def to
+borrow borrows borrowed | aus leihen leihst leiht leih ausgeliehen haben | 빌리 빌려 빌리
+    | - acc 을 | vehicle umbrella text-letter-postcard-poem-report guitar clothes | library |
+plant plants planted | - pflanzen pflanzt pflanzt pflanz gepflanzt haben | 심 심어 심으
+    | - acc 을 | plant | garden park | into
+cut cuts cut | - schneiden schneidest schneidet schneide geschnitten haben | 자르 잘라 자르
+    | - acc 을 | cuttable | kitchen |
+write_down writes_down wrote_down | auf schreiben schreibst schreibt schreib aufgeschrieben haben | 적 적어 적으
+    | - acc 을 | note idea-rule | - | def
+tidy_up tidies_up tidied_up | auf räumen räumst räumt räum aufgeräumt haben | 정리하 정리해 정리하
+    | - acc 을 | room | - | def
+throw_away throws_away threw_away | weg werfen wirfst wirft wirf weggeworfen haben | 버리 버려 버리
+    | - acc 을 | text-poem furniture clothes toy box plant-tree | - |
+forget forgets forgot | - vergessen vergisst vergisst vergiss vergessen haben | 잊어버리 잊어버려 잊어버리
+    | - acc 을 | note idea | - | noimp chance def
+have has had | - haben hast hat - gehabt haben | 있 있어 있으
+    | - acc 이 | pet vehicle switch own picture furniture toy clothes | - | state indef
+dance dances danced | - tanzen tanzt tanzt tanz getanzt haben | 춤추 춤춰 춤추
+    | with mit 과 | person | home park theater hotel beach | bare sub
+talk talks talked | - reden redest redet rede geredet haben | 이야기하 이야기해 이야기하
+    | with mit 과 | person | home park office restaurant stop | bare
+work works worked | - arbeiten arbeitest arbeitet arbeite gearbeitet haben | 일하 일해 일하
+    | with mit 과 | person | work garden garage restaurant shop | bare sub
+wait waits waited | - warten wartest wartet warte gewartet haben | 기다리 기다려 기다리
+    | - acc 을 | - | stop restaurant office hotel hospital school beside park | animal sub
+sleep sleeps slept | - schlafen schläfst schläft schlaf geschlafen haben | 자 자 자
+    | - acc 을 | - | bedroom living_room garden hotel forest beach beside-tree | animal sub
+sing sings sang | - singen singst singt sing gesungen haben | 노래하 노래해 노래하
+    | - acc 을 | - | home bathroom church theater park school beside | sub
+laugh laughs laughed | - lachen lachst lacht lach gelacht haben | 웃 웃어 웃으
+    | - acc 을 | - | kitchen living_room classroom office theater park | sub
+cry cries cried | - weinen weinst weint wein geweint haben | 울 울어 우
+    | - acc 을 | - | kitchen bedroom classroom hospital stop park beside-tree | sub chance
+swim swims swam | - schwimmen schwimmst schwimmt schwimm geschwommen sein | 수영하 수영해 수영하
+    | - acc 을 | - | swim | animal
+run runs ran | - rennen rennst rennt renn gerannt sein | 뛰 뛰어 뛰
+    | - acc 을 | - | garden park forest beach | animal
+shop shops shopped | ein kaufen kaufst kauft kauf eingekauft haben | 쇼핑하 쇼핑해 쇼핑하
+    | - acc 을 | - | market supermarket city airport |
+study studies studied | - studieren studierst studiert studier studiert haben | 공부하 공부해 공부하
+    | - acc 을 | school_subject | university library city | bare
+walk walks walked | spazieren gehen gehst geht geh spazieren_gegangen sein | 산책하 산책해 산책하
+    | - acc 을 | - | garden park forest beach city village |
+arrive arrives arrived | an kommen kommst kommt komm angekommen sein | 도착하 도착해 도착하
+    | at acc 에 | - | stop hotel school office farm beach | noimp sub
+live lives lived | - wohnen wohnst wohnt wohn gewohnt haben | 살 살아 사
+    | - acc 에 | - | live hotel castle town_name beside | state
+stay stays stayed | - bleiben bleibst bleibt bleib geblieben sein | 머무르 머물러 머무르
+    | - acc 에 | - | hotel hospital village city castle kitchen bedroom garden library |
+go goes went | - gehen gehst geht geh gegangen sein | 가 가 가
+    | to acc 에 | - | town garden nature swim factory castle church |
+come comes came | - kommen kommst kommt komm gekommen sein | 오 와 오
+    | to acc 에 | - | town garden beach village castle church lake | noimp
+travel travels traveled | - fahren fährst fährt fahr gefahren sein | 가 가 가
+    | to acc 에 | - | town_name airport station sea | vehicle
 """
 
 # key | German | German stem | Korean stem, with 아/어, with (으) | tags of nouns
@@ -407,7 +482,8 @@ new | neu | neu | 새 - - | clothes own device furniture text-poem vehicle song 
 old | alt | alt | 오래되 - 오래되 | thing building opening song movie house
 expensive | teuer | teur | 비싸 비싸 비싸 | clothes own device vehicle furniture gift wine cake
 cheap | billig | billig | 싸 싸 싸 | clothes own device vehicle furniture wine
-beautiful | schön | schön | 아름답 아름다워 아름다우 | plant gift picture clothes song castle beach garden city lake ring
+beautiful | schön | schön | 아름답 아름다워 아름다우
+    | plant gift picture clothes song castle beach garden city lake ring
 red | rot | rot | 빨갛 빨개 빨가 | clothes hat bag umbrella flower rose apple vehicle cup ball
 blue | blau | blau | 파랗 파래 파라 | clothes hat bag umbrella vehicle cup ball vase
 white | weiß | weiß | 하얗 하얘 하야 | clothes hat flower rose cat dog horse rabbit house vase plate
@@ -522,7 +598,9 @@ BE_THERE = "be"
 
 
 def _rows(table):
-    return [[column.strip() for column in line.split("|")] for line in table.strip().splitlines() if line.strip()]
+    """The rows of a table as lists of columns; a line that begins with `|` goes on with the row above it."""
+    lines = re.sub(r"\n *\|", " |", table).splitlines()
+    return [[column.strip() for column in line.split("|")] for line in lines if line.strip()]
 
 
 def _nouns():
@@ -530,9 +608,8 @@ def _nouns():
     for english, german, korean, counter, tags in _rows(_NOUNS):
         key, plural = (form.strip() for form in english.split(","))
         gender, singular, german_plural, *oblique = german.split()
-        made[key] = Noun(
-            key, plural, gender, singular, german_plural, *(oblique or [singular]), korean, counter, frozenset(tags.split())
-        )
+        german_forms = (gender, singular, german_plural, *(oblique or [singular]))
+        made[key] = Noun(key, plural, *german_forms, korean, counter, frozenset(tags.split()))
     return made
 
 
@@ -560,7 +637,8 @@ def _verbs():
 def _fixed(table):
     made = {}
     for key, *columns, _ in _rows(table):
-        made[key] = Fixed(key, *(tuple(tuple(f"{word}/".split("/")[:2]) for word in column.split()) for column in columns))
+        pairs = (tuple(tuple(f"{word}/".split("/")[:2]) for word in column.split()) for column in columns)
+        made[key] = Fixed(key, *pairs)
     return made
 
 

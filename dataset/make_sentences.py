@@ -2,17 +2,18 @@
 
 Every line is one meaning, said in English, German and Korean, and two alignments, separated by tabs:
 
-    She calls the brother.   Sie ruft den Bruder an.   그녀는 ...   012314   013-...
+    She calls the farmer.   Sie ruft den Bauern an.   그녀는 농부에게 전화해요.   012314   0314
 
-An alignment has one place for each German (Korean) token, words and marks: the number of the English token that it goes
-with, in base 36 (0 to 9, a to z), `-` for none, and in parentheses where there are several. "ruft" and "an" both go with
-token 1, "calls". The alignments are stored because nobody could find them again in the sentences without a grammar of each
-language; they come from the meaning: words that say the same part of it belong together (`dataset.english`).
+(with a tab where you see three spaces). An alignment has one place for each German (Korean) token, words and marks: the
+number of the English token that it goes with, in base 36 (0 to 9, a to z), `-` for none, and in parentheses where there
+are several. "ruft" and "an" both go with token 1, "calls". They come from the meaning: words that say the same part of
+it belong together (`dataset.english`). They are stored because a reader of the sentences alone would need a grammar of
+each language to find them again, and they take a tenth of the file.
 
-Lines that begin with `#` are comments; `# train`, `# valid` and `# test` begin the three parts, 90 %, 5 % and 5 % of the
-lines. No sentence of any language occurs twice. Every sentence of the test part has a combination of verb and object, verb
-and place, or adjective and noun that no training sentence has, likewise for validation, and each combination is in one of
-the three only. Their words, in each form, are in at least `MIN_SEEN` training sentences.
+Lines that begin with `#` are comments; `# train`, `# valid` and `# test` begin the three parts, 90 %, 5 % and 5 % of
+the lines. No sentence of any language occurs twice. Every sentence of the test part has a combination (of verb and
+object, verb and place, or adjective and noun) that no sentence for training or validation has; likewise for validation.
+Each of their words, in its form, is in at least `MIN_SEEN` training sentences, so a good translation needs no word that is new.
 
 The same seed gives the same bytes on every machine.
 """
@@ -79,7 +80,7 @@ def make_splits(lines=20_000, seed=1984):
 
 
 class _Fate:
-    """Deal the combinations out to the splits, once each, so that every verb and adjective keeps several for training."""
+    """Deal the combinations out to the splits, once each; every verb and adjective keeps several for training."""
 
     def __init__(self, draw):
         self.draw = draw

@@ -1,23 +1,37 @@
 """What a sentence says before it is said in a language, and how such meanings are drawn.
 
 A `Sentence` is one or two clauses and what joins them; a `Clause` is a verb (or an adjective, or a profession) with its
-phrases. `dataset.english`, `dataset.german` and `dataset.korean` each say a sentence; none of them draws anything, so the
-same meaning always gives the same three sentences.
+phrases. `dataset.english`, `dataset.german` and `dataset.korean` each say a sentence; none of them draws anything, so
+the same meaning always gives the same three sentences.
 
 Every distinction that English or German makes can be seen in Korean, too, or follows from a rule, so each of the three
 sentences determines the other two. The rules, all of which hold in ordinary Korean as well:
 
-- Where the subject is left out, it is "I" in a statement, "you" in a question, and in the second clause of a sentence the
-  subject of the first.
+- Where the subject is left out, it is "I" in a statement, "you" in a question, and the subject of the other clause where
+  that has one.
 - A subject with 은/는 is "the ...", one with 이/가 in a main clause "a ...".
-- Objects say "the" (그) and "this" (이). A bare noun means what `bare` returns: "the" before people, animals, places and
+- Objects say "the" (그) and "this" (이). A bare noun means what `bare` returns: "the" for people, animals and places and
   with verbs such as "open", else "a".
 """
 
 from typing import NamedTuple
 
 from dataset import lexicon
-from dataset.lexicon import ADJECTIVES, BESIDE, NAMES, NOUNS, ON_TOP, PRONOUNS, TOWNS, VERBS, Noun, Person, Spot, Verb, fits
+from dataset.lexicon import (
+    ADJECTIVES,
+    BESIDE,
+    NAMES,
+    NOUNS,
+    ON_TOP,
+    PRONOUNS,
+    TOWNS,
+    VERBS,
+    Noun,
+    Person,
+    Spot,
+    Verb,
+    fits,
+)
 
 
 class Phrase(NamedTuple):
@@ -102,7 +116,21 @@ BECAUSE = {
     "happy": ("sing", "dance", "laugh", "call", "greet", "invite", "bake", "give", "bring", "talk", "run"),
     "hungry": ("eat", "cook", "bake", "cut", "shop", "cry"),
     "weather": ("stay", "read", "close", "wait", "drink", "cook", "bake", "listen to", "sleep", "look for"),
-    "others": ("wait", "laugh", "cry", "sing", "stay", "go", "come", "close", "open", "turn on", "turn off", "tidy up", "cook"),
+    "others": (
+        "wait",
+        "laugh",
+        "cry",
+        "sing",
+        "stay",
+        "go",
+        "come",
+        "close",
+        "open",
+        "turn on",
+        "turn off",
+        "tidy up",
+        "cook",
+    ),
 }
 ALTHOUGH = {
     "tired": ("work", "read", "write", "dance", "run", "study", "tidy up", "clean", "repair", "learn", "play", "cook"),
@@ -110,8 +138,35 @@ ALTHOUGH = {
     "sick": ("work", "swim", "run", "teach", "dance", "travel", "play", "shop", "carry"),
     "happy": ("cry", "stay", "wait", "work"),
     "hungry": ("wait", "work", "read", "sing", "swim", "sell", "play", "give", "write"),
-    "weather": ("walk", "run", "swim", "go", "travel", "play", "wait", "open", "work", "plant", "shop", "visit", "paint"),
-    "others": ("sleep", "work", "sing", "laugh", "read", "write", "turn on", "dance", "stay", "play", "listen to", "eat"),
+    "weather": (
+        "walk",
+        "run",
+        "swim",
+        "go",
+        "travel",
+        "play",
+        "wait",
+        "open",
+        "work",
+        "plant",
+        "shop",
+        "visit",
+        "paint",
+    ),
+    "others": (
+        "sleep",
+        "work",
+        "sing",
+        "laugh",
+        "read",
+        "write",
+        "turn on",
+        "dance",
+        "stay",
+        "play",
+        "listen to",
+        "eat",
+    ),
 }
 ACTIVE = tuple(key for key, verb in VERBS.items() if not {"state", "chance"} & verb.flags)
 WHEN = BECAUSE | {"weather": BECAUSE["weather"] + ALTHOUGH["weather"], "others": ACTIVE}
@@ -119,7 +174,7 @@ STATES = ("tired", "sad", "sick", "happy", "hungry")
 
 
 def bare(verb, noun):
-    """What a Korean noun without a determiner means as an object of the verb: "the" or "a" ("" for what has no plural)."""
+    """What a Korean noun without a determiner means as an object: "the" or "a", "" for what is not counted."""
     if isinstance(verb, Verb) and "indef" in verb.flags:
         return "a"
     if isinstance(verb, Verb) and "def" in verb.flags:
@@ -132,12 +187,12 @@ def bare(verb, noun):
 def pairs(sentence):
     """The combinations in a sentence: verb and object, verb and place, adjective and noun, as a set of tuples of keys.
 
-    Names and persons are no combinations: who does something is free.
+    Subjects, receivers and names are not among them: who does something is free.
     """
     found = set()
     for clause in clauses(sentence):
         verb = _key(clause.verb)
-        if clause.thing is not None and _is_thing(clause.thing.head):
+        if clause.thing is not None and isinstance(clause.thing.head, Noun):
             found.add((verb, clause.thing.head.key))
         if clause.place is not None:
             found.add((verb, clause.place.town or clause.place.noun.key))
@@ -161,7 +216,9 @@ def draw_sentence(draw):
 def clauses(sentence):
     """All clauses of a sentence, those of relative clauses too."""
     found = [clause for clause in (sentence.main, sentence.second) if clause is not None]
-    return found + [clause.subject.who for clause in found if clause.subject is not None and clause.subject.who is not None]
+    return found + [
+        clause.subject.who for clause in found if clause.subject is not None and clause.subject.who is not None
+    ]
 
 
 def _repeats(sentence):
@@ -233,7 +290,9 @@ def _because(draw):
     if draw.below(2):
         subject, state = _subject(draw, plain=True), draw.one_of(STATES)
         main = _clause(draw, subject, _one_of_verbs(draw, BECAUSE[state]), tense)
-        return Sentence(main, joint="because", second=Clause(_again(subject), "adjective", complement=state, tense=tense))
+        return Sentence(
+            main, joint="because", second=Clause(_again(subject), "adjective", complement=state, tense=tense)
+        )
     second = _circumstance(draw, tense)
     verb = _one_of_verbs(draw, BECAUSE[_kind_of(second)])
     return Sentence(_clause(draw, _other_subject(draw, second), verb, tense), joint="because", second=second)
@@ -404,7 +463,13 @@ _SPECIAL = ("town_name", "beside", "-tree")
 def _with_adverb(draw, clause):
     choice = draw.below(100)
     often = clause.thing is None or clause.thing.determiner not in ("a", "the", "this", "two", "three")
-    if choice < 12 and often and not clause.negative and clause.modal in ("", "must") and "state" not in clause.verb.flags:
+    if (
+        choice < 12
+        and often
+        and not clause.negative
+        and clause.modal in ("", "must")
+        and "state" not in clause.verb.flags
+    ):
         return clause._replace(frequency=draw.one_of(list(lexicon.FREQUENCIES)))
     if choice < 40:
         tense = "future" if clause.modal == "will" else clause.tense
@@ -423,8 +488,8 @@ def _with_adverb(draw, clause):
 def _subject(draw, first=True, indefinite=False, plain=False):
     """A subject who acts: a person, a name or a pronoun.
 
-    first: also "I" and "we"; indefinite: also "a woman"; plain: without an adjective, and only what one pronoun takes up in
-    all languages (not das Mädchen, which is es and she).
+    first: also "I" and "we"; indefinite: also "a woman"; plain: without an adjective, and only what one
+    pronoun takes up in all languages (not das Mädchen, which is es and she).
     """
     choice = draw.weighted({"noun": 52, "name": 15, "first": 18, "pronoun": 15})
     if choice == "name":
@@ -449,7 +514,7 @@ def _subject(draw, first=True, indefinite=False, plain=False):
 
 
 def _other_subject(draw, clause, named=False):
-    """A subject that nobody takes for that of the clause. named: not he, she or they, which could be somebody just named."""
+    """A subject that nobody takes for that of the clause. named: not he, she or they, who could be just that."""
     taken = clause.subject.head if clause.subject is not None else None
     while True:
         subject = _subject(draw, plain=True)
@@ -552,7 +617,9 @@ def _described(draw, subject):
             determiner = draw.weighted({"the": 70, "this": 20, "my": 10})
             if determiner == "my" and not noun.tags & {"thing", "pet"}:
                 determiner = "the"
-            return Phrase(noun, determiner, plural=bool(noun.plural) and determiner == "the" and draw.below(5) == 0), adjective
+            return Phrase(
+                noun, determiner, plural=bool(noun.plural) and determiner == "the" and draw.below(5) == 0
+            ), adjective
 
 
 def _has_profession(draw, subject, tense, negative):

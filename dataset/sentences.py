@@ -5,8 +5,8 @@
     data.train[0].source, data.train[0].target      # two sentences
     sentences.gold_mask(data.train[0])               # bool (target tokens, source tokens)
 
-`python -m dataset.make_sentences` makes the file and says what is in it: 18,000 sentences for training, 1,000 each for
-validation and test, which hold combinations of words that training never has. Any two of the three languages are a pair.
+`python -m dataset.make_sentences` makes the file and says what is in it: 18,000 sentences for training, and 1,000 each
+for validation and test with combinations of words that training never has. Any two of the three languages are a pair.
 """
 
 import re
@@ -90,8 +90,8 @@ def gold_mask(example, rows=None, columns=None):
         rows, columns: the size of the mask where it has to be larger: with an end mark, or padded for a batch.
 
     Returns:
-        bool array (rows, columns), by default (target tokens, source tokens). A row is all False where nothing goes with
-        the token: a Korean sentence has no articles, an English "to read" has a word that German "will lesen" has not.
+        bool array (rows, columns), by default (target tokens, source tokens). A row is all False where nothing goes
+        with the token: Korean has no articles, and the "to" of "wants to read" is not in "will lesen".
 
     Raises:
         ValueError: the sentence or its translation has more tokens than the mask has columns or rows.
@@ -101,8 +101,8 @@ def gold_mask(example, rows=None, columns=None):
     columns = needed[1] if columns is None else columns
     if rows < needed[0] or columns < needed[1]:
         raise ValueError(
-            f"gold_mask: {example.target!r} and {example.source!r} have {needed[0]} and {needed[1]} tokens, but the mask "
-            f"has only {rows} rows and {columns} columns"
+            f"gold_mask: {example.target!r} and {example.source!r} have {needed[0]} and {needed[1]} tokens, but the "
+            f"mask has only {rows} rows and {columns} columns"
         )
     mask = np.zeros((rows, columns), dtype=bool)
     for target, source in example.links:
@@ -130,9 +130,9 @@ def _lines(path):
     try:
         return path.read_bytes().decode("utf-8").split("\n")
     except FileNotFoundError:
-        where = "" if path == FILE else f" --out {path}"
+        command = "python -m dataset.make_sentences" + ("" if path == FILE else f" --out {path}")
         raise FileNotFoundError(
-            f"no sentences in {path}: make them with `python -m dataset.make_sentences{where}`, run in {FILE.parents[1]}"
+            f"no sentences in {path}: make them with `{command}`, run in {FILE.parents[1]}"
         ) from None
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
@@ -165,5 +165,7 @@ def _positions(field, count, english_count, name):
     found = [{int(digit, 36) for digit in place.strip("()-")} for place in places]
     largest = max((max(numbers) for numbers in found if numbers), default=0)
     if largest >= english_count:
-        raise ValueError(f"the {name} alignment {field!r} names token {largest}; the English ones are 0 to {english_count - 1}")
+        raise ValueError(
+            f"the {name} alignment {field!r} names token {largest}; the English ones are 0 to {english_count - 1}"
+        )
     return found

@@ -21,10 +21,14 @@ FILE = FOLDER / "sentences.txt"
 
 GENDER = {
     **dict.fromkeys("Mann Junge Lehrer Koch Student Nachbar Gast Freund Bruder Hund Hase Bär Brief Roman".split(), "m"),
-    **dict.fromkeys("Kuchen Apfel Kaffee Saft Mantel Hut Schlüssel Tisch Schreibtisch Garten Park Bahnhof".split(), "m"),
+    **dict.fromkeys(
+        "Kuchen Apfel Kaffee Saft Mantel Hut Schlüssel Tisch Schreibtisch Garten Park Bahnhof".split(), "m"
+    ),
     **dict.fromkeys("Apfelkuchen Käse Regenschirm Fernseher Computer Koffer Film Markt Strand Wald".split(), "m"),
     **dict.fromkeys("Frau Ärztin Malerin Kollegin Schwester Tante Katze Zeitung Suppe Kartoffelsuppe".split(), "f"),
-    **dict.fromkeys("Banane Milch Jacke Tasche Uhr Lampe Kiste Blume Tür Frage Küche Schule Stadt Bibliothek".split(), "f"),
+    **dict.fromkeys(
+        "Banane Milch Jacke Tasche Uhr Lampe Kiste Blume Tür Frage Küche Schule Stadt Bibliothek".split(), "f"
+    ),
     **dict.fromkeys("Kind Mädchen Pferd Buch Wörterbuch Brot Ei Wasser Bier Kleid Hemd Bild Radio Auto".split(), "n"),
     **dict.fromkeys("Fahrrad Geschenk Fenster Küchenfenster Wort Lied Wohnzimmer Büro Haus Museum Hotel".split(), "n"),
 }
@@ -62,10 +66,12 @@ PREFIXES = {"an", "auf", "zu", "ein", "aus", "mit", "weg", "spazieren"}
 # --- Korean, from Unicode ---
 
 KOREAN = (
-    "남자 여자 아이 소년 소녀 의사 교사 요리사 학생 손님 친구 이웃 동료 남동생 여동생 사촌 이모 삼촌 개 고양이 말 토끼 곰 책 신문 편지 "
-    "소설 시 잡지 빵 케이크 수프 샐러드 생선 고기 치즈 피자 사과 달걀 커피 물 우유 와인 주스 코트 재킷 원피스 셔츠 모자 가방 우산 "
-    "열쇠 사진 그림 컵 공 인형 의자 탁자 책상 램프 텔레비전 컴퓨터 자전거 자동차 상자 선물 꽃 창문 문 단어 질문 이름 음악 축구 농구 "
-    "부엌 정원 공원 학교 도서관 사무실 역 안나 클라라 벤 막스 파울 준 권 마리 벌 대 개 장 송이"
+    "남자 여자 아이 소년 소녀 의사 교사 요리사 학생 손님 친구 이웃 동료 남동생 여동생 사촌 이모 삼촌 "
+    "개 고양이 말 토끼 곰 책 신문 편지 소설 시 잡지 빵 케이크 수프 샐러드 생선 고기 치즈 "
+    "피자 사과 달걀 커피 물 우유 와인 주스 코트 재킷 원피스 셔츠 모자 가방 우산 열쇠 사진 그림 "
+    "컵 공 인형 의자 탁자 책상 램프 텔레비전 컴퓨터 자전거 자동차 상자 선물 꽃 창문 문 단어 질문 "
+    "이름 음악 축구 농구 부엌 정원 공원 학교 도서관 사무실 역 안나 클라라 벤 막스 파울 준 권 "
+    "마리 벌 대 개 장 송이"
 ).split()
 
 
@@ -172,7 +178,7 @@ def combinations(english):
 
 
 def test_held_out_combinations_are_in_one_split_only():
-    """The generator's own account of each sentence: no combination is in two splits, and all of valid and test have one."""
+    """The generator's own account: no combination is in two splits, and each sentence of valid and test has one."""
     deal = make_sentences._Fate(Draw(random.Random(1985)))
     draw = Draw(random.Random(1984))
     met = {}
@@ -224,8 +230,9 @@ def german_phrases(german):
 
 
 ADJECTIVE_STEMS = (
-    "jung müd freundlich klug berühmt glücklich traurig krank arm faul hungrig groß klein neu alt teur billig schön rot blau weiß "
-    "schwarz interessant langweilig lang schwierig wichtig lecker frisch heiß kalt süß warm schwer schmutzig sauber ruhig"
+    "jung müd freundlich klug berühmt glücklich traurig krank arm faul hungrig groß klein neu alt teur "
+    "billig schön rot blau weiß schwarz interessant langweilig lang schwierig wichtig lecker frisch heiß kalt süß "
+    "warm schwer schmutzig sauber ruhig"
 ).split()
 
 
@@ -250,7 +257,9 @@ def readings(determiner, adjective, noun):
         weak = "en" if gender == "p" or case == "dat" or (case, gender) == ("acc", "m") else "e"
         if determiner in (the, this):
             wanted = weak
-        elif re.fullmatch(f"(ein|kein|mein|unser){ending}", determiner) and not (gender == "p" and determiner[:3] == "ein"):
+        elif re.fullmatch(f"(ein|kein|mein|unser){ending}", determiner) and not (
+            gender == "p" and determiner[:3] == "ein"
+        ):
             wanted = weak if ending else strong
         else:
             continue
@@ -273,7 +282,15 @@ def test_german_articles_adjectives_and_nouns_agree(every_row):
 
 
 def test_the_checker_of_agreement_sees_a_wrong_ending():
-    for wrong in ("die Mann", "ein Frau", "einen Buch", "der kluger Mann", "ein kluge Kind", "den Student", "dem Kinder"):
+    for wrong in (
+        "die Mann",
+        "ein Frau",
+        "einen Buch",
+        "der kluger Mann",
+        "ein kluge Kind",
+        "den Student",
+        "dem Kinder",
+    ):
         words = wrong.split()
         assert not list(readings(words[0], words[1] if len(words) == 3 else None, words[-1])), wrong
     assert set(readings("der", None, "Frau")) == {("dat", "f")}
@@ -286,7 +303,7 @@ def test_the_subject_is_in_the_nominative_and_objects_are_not(every_row):
     seen = Counter()
     for row in every_row:
         words = words_of(row[1])
-        for preposition, determiner, adjective, noun, start in german_phrases(row[1]):
+        for _, determiner, adjective, noun, start in german_phrases(row[1]):
             cases = {case for case, _ in readings(determiner, adjective, noun)}
             length = 2 + (adjective is not None)
             if start == 0 and words[length] != ",":
@@ -344,7 +361,12 @@ def test_separated_verbs_align_with_the_same_english_words(every_row):
 def test_german_compounds_are_built_from_their_parts(every_row):
     nouns = {noun.german: noun for noun in lexicon.NOUNS.values()}
     compounds = [("Apfelkuchen", "Kuchen"), ("Kartoffelsuppe", "Suppe"), ("Tomatensalat", "Salat"), ("Apfelsaft", None)]
-    compounds += [("Küchenstuhl", "Stuhl"), ("Wintermantel", "Mantel"), ("Sommerkleid", "Kleid"), ("Gartentisch", "Tisch")]
+    compounds += [
+        ("Küchenstuhl", "Stuhl"),
+        ("Wintermantel", "Mantel"),
+        ("Sommerkleid", "Kleid"),
+        ("Gartentisch", "Tisch"),
+    ]
     text = "\n".join(row[1] for row in every_row)
     for whole, head in compounds:
         assert whole in text
@@ -501,7 +523,9 @@ def test_an_unknown_pair_is_refused(pair):
 
 
 def test_a_missing_file_names_the_command(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"no sentences in .*x\.txt: make them with `python -m .* --out .*x\.txt`"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no sentences in .*x\.txt: make them with `python -m .* --out .*x\.txt`"
+    ):
         sentences.load("de-en", tmp_path / "x.txt")
     monkeypatch.setattr(sentences, "FILE", tmp_path / "sentences.txt")
     with pytest.raises(FileNotFoundError, match=r"make them with `python -m dataset\.make_sentences`, run in"):
@@ -517,7 +541,10 @@ PARTS = "# train\n{}\n# valid\n{}\n# test\n{}\n"
     [
         (GOOD, r"1: a sentence before the first of the lines '# train', '# valid', '# test'"),
         (PARTS.format(GOOD, "a\tb", GOOD), "4: 2 fields separated by tabs, but there must be 5"),
-        (PARTS.format(GOOD.replace("\t012\t", "\t01\t"), GOOD, GOOD), "2: the German alignment '01' must have one place"),
+        (
+            PARTS.format(GOOD.replace("\t012\t", "\t01\t"), GOOD, GOOD),
+            "2: the German alignment '01' must have one place",
+        ),
         (PARTS.format(GOOD[:-3] + "0(1)2", GOOD, GOOD), r"2: the Korean alignment '0\(1\)2' must have one place"),
         (PARTS.format(GOOD, GOOD, GOOD[:-1] + "3"), "6: the Korean alignment '013' names token 3; .* 0 to 2"),
         ("# train\n" + GOOD, "no sentences under '# valid'"),
@@ -614,6 +641,17 @@ def test_the_tables_name_only_what_exists():
 
 def test_the_same_bytes_in_a_process_of_its_own(small):
     """Nothing depends on the order of sets, which changes from process to process."""
-    command = [sys.executable, "-m", "dataset.make_sentences", "--lines", "5000", "--seed", "7", "--check", "--out", str(small)]
+    command = [
+        sys.executable,
+        "-m",
+        "dataset.make_sentences",
+        "--lines",
+        "5000",
+        "--seed",
+        "7",
+        "--check",
+        "--out",
+        str(small),
+    ]
     done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
