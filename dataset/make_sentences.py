@@ -13,7 +13,7 @@ each language to find them again, and they take a tenth of the file.
 Lines that begin with `#` are comments; `# train`, `# valid` and `# test` begin the three parts, 90 %, 5 % and 5 % of
 the lines. No sentence of any language occurs twice. Every sentence of the test part has a combination (of verb and
 object, verb and place, or adjective and noun) that no sentence for training or validation has; likewise for validation.
-Each of their words, in its form, is in at least `MIN_SEEN` training sentences, so a good translation needs no word that is new.
+Each of their words, in its form, is in at least `MIN_SEEN` training sentences, so none is new.
 
 The same seed gives the same bytes on every machine.
 """

@@ -7,11 +7,11 @@ the same meaning always gives the same three sentences.
 Every distinction that English or German makes can be seen in Korean, too, or follows from a rule, so each of the three
 sentences determines the other two. The rules, all of which hold in ordinary Korean as well:
 
-- Where the subject is left out, it is "I" in a statement, "you" in a question, and the subject of the other clause where
-  that has one.
+- Where the subject is left out, it is "I" in a statement, "you" in a question, and the subject of the other clause
+  where that has one.
 - A subject with 은/는 is "the ...", one with 이/가 in a main clause "a ...".
-- Objects say "the" (그) and "this" (이). A bare noun means what `bare` returns: "the" for people, animals and places and
-  with verbs such as "open", else "a".
+- Objects say "the" (그) and "this" (이). A bare noun means what `bare` returns: "the" for people, animals and places
+  and with verbs such as "open", else "a".
 """
 
 from typing import NamedTuple

@@ -151,10 +151,12 @@ def _example(line, source, target):
         "de": _positions(fields[3], count["de"], count["en"], "German"),
         "ko": _positions(fields[4], count["ko"], count["en"], "Korean"),
     }
-    links = tuple(
-        (t, s) for t, theirs in enumerate(english[target]) for s, ours in enumerate(english[source]) if theirs & ours
-    )
-    return Example(texts[source], texts[target], links)
+    sources = {}  # English position: source positions
+    for s, positions in enumerate(english[source]):
+        for i in positions:
+            sources.setdefault(i, []).append(s)
+    links = {(t, s) for t, positions in enumerate(english[target]) for i in positions for s in sources.get(i, ())}
+    return Example(texts[source], texts[target], tuple(sorted(links)))
 
 
 def _positions(field, count, english_count, name):
