@@ -9,11 +9,10 @@ Units: `s`, `o`, `r`, `p` and a part (`o.noun0`, `o.det`) for subject, object, r
 a relative clause with `w`.
 """
 
-from dataset.lexicon import ADJECTIVES, FREQUENCIES, PREPOSITIONS, TIMES, VEHICLES, Person
+from dataset.lexicon import ADJECTIVES, FREQUENCIES, IN, PREPOSITIONS, TIMES, VEHICLES, Person
 
 BE = {"present": ("am", "are", "is"), "past": ("was", "were", "was")}
 THAT_PAST = {"know": "knew", "think": "thought", "say": "said"}
-PREPOSITION = ("in", "in", "in acc")  # where the lexicon names no other
 
 
 def say(sentence):
@@ -129,7 +128,7 @@ def _place(clause, c):
     if place.spot is not None:
         preposition = place.spot.english
     else:
-        own = "in" if place.town else PREPOSITIONS.get(place.noun.key, PREPOSITION)[0]
+        own = "in" if place.town else PREPOSITIONS.get(place.noun.key, IN)[0]
         preposition = getattr(clause.verb, "preposition", "") if clause.thing is None else ""
         preposition = preposition if preposition in ("to", "at") else own
     words = [(word, {f"{c}p.prep"}) for word in preposition.split()]

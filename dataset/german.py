@@ -3,7 +3,7 @@
 See `dataset.english` for what `say` returns. Past is the perfect (hat ... gelesen), but war and hatte.
 """
 
-from dataset.lexicon import ADJECTIVES, FREQUENCIES, PREPOSITIONS, PROFESSIONS, TIMES, VEHICLES, Person, Verb
+from dataset.lexicon import ADJECTIVES, FREQUENCIES, IN, PREPOSITIONS, PROFESSIONS, TIMES, VEHICLES, Person, Verb
 
 DEFINITE = {  # case, then gender or plural
     "nom": {"m": "der", "f": "die", "n": "das", "pl": "die"},
@@ -199,7 +199,7 @@ def _place(clause, c):
     if place.spot is not None:
         preposition, case = place.spot.german, place.spot.case
     else:
-        _, there, towards = PREPOSITIONS.get(place.noun.key, ("in", "in", "in acc"))
+        _, there, towards = PREPOSITIONS.get(place.noun.key, IN)
         preposition, case = towards.split() if place.to else (there, "dat")
     article = DEFINITE[case][place.noun.gender]
     short = CONTRACTIONS.get(f"{preposition} {article}")

@@ -68,15 +68,12 @@ class Adjective(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """A place as an adverbial: the words before the noun in each language.
-
-    german is a preposition and its case for being there, towards for going there.
-    """
+    """What stands before a noun to make it a place: behind the house, hinter dem Haus, 집 뒤에서."""
 
     english: str
     german: str
     case: str
-    korean: str  # "" before the particle 에 or 에서, or a noun of place: 뒤, 앞, 옆, 위, 아래
+    korean: str  # a noun of place after the noun: 뒤, 앞, 옆, 위, 아래
 
 
 class Person(NamedTuple):
@@ -574,8 +571,8 @@ PRONOUNS = {
     "they": Person("they", "sie", "그들은 그들이", 3, True, ""),
 }
 
-# English preposition of a place; German preposition for being there (dative) and for going there, with its case
-_IN = ("in", "in", "in acc")
+# English preposition; German preposition for being there (dative) and for going there, with its case. Else: IN.
+IN = ("in", "in", "in acc")
 PREPOSITIONS = {
     "school": ("at", "in", "in acc"),
     "market": ("at", "auf", "auf acc"),
@@ -594,7 +591,6 @@ BESIDE = (
     Spot("next to", "neben", "dat", "옆"),
 )
 ON_TOP = (Spot("on", "auf", "dat", "위"), Spot("under", "unter", "dat", "아래"))
-BE_THERE = "be"
 
 
 def _rows(table):

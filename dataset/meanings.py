@@ -108,66 +108,34 @@ THAT = ("know", "think", "say")
 SHORT = tuple(verb for verb in VERBS.values() if "sub" in verb.flags)
 INSTEAD = {"read": "write", "cut": "bake", "put on": "try on"}  # "I read" may be present or past
 
-# What one does because, and what although. Whatever else one does, one may do when one is tired.
-BECAUSE = {
-    "tired": ("sleep", "stay", "drink", "wait", "close", "turn off"),
-    "sad": ("cry", "call", "write", "sing", "stay", "walk", "drink", "listen to", "talk"),
-    "sick": ("sleep", "stay", "drink", "call", "cry", "wait"),
-    "happy": ("sing", "dance", "laugh", "call", "greet", "invite", "bake", "give", "bring", "talk", "run"),
-    "hungry": ("eat", "cook", "bake", "cut", "shop", "cry"),
-    "weather": ("stay", "read", "close", "wait", "drink", "cook", "bake", "listen to", "sleep", "look for"),
-    "others": (
-        "wait",
-        "laugh",
-        "cry",
-        "sing",
-        "stay",
-        "go",
-        "come",
-        "close",
-        "open",
-        "turn on",
-        "turn off",
-        "tidy up",
-        "cook",
-    ),
-}
-ALTHOUGH = {
-    "tired": ("work", "read", "write", "dance", "run", "study", "tidy up", "clean", "repair", "learn", "play", "cook"),
-    "sad": ("laugh", "sing", "dance", "work", "play", "greet", "help"),
-    "sick": ("work", "swim", "run", "teach", "dance", "travel", "play", "shop", "carry"),
-    "happy": ("cry", "stay", "wait", "work"),
-    "hungry": ("wait", "work", "read", "sing", "swim", "sell", "play", "give", "write"),
-    "weather": (
-        "walk",
-        "run",
-        "swim",
-        "go",
-        "travel",
-        "play",
-        "wait",
-        "open",
-        "work",
-        "plant",
-        "shop",
-        "visit",
-        "paint",
-    ),
-    "others": (
-        "sleep",
-        "work",
-        "sing",
-        "laugh",
-        "read",
-        "write",
-        "turn on",
-        "dance",
-        "stay",
-        "play",
-        "listen to",
-        "eat",
-    ),
-}
+
+def _verbs_by_kind(table):
+    return {kind: tuple(verbs.split(", ")) for kind, verbs in table.items()}
+
+
+# What one does because one is tired, it rains ("weather") or somebody does something ("others"), and what although.
+BECAUSE = _verbs_by_kind(
+    {
+        "tired": "sleep, stay, drink, wait, close, turn off",
+        "sad": "cry, call, write, sing, stay, walk, drink, listen to, talk",
+        "sick": "sleep, stay, drink, call, cry, wait",
+        "happy": "sing, dance, laugh, call, greet, invite, bake, give, bring, talk, run",
+        "hungry": "eat, cook, bake, cut, shop, cry",
+        "weather": "stay, read, close, wait, drink, cook, bake, listen to, sleep, look for",
+        "others": "wait, laugh, cry, sing, stay, go, come, close, open, turn on, turn off, tidy up, cook",
+    }
+)
+ALTHOUGH = _verbs_by_kind(
+    {
+        "tired": "work, read, write, dance, run, study, tidy up, clean, repair, learn, play, cook",
+        "sad": "laugh, sing, dance, work, play, greet, help",
+        "sick": "work, swim, run, teach, dance, travel, play, shop, carry",
+        "happy": "cry, stay, wait, work",
+        "hungry": "wait, work, read, sing, swim, sell, play, give, write",
+        "weather": "walk, run, swim, go, travel, play, wait, open, work, plant, shop, visit, paint",
+        "others": "sleep, work, sing, laugh, read, write, turn on, dance, stay, play, listen to, eat",
+    }
+)
 ACTIVE = tuple(key for key, verb in VERBS.items() if not {"state", "chance"} & verb.flags)
 WHEN = BECAUSE | {"weather": BECAUSE["weather"] + ALTHOUGH["weather"], "others": ACTIVE}
 STATES = ("tired", "sad", "sick", "happy", "hungry")
@@ -264,7 +232,7 @@ def _asked(draw):
         return Sentence(clause._replace(subject=None, question="who"), "question")
     subject = Phrase(PRONOUNS["you"], silent=True) if draw.below(2) else _subject(draw, first=False)
     if what == "what":
-        verb = _verb(draw, lambda verb: _asks_what(verb))
+        verb = _verb(draw, _asks_what)
         return Sentence(Clause(subject, verb, question="what", tense=tense), "question")
     verb = _verb(draw, lambda verb: verb.places and not {"vehicle", "rec"} & verb.flags and verb.preposition != "to")
     clause = _clause(draw, subject, verb, tense)
@@ -290,9 +258,8 @@ def _because(draw):
     if draw.below(2):
         subject, state = _subject(draw, plain=True), draw.one_of(STATES)
         main = _clause(draw, subject, _one_of_verbs(draw, BECAUSE[state]), tense)
-        return Sentence(
-            main, joint="because", second=Clause(_again(subject), "adjective", complement=state, tense=tense)
-        )
+        second = Clause(_again(subject), "adjective", complement=state, tense=tense)
+        return Sentence(main, joint="because", second=second)
     second = _circumstance(draw, tense)
     verb = _one_of_verbs(draw, BECAUSE[_kind_of(second)])
     return Sentence(_clause(draw, _other_subject(draw, second), verb, tense), joint="because", second=second)
@@ -357,10 +324,6 @@ _MAKERS = {
     "although": _although,
     "that": _that,
 }
-
-
-def _acts(verb):
-    return "state" not in verb.flags
 
 
 def _asks_what(verb):
