@@ -317,13 +317,13 @@ def test_the_subject_is_in_the_nominative_and_objects_are_not(every_row):
     seen = Counter()
     for row in every_row:
         words = words_of(row[1])
-        for _, determiner, adjective, noun, start in german_phrases(row[1]):
+        for before, determiner, adjective, noun, start in german_phrases(row[1]):
             cases = {case for case, _ in readings(determiner, adjective, noun)}
             length = 2 + (adjective is not None)
             if start == 0 and words[length] != ",":
                 assert "nom" in cases, row[1]
                 seen["subject"] += 1
-            if start == 2 and words[1] in object_case and words[0] in subjects:
+            if start == 2 and before == words[1] in object_case and words[0] in subjects:
                 assert object_case[words[1]] in cases, row[1]
                 seen[object_case[words[1]]] += 1
     assert seen["subject"] > 3_000
