@@ -147,11 +147,13 @@ class Attention:
     """One query for each sequence: hs_enc (N, T_enc, H), h (N, H) -> context (N, H)."""
 
     def forward(self, hs_enc, h):
+        """Return the context (N, H)."""
         self.inputs = hs_enc, h
         self.weights = softmax(np.einsum("nth,nh->nt", hs_enc, h))
         return np.einsum("nt,nth->nh", self.weights, hs_enc)
 
     def backward(self, dcontext):
+        """Return dhs_enc (N, T_enc, H) and dh (N, H)."""
         (hs_enc, h), a = self.inputs, self.weights
         da = np.einsum("nth,nh->nt", hs_enc, dcontext)
         ds = a * (da - (a * da).sum(axis=1, keepdims=True))
