@@ -212,7 +212,7 @@ def _fixed(words, unit):
 
 
 def _phrase(phrase, case, unit, c, no=False):
-    """The phrase in a case. no: with kein in place of ein or nothing."""
+    """The phrase in a case. no: with kein instead of ein or nothing."""
     if isinstance(phrase.head, Person):
         return [(phrase.head.german, {f"{unit}.noun0"})]
     kind = "pl" if phrase.plural else phrase.head.gender

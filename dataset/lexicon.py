@@ -311,7 +311,7 @@ house, houses | n Haus Häuser | 집 | | landmark building
 # English preposition, German case or preposition, Korean particle | objects | places | flags
 # flags: state (no modal, imperative or "now"), noimp (no imperative), chance (nobody wants to), bare (needs no object),
 # rec (somebody gets the object), to (explains it to her), animal (animals do it, too), vehicle (by train), sub (in
-# short clauses: "when the child sleeps"), into (Korean 에 in place of 에서); def and indef: a bare noun in Korean means
+# short clauses: "when the child sleeps"), into (Korean 에 instead of 에서); def and indef: a bare noun in Korean means
 # "the" or "a", see dataset.meanings.bare
 _VERBS = """
 eat eats ate | - essen isst isst iss gegessen haben | 먹 먹어 먹으
