@@ -11,6 +11,7 @@ PyTorch is a failure, and so is any other skip of a parity, browser or grading t
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -34,6 +35,10 @@ PROMISED = ("parity", "browser", "grading")  # folders of tests/ and, by the sam
 hypothesis.settings.register_profile("course", deadline=None, derandomize=IN_CI)
 hypothesis.settings.load_profile("course")
 
+
+# A shell that starts tests in the background has them ignore Ctrl-C, which some of them press.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes longest begins first, so that no core waits for another at the end. The adversaries wait more than they
 # compute, so they leave the core that they share to others.
