@@ -10,13 +10,13 @@
       5. attentional state  fed_t = tanh([context_t; h_t] Wc + bc)
       6. output             logits_t = fed_t W + b
 
-The query is the state after the step, so all steps are computed at once. With input feeding the LSTM of step t + 1 reads
-fed_t beside its word: then the steps have to wait for one another.
+The query is the state after the step, so all steps are computed at once. With input feeding the LSTM of step t + 1
+reads fed_t beside its word: then the steps have to wait for one another.
 
-Sentences of a batch are padded at their ends with ``pad_id``, and padding counts nowhere: not in the encoder, whose last
-state is that of the last word, not in the attention, not in the loss.
+Sentences of a batch are padded at their ends with ``pad_id``, and padding counts nowhere: not in the encoder, whose
+last state is that of the last word, not in the attention, not in the loss.
 
-Source: Luong et al. 2015, sections 3.1 (global attention; equations 5 and 7 to 8) and 3.3 (input feeding), with one layer.
+Source: Luong et al. 2015, equations 5 to 8 (global attention) and section 3.3 (input feeding); here with one layer.
 """
 
 from ch07.seq2seq import Seq2seq
@@ -63,7 +63,9 @@ class LuongEncoder(Composite):
         mask = xs != self.pad_id
         empty = np.flatnonzero(~mask.any(axis=1))
         if len(empty):
-            raise ValueError(f"LuongEncoder: row {int(empty[0])} of xs is all padding, so there is nothing to attend to")
+            raise ValueError(
+                f"LuongEncoder: row {int(empty[0])} of xs is all padding, so there is nothing to attend to"
+            )
         hs = self.lstm.forward(self.dropout.forward(self.embed.forward(xs)), mask)  # (N, T, H)
         return hs, self.lstm.h, self.lstm.c, mask
 

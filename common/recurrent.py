@@ -8,9 +8,9 @@ one:
 * backward keeps the gradients of the gates of all steps and forms dWx, dWh and db with one product each after the loop;
 * arrays are time-major, so that step t is one contiguous block, and are kept from call to call (``Workspace``).
 
-Where sequences are padded, ``forward(xs, mask)`` is told so, mask (N, T) bool, True where a step is real. At padding the
-state stays as it is: hs repeats it, and the last state is that of the last real step of each row, whichever end the
-layer reads from. What stands in xs there has no influence and no gradient.
+Where sequences are padded, ``forward(xs, mask)`` is told so: mask (N, T) bool, True where a step is real. At padding
+the state stays as it is: hs repeats it, and the last state is that after the last real step of each row. What stands in
+xs there has no influence and no gradient.
 
 The rules of ``common.layers`` hold here too. What forward or backward returns belongs to the caller.
 """

@@ -3,6 +3,8 @@
 Padding is left out on PyTorch's side: packed sequences for the one, sentence by sentence for the other.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -143,11 +145,13 @@ def test_the_notes_network_writes_the_same(rng, own):
 def test_arrays_that_do_not_fit():
     arrays = as_arrays(notes("float32"))
     missing = {name: array for name, array in arrays.items() if name != "encoder.fc.bias"}
-    with pytest.raises(ValueError, match="from_torch: there is no array 'encoder.fc.bias'; there are decoder.att"):
+    with pytest.raises(ValueError, match=r"from_torch: there is no array 'encoder.fc.bias'; there are decoder.att"):
         BahdanauSeq2seq.from_torch(missing)
-    with pytest.raises(ValueError, match="from_torch: the model has no array 'decoder.rnn.weight_ih_l1'"):
+    with pytest.raises(ValueError, match=r"from_torch: the model has no array 'decoder.rnn.weight_ih_l1'"):
         BahdanauSeq2seq.from_torch(arrays | {"decoder.rnn.weight_ih_l1": arrays["encoder.fc.bias"]})
-    with pytest.raises(ValueError, match=r"from_torch: encoder.fc.b is \(3,\), but with D = 5 and H = 7 it must be \(7"):
+    with pytest.raises(
+        ValueError, match=r"from_torch: encoder.fc.b is \(3,\), but with D = 5 and H = 7 it must be \(7"
+    ):
         BahdanauSeq2seq.from_torch(arrays | {"encoder.fc.bias": np.zeros(3)})
 
 
@@ -166,7 +170,7 @@ def luong_loss(names, weights, xs, ts, score, input_feeding):
         inside = "decoder.steps.step." if input_feeding else "decoder."
         lstm = lstm_weights(*(w[f"{inside}lstm.{name}"] for name in ("Wx", "Wh", "b")))
         a = f"{inside}attention."
-        for now, following in zip(t[:-1], t[1:], strict=True):
+        for now, following in pairwise(t):
             embedded = w["decoder.embed.W"][now][None]
             read = torch.cat((embedded, fed), dim=1) if input_feeding else embedded
             out, state = run(nn.LSTM, read[None], lstm, *state)
@@ -187,7 +191,9 @@ def luong_loss(names, weights, xs, ts, score, input_feeding):
 
 @pytest.mark.parametrize("input_feeding", [False, True])
 @pytest.mark.parametrize("score", ["dot", "general", "concat"])
-@pytest.mark.parametrize(("dtype", "source", "target"), [(dtype, *SIZES[0]) for dtype in DTYPES] + [("float64", *SIZES[1])])
+@pytest.mark.parametrize(
+    ("dtype", "source", "target"), [(dtype, *SIZES[0]) for dtype in DTYPES] + [("float64", *SIZES[1])]
+)
 def test_luong_sentence_by_sentence(rng, dtype, source, target, score, input_feeding):
     options = dict(score=score, input_feeding=input_feeding)
     model = LuongSeq2seq(V_SOURCE, V_TARGET, D, H, dtype=np.dtype(dtype), rng=rng, **options)
