@@ -34,7 +34,7 @@ REPOSITORY = "@ADDRESS@"
 ZIP = f"{REPOSITORY}/archive/refs/heads/main.zip"
 here, title = Path.cwd(), Path(REPOSITORY).name
 places = [here, *here.parents, *sorted(here.glob(f"{title}*"))]  # an unpacked ZIP is called TITLE-main
-files = "make_dates.py", "sequence.py"
+files = "make_dates.py", "words.py"
 ROOT = next((place for place in places if all((place / "dataset" / file).is_file() for file in files)), None)
 if ROOT is None and find_spec("google") and find_spec("google.colab"):
     if "YOUR_ACCOUNT" in REPOSITORY:

@@ -87,7 +87,7 @@ def test_make_badges_writes_the_address_everywhere_and_once(tmp_path):
 # --- the setup cell -------------------------------------------------------------------------------
 
 
-COURSE = {"ch08": "attention_layer", "ch07": "seq2seq", "common": "np alt_text", "dataset": "make_dates sequence"}
+COURSE = {"ch08": "attention_layer", "ch07": "seq2seq", "common": "np alt_text", "dataset": "make_dates sequence words"}
 
 
 def setup(folder, *, repository=None, colab=None, before="", more="", path="/usr/local/bin:/usr/bin:/bin"):
@@ -159,9 +159,9 @@ def test_the_setup_cell_looks_for_the_last_file_that_a_notebook_imports():
     """A fetch writes files in the order of their names: where the last one is, all are."""
     command = ["git", "ls-files", "ch07/*.py", "ch08/*.py", "common/*.py", "dataset"]
     done = subprocess.run(command, cwd=address.ROOT, capture_output=True, text=True)
-    files = done.stdout.split() or ["dataset/sequence.py"]  # an unpacked archive has no git
-    assert max(files) == "dataset/sequence.py"
-    assert "sequence.py" in address.SETUP
+    files = done.stdout.split() or ["dataset/words.py"]  # an unpacked archive has no git
+    assert max(files) == "dataset/words.py"
+    assert "words.py" in address.SETUP
 
 
 def test_setup_on_colab_fetches_the_course_once(tmp_path, colab, published):
@@ -185,7 +185,7 @@ def cut_short(folder, *missing):
 
 
 @pytest.mark.parametrize(
-    "missing", [["dataset/sequence.py"], ["dataset/make_dates.py", "dataset/sequence.py", "common/np.py"]]
+    "missing", [["dataset/words.py"], ["dataset/make_dates.py", "dataset/words.py", "common/np.py"]]
 )
 def test_setup_on_colab_replaces_what_a_fetch_that_was_cut_short_left(missing, tmp_path, colab, published):
     content = tmp_path / "content"
@@ -195,7 +195,7 @@ def test_setup_on_colab_replaces_what_a_fetch_that_was_cut_short_left(missing, t
     kept.mkdir()
     before = f"import tempfile\n\ntempfile.tempdir = {str(kept)!r}"
     for _ in range(2):
-        done = setup(content, repository=published, colab=colab, before=before, more="import dataset.sequence")
+        done = setup(content, repository=published, colab=colab, before=before, more="import dataset.words")
         assert done.stdout == address.READY, done.stderr
     assert [path.name for path in content.iterdir()] == ["my-course"]
     assert not (content / "my-course" / "answers.txt").exists()
