@@ -22,8 +22,7 @@ from ch08.score_layers import AdditiveScore
 from common.base_model import Composite, named_params, set_arrays
 from common.init import init_affine, init_embedding
 from common.layers import Dropout, Tanh
-from common.np import default_rng, np, uniform
-from common.np import normal as draw_normal
+from common.np import default_rng, normal, np, uniform
 from common.recurrent import Bidirectional, TimeGRU
 from common.steps import GRU
 from common.time_layers import TimeDropout, TimeSoftmaxWithLoss
@@ -32,8 +31,8 @@ from common.unroll import Unroll
 
 def gru_weights(D, H, dtype, rng):
     """Return Wx (D, 3H), Wh (H, 3H), b and bh (3H,) of a GRU in PyTorch's form, as ``common.steps.GRU`` takes them."""
-    Wx = draw_normal(rng, (D, 3 * H), D**-0.5, dtype)
-    Wh = draw_normal(rng, (H, 3 * H), H**-0.5, dtype)
+    Wx = normal(rng, (D, 3 * H), D**-0.5, dtype)
+    Wh = normal(rng, (H, 3 * H), H**-0.5, dtype)
     return Wx, Wh, np.zeros(3 * H, dtype), np.zeros(3 * H, dtype)
 
 
@@ -75,7 +74,7 @@ class BahdanauStep(Composite):
     def __init__(self, wordvec_size, hidden_size, dropout, dtype, rng):
         D, H = wordvec_size, hidden_size
         self.dropout = Dropout(dropout, rng)
-        Wq, v = draw_normal(rng, (H, H), H**-0.5, dtype), draw_normal(rng, (H,), H**-0.5, dtype)
+        Wq, v = normal(rng, (H, H), H**-0.5, dtype), normal(rng, (H,), H**-0.5, dtype)
         self.attention_weight = AttentionWeight(AdditiveScore(Wq, None, v))
         self.weight_sum = WeightSum()
         self.gru = GRU(*gru_weights(D + 2 * H, H, dtype, rng))
