@@ -95,6 +95,9 @@ class AdditiveScore:
     Luong's "concat", v . tanh([h; hs_t] W), is the same score: Wq is the upper part of W and Wk the lower.
     Shapes: see above, with Wq (H_dec, A), Wk (H_enc, A), v (A,). Source: Bahdanau et al. 2015.
 
+    A decoder that asks one step at a time would compute hs Wk again at every step. With Wk None it does so itself, once
+    (a bias is welcome), and hands these keys (N, T, A) over in place of hs.
+
     Every query meets every hidden state, which takes N T_dec T A neurons. They are never all there: blocks of them, of
     ``block_size`` numbers or the T A of one query, are computed, used and forgotten, and computed again in backward.
     """
@@ -103,14 +106,17 @@ class AdditiveScore:
     block_size = 2**17  # fits in a core's cache: measured, half or twice as much is as fast
 
     def __init__(self, Wq, Wk, v):
-        self.params = [Wq, Wk, v]
+        self.params = [Wq, v] if Wk is None else [Wq, Wk, v]
+        if Wk is None:
+            self.param_names = ("Wq", "v")
         self.grads = [np.zeros_like(p) for p in self.params]
         self.cache = None
 
     def forward(self, hs, h):
         """Return s. Every core takes rows of its own. Raises: ValueError for shapes that do not fit."""
-        Wq, Wk, v = self.params
-        check_sizes(self, hs, h, (len(Wq), len(Wk)), f"Wq is {Wq.shape} and Wk is {Wk.shape}")
+        Wq, *Wk, v = self.params
+        size, of_keys = (len(Wk[0]), f"Wk is {Wk[0].shape}") if Wk else (len(v), f"v is {v.shape}")
+        check_sizes(self, hs, h, (len(Wq), size), f"Wq is {Wq.shape} and {of_keys}")
         hs, h = cast(v.dtype, hs, h)
         s = np.empty((*h.shape[:-1], hs.shape[1]), v.dtype)
         parts = split(len(hs), workers())
@@ -119,8 +125,9 @@ class AdditiveScore:
 
     def _forward_rows(self, hs, h, s):
         """Write s (N, T_dec, T); return what backward needs. Wk meets the states once, not once for every query."""
-        Wq, Wk, v = self.params
-        neurons = TanhOfSums(np.matmul(as_sequence(h), Wq), np.matmul(hs, Wk))
+        Wq, *Wk, v = self.params
+        keys = np.matmul(hs, Wk[0]) if Wk else hs
+        neurons = TanhOfSums(np.matmul(as_sequence(h), Wq), keys)
         for rows, steps in self._blocks(s.shape):
             s[rows, steps] = np.matmul(neurons.block(rows, steps), v)
         return hs, h, neurons
@@ -132,7 +139,7 @@ class AdditiveScore:
         rest is products: dWq = h^T dq, dh = dq Wq^T, dWk = hs^T dk, dhs = dk Wk^T. Return (dhs, dh).
         """
         parts, caches = kept(self, self.cache)
-        (ds,) = cast(self.params[2].dtype, as_sequence(ds))  # (N, T_dec, T)
+        (ds,) = cast(self.params[-1].dtype, as_sequence(ds))  # (N, T_dec, T)
         done = run([partial(self._backward_rows, ds[p], *cache) for p, cache in zip(parts, caches, strict=True)])
         dhs, dh, *grads = zip(*done, strict=True)
         for grad, of_parts in zip(self.grads, grads, strict=True):
@@ -140,8 +147,8 @@ class AdditiveScore:
         return np.concatenate(dhs), np.concatenate(dh)
 
     def _backward_rows(self, ds, hs, h, neurons):
-        """Return dhs, dh, dWq, dWk, dv."""
-        Wq, Wk, v = self.params
+        """Return dhs, dh, dWq, dWk (if there is a Wk), dv."""
+        Wq, *Wk, v = self.params
         dq, dk, dv = np.empty_like(neurons.q), np.zeros_like(neurons.k), np.zeros_like(v)
         for rows, steps in self._blocks(ds.shape):
             u, d = neurons.block(rows, steps), ds[rows, steps]  # (rows, steps, T, A) and (rows, steps, T)
@@ -153,13 +160,15 @@ class AdditiveScore:
             dk[rows] += u.sum(axis=1)
         dq *= v
         dk *= v
-        dWq, dWk = np.matmul(rows_of(h).T, rows_of(dq)), np.matmul(rows_of(hs).T, rows_of(dk))
-        return np.matmul(dk, Wk.T), np.matmul(dq, Wq.T).reshape(h.shape), dWq, dWk, dv
+        dWq, dh = np.matmul(rows_of(h).T, rows_of(dq)), np.matmul(dq, Wq.T).reshape(h.shape)
+        if not Wk:
+            return dk, dh, dWq, dv
+        return np.matmul(dk, Wk[0].T), dh, dWq, np.matmul(rows_of(hs).T, rows_of(dk)), dv
 
     def _blocks(self, shape):
         """Return the blocks, pairs of slices (rows of the batch, decoder steps). Args: shape, (N, T_dec, T)."""
         N, T_dec, T = shape
-        per_step = T * len(self.params[2])
+        per_step = T * len(self.params[-1])
         n = max(self.block_size // (per_step * T_dec), 1)
         m = max(self.block_size // per_step, 1)
         return [(slice(k, k + n), slice(t, t + m)) for k in range(0, N, n) for t in range(0, T_dec, m)]

@@ -8,6 +8,10 @@ one:
 * backward keeps the gradients of the gates of all steps and forms dWx, dWh and db with one product each after the loop;
 * arrays are time-major, so that step t is one contiguous block, and are kept from call to call (``Workspace``).
 
+Where sequences are padded, ``forward(xs, mask)`` is told so: mask (N, T) bool, True where a step is real. At padding
+the state stays as it is: hs repeats it, and the last state is that after the last real step of each row. What stands in
+xs there has no influence and no gradient.
+
 The rules of ``common.layers`` hold here too. What forward or backward returns belongs to the caller.
 """
 
@@ -63,6 +67,17 @@ class _Recurrent:
         else:
             out[...] = state
         return started
+
+    def _padding(self, mask, T, N):
+        """Return where a mask (N, T) says padding, as (T, N, 1), or None where nothing is."""
+        if mask is None:
+            return None
+        mask = np.asarray(mask)
+        if mask.shape != (N, T) or mask.dtype != bool:
+            raise ValueError(
+                f"{type(self).__name__}: mask must be bool {(N, T)}, True = real, got {mask.dtype} {mask.shape}"
+            )
+        return None if mask.all() else ~mask.T[:, :, None]
 
     def _last_gradient(self, given, N, H, what):
         """Return an array (N, H) to carry a gradient back in, beginning with what came for the last state, or 0."""
@@ -121,8 +136,8 @@ class TimeRNN(_Recurrent):
     stateful: go on from the last state of the call before. ``h`` is the last state, ``dh`` the gradient of the first.
     """
 
-    def forward(self, xs):
-        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+    def forward(self, xs, mask=None):
+        """Return hs (N, T, H). mask: see above. Raises: ValueError for shapes that do not fit."""
         Wh = self.params[1]
         x1, z = self._input_product(xs, "h")
         z = z[:, 0]
@@ -130,14 +145,17 @@ class TimeRNN(_Recurrent):
         h0 = self._array("h0", N, H)
         self._fill_state(h0, self.h, "h")
         tmp = self._array("tmp", N, H)
+        padding = self._padding(mask, T, N)
         h_prev = h0
         for t in range(T):
             h = z[t]  # x Wx + b of this step; becomes h in place
             np.matmul(h_prev, Wh, out=tmp)
             h += tmp
             np.tanh(h, out=h)
+            if padding is not None:
+                np.copyto(h, h_prev, where=padding[t])
             h_prev = h
-        self.cache = (x1, h0, z)
+        self.cache = (x1, h0, z, padding)
         self.h = z[T - 1].copy()
         return z.transpose(1, 0, 2).copy()
 
@@ -147,7 +165,7 @@ class TimeRNN(_Recurrent):
         dh: (N, H), the gradient of the last state from what reads it besides hs, such as a decoder that starts there.
         """
         Wh, dWh = self.params[1], self.grads[1]
-        x1, h0, hs = cached(self)
+        x1, h0, hs, padding = cached(self)
         T, N, H = hs.shape
         check_dout(self, dhs, (N, T, H), "dhs")
         dz = self._array("dz", T, N, H)
@@ -157,7 +175,12 @@ class TimeRNN(_Recurrent):
             np.multiply(hs[t], hs[t], out=dz[t])
             np.subtract(1, dz[t], out=dz[t])
             dz[t] *= dh
+            if padding is not None:  # the state stayed as it was, and so does its gradient
+                np.copyto(dz[t], 0, where=padding[t])
+                stays = np.where(padding[t], dh, 0)
             np.matmul(dz[t], Wh.T, out=dh)
+            if padding is not None:
+                dh += stays
         np.matmul(h0.T, dz[0], out=dWh)
         if T > 1:
             dWh += hs[:-1].reshape(-1, H).T @ dz[1:].reshape(-1, H)
@@ -214,8 +237,8 @@ class TimeLSTM(_Recurrent):
         """Start the next forward call from zeros."""
         self.h, self.c = None, None
 
-    def forward(self, xs):
-        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+    def forward(self, xs, mask=None):
+        """Return hs (N, T, H). mask: see above. Raises: ValueError for shapes that do not fit."""
         x1, gates = self._input_product(xs, "gates", negative=True)
         T, _, N, H = gates.shape
         Wh = self.by_gate(self.params[1])
@@ -224,12 +247,16 @@ class TimeLSTM(_Recurrent):
         tmp4, tmp = self._array("tmp4", 4, N, H), self._array("tmp", N, H)
         first = 0 if self._fill_state(h[0], self.h, "h") else 1  # the first step whose h_prev is not 0
         self._fill_state(c[0], self.c, "c")
+        padding = self._padding(mask, T, N)
         for t in range(T):
             if t >= first:
                 np.matmul(h[t], Wh, out=tmp4)
                 gates[t] -= tmp4
             lstm_step(gates[t], c[t], c[t + 1], tanh_c[t], h[t + 1], tmp)
-        self.cache = (x1, gates, h, c, tanh_c, first)
+            if padding is not None:
+                np.copyto(h[t + 1], h[t], where=padding[t])
+                np.copyto(c[t + 1], c[t], where=padding[t])
+        self.cache = (x1, gates, h, c, tanh_c, first, padding)
         self.h, self.c = h[T].copy(), c[T].copy()
         return h[1:].transpose(1, 0, 2).copy()
 
@@ -241,7 +268,7 @@ class TimeLSTM(_Recurrent):
         first state.
         """
         Wh, dWh = self.params[1], self.grads[1]
-        x1, gates, h, c, tanh_c, first = cached(self)
+        x1, gates, h, c, tanh_c, first, padding = cached(self)
         T, N, H = tanh_c.shape
         check_dout(self, dhs, (N, T, H), "dhs")
         dz = self._array("dz", T, N, 4 * H)
@@ -251,6 +278,9 @@ class TimeLSTM(_Recurrent):
         for t in reversed(range(T)):
             f, g, i, o = gates[t]
             dh += dhs[:, t]
+            if padding is not None:
+                dh_stays = np.where(padding[t], dh, 0)  # the state stayed as it was, and so do its gradients
+                dc_stays = dc.copy()
             np.multiply(h[t + 1], tanh_c[t], out=tmp)
             np.subtract(o, tmp, out=tmp)  # o (1 - tanh_c^2), because h = o tanh_c
             tmp *= dh
@@ -268,8 +298,13 @@ class TimeLSTM(_Recurrent):
             np.subtract(i, tmp, out=dg)  # i (1 - g^2)
             dg *= dc
             dc *= f
+            if padding is not None:
+                np.copyto(d, 0, where=padding[t])
+                np.copyto(dc, dc_stays, where=padding[t])
             self._write_columns(dz[t], d)
             np.matmul(dz[t], Wh.T, out=dh)
+            if padding is not None:
+                dh += dh_stays
         h_prev = h[first:-1].reshape(-1, H)  # where h_prev is 0, dWh gets nothing
         np.matmul(h_prev.T, dz[first:].reshape(-1, 4 * H), out=dWh)
         self.dh, self.dc = dh, dc
@@ -285,8 +320,8 @@ class TimeGRU(_Recurrent):
 
     gates = 3
 
-    def forward(self, xs):
-        """Return hs (N, T, H). Raises: ValueError for shapes that do not fit."""
+    def forward(self, xs, mask=None):
+        """Return hs (N, T, H). mask: see above. Raises: ValueError for shapes that do not fit."""
         bh = self.params[3:]
         x1, gates = self._input_product(xs, "gates")
         T, _, N, H = gates.shape
@@ -295,6 +330,7 @@ class TimeGRU(_Recurrent):
         inner = self._array("inner", T, N, H)  # r * h_prev, or h_prev Whh + bhh
         h_part, tmp = self._array("h_part", 3, N, H), self._array("tmp", N, H)
         self._fill_state(h[0], self.h, "h")
+        padding = self._padding(mask, T, N)
         for t in range(T):
             zr, (z, r, h_hat) = gates[t, :2], gates[t]
             if bh:
@@ -315,14 +351,16 @@ class TimeGRU(_Recurrent):
             np.subtract(h_hat, h[t], out=tmp)
             tmp *= z
             np.add(h[t], tmp, out=h[t + 1])  # h_prev + z * (h_hat - h_prev)
-        self.cache = (x1, gates, h, inner)
+            if padding is not None:
+                np.copyto(h[t + 1], h[t], where=padding[t])
+        self.cache = (x1, gates, h, inner, padding)
         self.h = h[T].copy()
         return h[1:].transpose(1, 0, 2).copy()
 
     def backward(self, dhs, dh=None):
         """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D). dh: see ``TimeRNN.backward``."""
         Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
-        x1, gates, h, inner = cached(self)
+        x1, gates, h, inner, padding = cached(self)
         T, N, H = inner.shape
         check_dout(self, dhs, (N, T, H), "dhs")
         dgates = self._array("dgates", T, N, 3 * H)
@@ -335,7 +373,11 @@ class TimeGRU(_Recurrent):
             dh += dhs[:, t]
             dz[...] = dh * (h_hat - h[t]) * z * (1 - z)
             dh_hat[...] = dh * z * (1 - h_hat * h_hat)
-            dh *= 1 - z
+            if padding is None:
+                dh *= 1 - z
+            else:  # the state stayed as it was, and so does its gradient
+                np.copyto(d, 0, where=padding[t])
+                dh *= np.where(padding[t], 1, 1 - z)
             if bh:
                 dr[...] = dh_hat * inner[t] * r * (1 - r)
                 self._write_columns(dgates[t], d)
@@ -389,10 +431,15 @@ class Bidirectional(Composite):
         self.combine = combine
         self.cache = None
 
-    def forward(self, xs):
-        """Return hs: at step t, what one layer knows of steps 0..t joined with what the other knows of t..T-1."""
-        ahead = self.forward_layer.forward(xs)
-        back = self.backward_layer.forward(xs[:, ::-1])[:, ::-1]
+    def forward(self, xs, mask=None):
+        """Return hs: at step t, what one layer knows of steps 0..t joined with what the other knows of t..T-1.
+
+        mask: (N, T) bool, False where xs is padding, for two layers that know masks; each then begins with the first
+        real step that it meets, and its last state is that after its last one.
+        """
+        masks = ((), ()) if mask is None else ((mask,), (mask[:, ::-1],))  # a layer of your own need not know masks
+        ahead = self.forward_layer.forward(xs, *masks[0])
+        back = self.backward_layer.forward(xs[:, ::-1], *masks[1])[:, ::-1]
         if self.combine == "concat":
             out = np.concatenate((ahead, back), axis=2)
         elif ahead.shape != back.shape:

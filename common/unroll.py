@@ -36,10 +36,12 @@ class Unroll(Composite):
         self.states = states
         self.cache = None
 
-    def forward(self, xs, *inputs):
+    def forward(self, xs, *inputs, feed=None):
         """Return (*outs, *state), outs (N, T, ...).
 
-        Args: xs (N, T, ...), then the arrays of the first state, then what all steps read.
+        Args: xs (N, T, ...), then the arrays of the first state, then what all steps read. feed: a function that
+        decides what step t + 1 reads when step t is done: feed(t, *outs of this step) returns an array that takes the
+        place of xs[:, t + 1], or None. xs itself is not changed; what backward returns for it belongs to what was read.
         Raises: ValueError for an empty sequence, a state that is missing, or a step that returns too little.
         """
         if xs.ndim < 2 or 0 in xs.shape[:2]:
@@ -49,9 +51,10 @@ class Unroll(Composite):
             raise ValueError(f"{self._name}: the first state must be {self.states} floating arrays")
         N, T = xs.shape[:2]
         steps, outs = [], None
+        x = xs[:, 0]
         for t in range(T):
             step = _copy(self.step, {})
-            results = _tuple(step.forward(xs[:, t], *state, *shared))
+            results = _tuple(step.forward(x, *state, *shared))
             count = len(results) - self.states
             if count < 0:
                 raise ValueError(f"{self._name}: forward returned {len(results)} arrays, fewer than the state has")
@@ -61,6 +64,9 @@ class Unroll(Composite):
                 out[:, t] = now
             state = results[count:]
             steps.append(step)
+            if t + 1 < T:
+                fed = None if feed is None else feed(t, *results[:count])
+                x = xs[:, t + 1] if fed is None else fed
         self.cache = (steps, (xs, *inputs), [out.shape for out in outs], [(s.shape, s.dtype) for s in state])
         return _untuple((*outs, *state))
 

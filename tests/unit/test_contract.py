@@ -11,6 +11,8 @@ from ch07.seq2seq import Decoder, Encoder, Seq2seq
 from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
+from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.score_layers import AdditiveScore, DotScore, GeneralScore
 from common import layers, recurrent, time_layers
 from common.base_model import Composite
@@ -94,6 +96,11 @@ class GuidedSeq2seq(AttentionSeq2seq):
         self.alignment_loss.weight = 3.0
 
 
+def translator(model_class, **settings):
+    """A model of translation with one vocabulary for both languages."""
+    return lambda V, D, H, **options: model_class(V, V, D, H, **settings, **options)
+
+
 class Step(Composite):
     """A GRU as a step that puts out its state and sums all that it is handed besides."""
 
@@ -128,6 +135,10 @@ def bidirectional(combine):
 
 def additive(layer_class):
     return lambda Wq, Wk, v: layer_class(AdditiveScore(Wq, Wk, v))
+
+
+def score_of_keys(Wq, v):
+    return AdditiveScore(Wq, None, v)
 
 
 def gru_with_two_biases(Wx, Wh, b, bh):
@@ -191,6 +202,7 @@ CASES = {
     "GeneralScore, one query": Case(GeneralScore, [(D, H)], "Ex"),
     "AdditiveScore": Case(AdditiveScore, ADDITIVE, "EX"),
     "AdditiveScore, one query": Case(AdditiveScore, ADDITIVE, "Ex"),
+    "AdditiveScore, keys": Case(score_of_keys, [(D, H), (H,)], "EX"),
     "AttentionWeight, additive": Case(additive(AttentionWeight), ADDITIVE, "EXm"),
     "Attention, additive": Case(additive(Attention), ADDITIVE, "Exm"),
     "TimeAttention, additive": Case(additive(TimeAttention), ADDITIVE, "EXm"),
@@ -206,6 +218,11 @@ CASES = {
     "PeekySeq2seq": Case(PeekySeq2seq, [], "IJ", model=True),
     "AttentionSeq2seq": Case(AttentionSeq2seq, [], "IJ", model=True),
     "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJImg", model=True),
+    "BahdanauSeq2seq": Case(translator(BahdanauSeq2seq), [], "ZJ", model=True),
+    "LuongSeq2seq": Case(translator(LuongSeq2seq), [], "ZJ", model=True),
+    "LuongSeq2seq, concat, fed": Case(
+        translator(LuongSeq2seq, score="concat", input_feeding=True), [], "ZJ", model=True
+    ),
 }
 RANDOM = {"Dropout", "TimeDropout"}
 

@@ -90,6 +90,30 @@ assert bleu(ids, [row[0].ids for row in hypotheses]).score <= 100
 print("all on the device")
 """
 
+TRANSLATE = """
+from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.luong_seq2seq import LuongSeq2seq
+from common.decoding import beam, greedy
+from common.np import np
+from common.optimizer import Adam
+xs, ts = np.array([[4, 5, 6, 3], [5, 4, 0, 0]]), np.array([[1, 4, 5, 2], [1, 6, 2, 0]])
+for model in (
+    BahdanauSeq2seq(9, 8, 4, 6, dropout=0.3, teacher_forcing=0.5, rng=0),
+    LuongSeq2seq(9, 8, 4, 6, dropout=0.3, rng=0),
+    LuongSeq2seq(9, 8, 4, 6, score="concat", input_feeding=True, rng=0),
+):
+    optimizer = Adam()
+    for _ in range(6):
+        model.forward(xs, ts)
+        model.backward()
+        optimizer.update(model.params, model.grads)
+    assert all(isinstance(p, np.ndarray) for p in model.params)
+    assert greedy(model, xs, 1, 5, end_id=2, pad_id=0).weights.shape[2] == 4
+    assert len(beam(model, xs, 1, 2, 5, beam_size=3, pad_id=0)) == 2
+    assert len(model.generate(xs[:1], 1, 3)) == 3
+print("all on the device")
+"""
+
 
 def run_on_the_stand_in(root, code, *words):
     env = {
@@ -123,3 +147,7 @@ def test_checking_and_fitting_on_the_device(root):
 
 def test_decoding_and_metrics_on_the_device(root):
     run_on_the_stand_in(root, WRITE)
+
+
+def test_translation_models_on_the_device(root):
+    run_on_the_stand_in(root, TRANSLATE)

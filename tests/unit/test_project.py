@@ -63,6 +63,8 @@ PUBLIC_NAMES = {
     "ch08.input_feeding_seq2seq": "InputFeedingSeq2seq",
     "ch08.same_step_seq2seq": "SameStepSeq2seq",
     "ch08.deep_seq2seq": "DeepAttentionSeq2seq",
+    "ch08.bahdanau_seq2seq": "BahdanauSeq2seq",
+    "ch08.luong_seq2seq": "LuongSeq2seq",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
