@@ -105,3 +105,36 @@ class AlignmentLoss:
         gold, mass, count = self.cache
         scale = -dout * self.weight / count
         return gold * (scale / mass)[:, :, None]  # (N, T_dec, T_enc)
+
+
+def alignment_error_rate(weights, links):
+    """Return the alignment error rate of attention weights, 0 to 1: 0 if every word looks at a word it goes with.
+
+    A word of the translation is linked to the position with its largest weight; with A these links, P the gold ones and
+    S those of them that leave no choice, it is 1 - (|A and S| + |A and P|) / (|A| + |S|). A word that goes with several
+    (a verb in two pieces) may look at any of them: such links are in P only. A word that goes with none (articles, for
+    Korean) is not counted.
+
+    Args:
+        weights: N arrays (T_dec, T_enc).
+        links: for each, pairs (row, column) that belong together.
+    Raises: ValueError if there are no links, or one lies outside the weights.
+    Source: Och and Ney 2003, section 3.
+    """
+    linked = sure = right = right_sure = 0
+    for k, (a, pairs) in enumerate(zip(weights, links, strict=True)):
+        a = to_cpu(a)
+        partners = {}
+        for t, s in pairs:
+            if not (0 <= t < a.shape[0] and 0 <= s < a.shape[1]):
+                raise ValueError(f"alignment_error_rate: link {(t, s)} of sentence {k} is outside its weights {a.shape}")
+            partners.setdefault(t, set()).add(s)
+        for t, places in partners.items():
+            hit = int(a[t].argmax()) in places
+            linked += 1
+            right += hit
+            sure += len(places) == 1
+            right_sure += hit and len(places) == 1
+    if not linked:
+        raise ValueError("alignment_error_rate: there are no gold links")
+    return 1 - (right_sure + right) / (linked + sure)

@@ -1,5 +1,5 @@
 """What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
 
-from ch08.recipes import dates, deep, placements, scores
+from ch08.recipes import dates, deep, placements, scores, sentences
 
-SYSTEMS = {**dates.SYSTEMS, **placements.SYSTEMS, **deep.SYSTEMS, **scores.SYSTEMS}
+SYSTEMS = {**dates.SYSTEMS, **placements.SYSTEMS, **deep.SYSTEMS, **scores.SYSTEMS, **sentences.SYSTEMS}

@@ -51,7 +51,7 @@ def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=
     recipe = system.recipe
     task = system.task(batch_size=recipe.batch_size, seed=seed, **(options or {}))
     model = system.model(task, rng=host.random.default_rng(seed), **(sizes or {}))
-    model.vocab = task.vocab and list(task.vocab.char_to_id)
+    model.vocab = task.tokens
     if system.prepare:
         system.prepare(model, task)
     trainer = Trainer(DataParallel(model), recipe.optimizer())

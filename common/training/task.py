@@ -12,12 +12,12 @@ from common.training.batch import Batch
 class Task(Protocol):
     """Batches to learn from, and the ways to measure a model.
 
-    settings: a dict that JSON can hold; two tasks with equal settings serve the same batches. vocab: the tokens in the
-    order of their ids, or None. steps_per_epoch: the number of batches in an epoch.
+    settings: a dict that JSON can hold; two tasks with equal settings serve the same batches. tokens: those that
+    the model's weights are stored with, in the order of their ids, or None. steps_per_epoch: the number of batches in an epoch.
     """
 
     settings: dict
-    vocab: object
+    tokens: list | None
     steps_per_epoch: int
 
     def batches(self, epoch):
@@ -62,6 +62,11 @@ class Pairs:
             "trim": trim,
             "padded": padded,
         }
+
+    @property
+    def tokens(self):
+        """The characters in the order of their ids."""
+        return list(self.vocab.char_to_id)
 
     @property
     def answer_length(self):

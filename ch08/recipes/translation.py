@@ -1,0 +1,228 @@
+"""Translating: the task, and what every translation recipe needs.
+
+    corpus = sentence_corpus("de-en")     # or multi30k_corpus(), or file_corpus("pairs.tsv")
+    task = Translation(corpus, batch_size=64)
+
+A sentence is read and written with a start and an end mark around it. Its gold links, where a corpus has them, say
+which words of a translation go with which words of the sentence.
+"""
+
+from typing import NamedTuple
+
+from ch08.alignment import alignment_error_rate
+from ch08.translator import Translator, joined
+from common.decoding import forced_log_probs
+from common.metrics import bleu, exact_match, perplexity
+from common.np import host, np, to_cpu
+from common.parallel import replica
+from common.plots import attention_heatmap
+from common.training.batch import Batch
+from common.training.task import content_hash
+from dataset import multi30k, sentences, words
+
+
+class Side(NamedTuple):
+    """Sentences as lists of tokens, their translations, and the gold links of each pair, or None."""
+
+    source: list
+    target: list
+    links: list | None = None
+
+
+class Corpus(NamedTuple):
+    """Sentences and translations to learn from, to look at meanwhile, and to test with; the two languages."""
+
+    name: str
+    languages: tuple
+    train: Side
+    valid: Side
+    test: Side
+
+
+def sentence_corpus(pair="de-en"):
+    """Return our own sentences as a Corpus. Args: pair, as for ``dataset.sentences.load``."""
+    splits = sentences.load(pair)
+    sides = [
+        Side(
+            [sentence_tokens(example.source) for example in split],
+            [sentence_tokens(example.target) for example in split],
+            [example.links for example in split],
+        )
+        for split in splits
+    ]
+    return Corpus(f"sentences {pair}", tuple(pair.split("-")), *sides)
+
+
+def sentence_tokens(text):
+    """Return the words and marks of one of our own sentences, in lower case; links count these."""
+    return [token.lower() for token in sentences.tokens(text)]
+
+
+def multi30k_corpus(folder=multi30k.FOLDER):
+    """Return Multi30k, German to English, as a Corpus."""
+    sides = [_tokenized(*multi30k.load(split, folder), ("de", "en")) for split in multi30k.SPLITS]
+    return Corpus("Multi30k de-en", ("de", "en"), *sides)
+
+
+def file_corpus(path, languages=("de", "en"), share=0.05):
+    """Return the sentence pairs of a file, ``sentence<tab>translation`` in each line, as a Corpus.
+
+    Every twentieth pair (``share``) is kept for looking at meanwhile, and as many for the test; which ones depends on
+    the number of pairs alone. Raises: as ``dataset.words.read_pairs``; ValueError for fewer than 10 pairs.
+    """
+    source, target = words.read_pairs(path)
+    if len(source) < 10:
+        raise ValueError(f"{path} has {len(source)} sentence pairs; at least 10 are needed to train and to test")
+    order = host.random.default_rng(0).permutation(len(source))
+    count = max(round(share * len(source)), 1)
+    parts = order[2 * count :], order[:count], order[count : 2 * count]
+    sides = [_tokenized([source[k] for k in rows], [target[k] for k in rows], languages) for rows in parts]
+    return Corpus(str(path), tuple(languages), *sides)
+
+
+def _tokenized(source, target, languages):
+    both = zip((source, target), languages, strict=True)
+    return Side(*([words.tokenize(text, language) for text in texts] for texts, language in both))
+
+
+class Translation:
+    """Sentences and their translations as ids.
+
+    Args:
+        corpus: a Corpus.
+        batch_size, seed: of the batches, whose rows have like lengths.
+        min_count: how often a word must occur in the training sentences to be known.
+        headline: what is measured first, "exact_match" or "bleu".
+        beam_size: of the search in full measurements; 1 is greedy.
+        replace_unknown: write, where the model wrote the mark for an unknown word, the word of the sentence that it
+            looked at most (Luong et al. 2015, "Addressing the Rare Word Problem").
+
+    Attributes: source_vocab, target_vocab, each a ``dataset.words.WordVocab``.
+    """
+
+    def __init__(
+        self,
+        corpus,
+        *,
+        batch_size=128,
+        seed=0,
+        min_count=1,
+        headline="exact_match",
+        beam_size=1,
+        replace_unknown=False,
+    ):
+        self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
+        self.headline, self.beam_size, self.replace_unknown = headline, beam_size, replace_unknown
+        source, target = corpus.languages
+        self.source_vocab = words.WordVocab.of(corpus.train.source, source, min_count)
+        self.target_vocab = words.WordVocab.of(corpus.train.target, target, min_count)
+        self.xs, x_lengths = self.source_vocab.encode_all(corpus.train.source)
+        self.ts, t_lengths = self.target_vocab.encode_all(corpus.train.target)
+        self._lengths = host.stack((x_lengths, t_lengths), axis=1)
+        self.max_length = int(1.5 * t_lengths.max())  # of a translation, in tokens
+        self.settings = {
+            "data": corpus.name,
+            "content": content_hash(self.xs, self.ts, host.array(self.tokens)),
+            "min_count": min_count,
+            "headline": headline,
+            "beam_size": beam_size,
+            "replace_unknown": replace_unknown,
+        }
+
+    @property
+    def tokens(self):
+        """The words of the source, then those of the target, each in the order of their ids and from ``<pad>`` on."""
+        return joined(self.source_vocab, self.target_vocab)
+
+    @property
+    def steps_per_epoch(self):
+        """Batches in an epoch; the last one may be smaller."""
+        return -(-len(self.xs) // self.batch_size)
+
+    def batches(self, epoch):
+        """Yield the Batches of an epoch: xs (N, T_enc) and ts (N, T_dec + 1), padded to the longest of the batch."""
+        rng = host.random.default_rng([self.seed, epoch])
+        for rows in words.length_batches(self._lengths, self.batch_size, rng):
+            T_enc, T_dec = self._lengths[rows].max(axis=0)
+            xs, ts = np.asarray(self.xs[rows, :T_enc]), np.asarray(self.ts[rows, :T_dec])
+            yield Batch((ts[:, 1:] != words.PAD_ID).sum(), xs=xs, ts=ts)
+
+    def measure(self, model, rows=None):
+        """Return what the model reaches, the headline first.
+
+        Args: rows, the number of validation sentences of a quick look, greedy, which returns the headline alone; None:
+        all test sentences, by beam search if there is one, and more is returned.
+        """
+        if rows is not None:
+            side = Side(*(part and part[:rows] for part in self.corpus.valid))
+            return self._of_answers(side, self.translator(model).translate(side.source))
+        side = self.corpus.test
+        answers = self.translator(model).translate(side.source, self.beam_size)
+        found = self._of_answers(side, answers)
+        if side.links is not None and answers[0][0].weights is not None:
+            found["alignment_error"] = self._alignment_error(model, side)
+        found["perplexity"] = self.perplexity(model, side)
+        return found
+
+    def _of_answers(self, side, answers):
+        guesses = [best.tokens for best, *_ in answers]
+        if self.headline == "bleu":
+            return {"bleu": bleu(guesses, side.target).score}
+        return {"exact_match": exact_match(guesses, side.target)}
+
+    def encoded(self, side):
+        """Return the ids of a Side, xs (N, T_enc) and ts (N, T_dec + 1), with their marks."""
+        return self.source_vocab.encode_all(side.source)[0], self.target_vocab.encode_all(side.target)[0]
+
+    def perplexity(self, model, side, own_tokens=False):
+        """Return the perplexity of the right translations, with the right words fed in or with the model's own."""
+        xs, ts = self.encoded(side)
+        log_probs = forced_log_probs(model, np.asarray(xs), np.asarray(ts), own_tokens=own_tokens, pad_id=words.PAD_ID)
+        return perplexity(-to_cpu(log_probs)[ts[:, 1:] != words.PAD_ID].mean())
+
+    def _alignment_error(self, model, side):
+        """Of the weights with which a model, given the right translations, looks at the words."""
+        part, weights = replica(model).eval(), []
+        xs, ts = self.encoded(side)
+        for k in range(0, len(xs), 128):
+            part.forward(np.asarray(xs[k : k + 128]), np.asarray(ts[k : k + 128]))
+            weights.extend(to_cpu(part.decoder.weights))  # (T_dec, T_enc) of each row
+        links = [[(t, s + 1) for t, s in pairs] for pairs in side.links]  # the start mark stands at 0
+        return alignment_error_rate(weights, links)
+
+    def translator(self, model):
+        """Return a Translator with this task's vocabularies."""
+        return Translator(
+            model,
+            self.source_vocab,
+            self.target_vocab,
+            tokenize=sentence_tokens if self.corpus.name.startswith("sentences") else None,
+            replace_unknown=self.replace_unknown,
+            max_length=self.max_length,
+        )
+
+    def examples(self, model, count=10):
+        """Return lines for ``count`` test sentences: the sentence, the model's translation, the right one."""
+        side = Side(*(part and part[:count] for part in self.corpus.test))
+        answers = self.translator(model).translate(side.source)
+        lines = []
+        for source, [answer], target in zip(side.source, answers, side.target, strict=True):
+            right = answer.tokens == target
+            wanted = "" if right else f"   (right: {words.detokenize(target)})"
+            lines.append(f"{'right' if right else 'WRONG'}  {words.detokenize(source)}  ->  {answer.text}{wanted}")
+        return lines
+
+    def figures(self, model):
+        """Return {"attention": the heatmap of the first test sentence} for a model with attention, else {}."""
+        sentence = self.corpus.test.source[0]
+        [[answer]] = self.translator(model).translate([sentence])
+        if answer.weights is None:
+            return {}
+        rows, columns = len(answer.tokens), len(sentence)
+        return {"attention": attention_heatmap(answer.weights[:rows, 1 : columns + 1], sentence, answer.tokens)}
+
+
+def translation_model(model_class, task, *, rng, dtype=np.float32, wordvec_size=256, hidden_size=256):
+    """Return a new model for the two vocabularies of a task."""
+    sizes = len(task.source_vocab), len(task.target_vocab), wordvec_size, hidden_size
+    return model_class(*sizes, dtype=dtype, rng=rng)
