@@ -186,6 +186,7 @@ class BahdanauSeq2seq(Seq2seq):
         dropout: the share of the numbers of the embeddings that are dropped in training.
         teacher_forcing: the probability with which a step reads, in training, the right word rather than the model's
             own. With 1.0 all words are known before.
+        label_smoothing: the share of the target that all words get alike in training, see ``CrossEntropy``.
         pad_id: the id of padding, in questions and answers.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.
     """
@@ -199,6 +200,7 @@ class BahdanauSeq2seq(Seq2seq):
         *,
         dropout=0.0,
         teacher_forcing=1.0,
+        label_smoothing=0.0,
         pad_id=0,
         dtype=np.float32,
         rng=None,
@@ -208,7 +210,7 @@ class BahdanauSeq2seq(Seq2seq):
         options = dict(dropout=dropout, dtype=dtype, rng=rng)
         self.encoder = BahdanauEncoder(source_vocab_size, *sizes, pad_id=pad_id, **options)
         self.decoder = BahdanauDecoder(target_vocab_size, *sizes, teacher_forcing=teacher_forcing, **options)
-        self.softmax = TimeSoftmaxWithLoss()
+        self.softmax = TimeSoftmaxWithLoss(label_smoothing)
         self.softmax.ignore_label = pad_id
 
     def forward(self, xs, ts, decoder_xs=None):
@@ -221,7 +223,7 @@ class BahdanauSeq2seq(Seq2seq):
         decoder_xs = self.decoder_input(xs, ts, decoder_xs)
         hs_enc, h, mask = self.encoder.forward(xs)  # (N, T_enc, 2H), (N, H), (N, T_enc)
         logits = self.decoder.forward(decoder_xs, hs_enc, h, mask)  # (N, T_dec, V)
-        return self.softmax.forward(logits, ts[:, 1:])
+        return self.softmax.forward(logits, ts[:, 1:], out=logits)
 
     def backward(self, dout=1):
         """Write the gradients of the last forward call's loss into ``grads``."""

@@ -235,6 +235,7 @@ class LuongSeq2seq(Seq2seq):
         score: "dot", "general" or "concat". input_feeding: whether the attentional state is read at the next step.
         dropout: the share of the numbers of the embeddings and of the attentional states before the output layer that
             are dropped in training.
+        label_smoothing: the share of the target that all words get alike in training, see ``CrossEntropy``.
         pad_id: the id of padding, in questions and answers.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.
     """
@@ -249,6 +250,7 @@ class LuongSeq2seq(Seq2seq):
         score="dot",
         input_feeding=False,
         dropout=0.0,
+        label_smoothing=0.0,
         pad_id=0,
         dtype=np.float32,
         rng=None,
@@ -259,7 +261,7 @@ class LuongSeq2seq(Seq2seq):
         decoder = LuongFeedingDecoder if input_feeding else LuongDecoder
         self.encoder = LuongEncoder(source_vocab_size, *sizes, pad_id=pad_id, **options)
         self.decoder = decoder(target_vocab_size, *sizes, score=score, **options)
-        self.softmax = TimeSoftmaxWithLoss()
+        self.softmax = TimeSoftmaxWithLoss(label_smoothing)
         self.softmax.ignore_label = pad_id
 
     def forward(self, xs, ts, decoder_xs=None):
@@ -272,7 +274,7 @@ class LuongSeq2seq(Seq2seq):
         decoder_xs = self.decoder_input(xs, ts, decoder_xs)
         hs_enc, h, c, mask = self.encoder.forward(xs)  # (N, T_enc, H), twice (N, H), (N, T_enc)
         logits = self.decoder.forward(decoder_xs, hs_enc, h, c, mask)  # (N, T_dec, V)
-        return self.softmax.forward(logits, ts[:, 1:])
+        return self.softmax.forward(logits, ts[:, 1:], out=logits)
 
     def backward(self, dout=1):
         """Write the gradients of the last forward call's loss into ``grads``."""

@@ -141,11 +141,19 @@ class CrossEntropy:
 
     Of the size of x there is one array at a time beside x itself: backward turns the exponentials that forward left
     into the gradient and gives them away. A second backward forms them again from x.
+
+    Args: label_smoothing e, in [0, 1). In training (``train_flg``) the loss is the cross entropy against a target that
+    gives 1 - e to the right class and e to all V classes alike, so that the model is not drawn to ever larger logits.
+    In use it is the plain one. Source: Szegedy et al. 2016, section 7.
     ``count`` is the number of targets that the loss of the last forward call averages over.
     """
 
-    def __init__(self):
+    def __init__(self, label_smoothing=0.0):
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"{type(self).__name__}: label_smoothing must be in [0, 1), got {label_smoothing}")
         self.params, self.grads = [], []
+        self.label_smoothing = label_smoothing
+        self.train_flg = True
         self.count = 0
         self.cache = None
 
@@ -164,38 +172,63 @@ class CrossEntropy:
         if wrong.any():
             raise ValueError(f"{name}: target id {int(t[wrong][0])} is outside the {V} classes")
 
-    def _mean_loss(self, x, t, counts=None):
-        """Return the mean of log(sum(exp(x))) - x[t] over the rows of x (..., V) that count, 0 if none does."""
+    def _mean_loss(self, x, t, counts=None, out=None):
+        """Return the mean of log(sum(exp(x))) - x[t] over the rows of x (..., V) that count, 0 if none does.
+
+        With smoothing, x[t] becomes (1 - e) x[t] + e mean(x): what the target of the class docstring picks.
+        out: the array for the exponentials, and then for the gradient; it may be x, which is not read again.
+        """
         if x.dtype.kind != "f":
             x = x.astype(float)
         t = t if counts is None else np.where(counts, t, 0)
+        e = self.label_smoothing if self.train_flg else 0
         largest = x.max(axis=-1, keepdims=True)  # taken away, it keeps exp from overflowing
-        y = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
-        losses = -np.take_along_axis(y, t[..., None], axis=-1)[..., 0]
+        y = np.subtract(x, largest, out=np.empty(x.shape, x.dtype) if out is None else out)
+        picked = np.take_along_axis(y, t[..., None], axis=-1)[..., 0]
+        if e:
+            picked = (1 - e) * picked + e * y.mean(axis=-1)
         sums = np.exp(y, out=y).sum(axis=-1, keepdims=True)
-        losses += np.log(sums[..., 0])
+        losses = np.log(sums[..., 0]) - picked
         self.count = t.size if counts is None else int(counts.sum())
-        self.cache = (x, t, counts, largest, sums, [y])
+        self.cache = (x if out is None else None, t, counts, e, largest, sums, [y], [])
         return (losses if counts is None else losses[counts]).sum() / max(self.count, 1)
 
     def backward(self, dout=1):
-        """dx = (y - one_hot(t)) * dout / count: probability minus truth; 0 in a row that does not count.
+        """dx = (y - target) * dout / count: probability minus truth; 0 in a row that does not count.
 
-        Return dx, the shape of x.
+        Return dx, the shape of x. Raises: RuntimeError if it was called with dout = 0 before, forward wrote into
+        ``out``, and now another dout is asked for.
         """
-        x, t, counts, largest, sums, exponentials = cached(self)
+        x, t, counts, e, largest, sums, exponentials, gradient = cached(self)
         share = dout / max(self.count, 1)
         if exponentials:
             dx = exponentials.pop()
+        elif x is None:
+            return self._again(share, *gradient)
         else:
             dx = np.subtract(x, largest, out=np.empty(x.shape, x.dtype))
             np.exp(dx, out=dx)
+        V = dx.shape[-1]
         dx *= share / sums
-        rows = dx.reshape(-1, x.shape[-1])
-        rows[np.arange(len(rows)), t.reshape(-1)] -= share
+        if e:
+            dx -= share * e / V
+        dx.reshape(-1, V)[np.arange(t.size), t.reshape(-1)] -= share * (1 - e)
         if counts is not None and self.count < counts.size:
             dx[~counts] = 0
+        if x is None:
+            gradient[:] = share, dx
         return dx
+
+    def _again(self, share, before, dx):
+        """Return the gradient for another share; ``out`` holds it for the share before, and x is gone."""
+        if share == before:
+            return dx
+        if before == 0:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward: the call before, with dout = 0, left nothing in the array that "
+                "forward was given as out; call forward again"
+            )
+        return dx * (share / before)
 
 
 class SoftmaxWithLoss(CrossEntropy):

@@ -55,15 +55,18 @@ class TimeSoftmaxWithLoss(CrossEntropy):
 
     Shapes: xs (N, T, V) scores, ts (N, T) ids or (N, T, V) one-hot. A step whose id is ``ignore_label`` (-1) adds
     nothing to the loss or the gradient; if all steps are ignored, both are 0.
+    Args: label_smoothing, the share of the target that all V ids get alike in training, see ``CrossEntropy``.
     """
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, label_smoothing=0.0):
+        super().__init__(label_smoothing)
         self.ignore_label = -1
 
-    def forward(self, xs, ts):
+    def forward(self, xs, ts, out=None):
         """Return the mean of -log(probability of the right id).
 
+        out: a floating array of the shape of xs to work in, xs itself if you like: then nothing of that size is made,
+        here or in backward. The layer keeps it, and backward returns it, so do not change it before.
         Raises: ValueError for shapes or ids that do not fit, TypeError for ids that are not integers.
         """
         if xs.ndim != 3:
@@ -77,6 +80,11 @@ class TimeSoftmaxWithLoss(CrossEntropy):
             raise ValueError(
                 f"TimeSoftmaxWithLoss: xs is {xs.shape}, so ts must be {(N, T)} or one-hot, got {ts.shape}"
             )
+        if out is not None and not (out.shape == xs.shape and out.dtype.kind == "f" and out.flags.c_contiguous):
+            raise ValueError(
+                f"TimeSoftmaxWithLoss: out must be a floating array {xs.shape}, contiguous in memory, "
+                f"got {out.dtype} {out.shape}"
+            )
         counts = ts != self.ignore_label  # (N, T)
         self._check_ids(xs, ts, counts)
-        return self._mean_loss(xs, ts, counts)
+        return self._mean_loss(xs, ts, counts, out)

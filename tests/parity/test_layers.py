@@ -158,6 +158,24 @@ def test_time_softmax_with_loss_leaves_out_the_ignored(draw, rng, dtype, label):
 
 
 @both_dtypes
+@pytest.mark.parametrize("scale", [1, 30])
+@pytest.mark.parametrize("label", [-1, 2])
+@pytest.mark.parametrize("e", [0.1, 0.5])
+def test_label_smoothing(draw, rng, dtype, scale, label, e):
+    def expression(xs, ts):
+        return cross_entropy(xs.flatten(0, -2), ts.flatten(), ignore_index=label, label_smoothing=e)
+
+    xs, ts = scale * draw(3, 6, 5), rng.integers(5, size=(3, 6))
+    ts[:, 4:], ts[0] = label, label
+    layer = TimeSoftmaxWithLoss(label_smoothing=e)
+    layer.ignore_label = label
+    check_layer(layer, expression, xs, ts)
+    assert not layer.backward()[ts == label].any()
+    label = -1
+    check_layer(SoftmaxWithLoss(e), expression, xs[1], rng.integers(5, size=6))
+
+
+@both_dtypes
 @pytest.mark.parametrize("layer", [Dropout, TimeDropout])
 @pytest.mark.parametrize("ratio", [0.2, 0.5, 0.9])
 def test_dropout_with_the_same_mask(draw, dtype, layer, ratio):

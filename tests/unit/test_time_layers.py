@@ -492,6 +492,97 @@ def test_two_copies_of_a_loss_do_not_share_what_backward_changes(rng):
     np.testing.assert_array_equal(first, kept)
 
 
+def smoothed_loss(xs, ts, e, ignored=-1):
+    """The definition, with all targets as distributions (N, T, V)."""
+    V = xs.shape[2]
+    log_p = xs - np.log(np.exp(xs).sum(axis=2, keepdims=True))
+    target = (1 - e) * np.eye(V)[np.where(ts == ignored, 0, ts)] + e / V
+    return -(target * log_p).sum(axis=2)[ts != ignored].mean()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("e", [0.0, 0.1, 0.9])
+def test_label_smoothing_is_the_cross_entropy_against_a_smoothed_target(rng, e, in_place):
+    xs, ts = rng.standard_normal((2, 3, 5)), np.array([[1, 2, -1], [-1, 0, 4]])
+    layer = TimeSoftmaxWithLoss(label_smoothing=e)
+    own = xs.copy()
+    assert layer.forward(own, ts, out=own if in_place else None) == pytest.approx(smoothed_loss(xs, ts, e), rel=1e-12)
+    dxs = layer.backward(3).copy()
+    for place in np.ndindex(xs.shape):
+        step = np.zeros_like(xs)
+        step[place] = 1e-5
+        slope = (smoothed_loss(xs + step, ts, e) - smoothed_loss(xs - step, ts, e)) / 2e-5
+        assert dxs[place] == pytest.approx(3 * slope, abs=1e-9)
+    close(layer.backward(), dxs / 3)
+    assert not dxs[ts == -1].any()
+
+
+def test_label_smoothing_is_for_training_only(rng):
+    xs, ts = rng.standard_normal((2, 3, 5)), rng.integers(0, 5, (2, 3))
+    layer, plain = TimeSoftmaxWithLoss(label_smoothing=0.2), TimeSoftmaxWithLoss()
+    assert layer.forward(xs, ts) != pytest.approx(plain.forward(xs, ts))
+    layer.train_flg = False
+    assert layer.forward(xs, ts) == plain.forward(xs, ts)
+    layer.train_flg = True  # backward belongs to the forward call, whatever was set since
+    np.testing.assert_array_equal(layer.backward(), plain.backward())
+
+
+@pytest.mark.parametrize("layer_class", [TimeSoftmaxWithLoss, layers.SoftmaxWithLoss])
+@pytest.mark.parametrize("e", [-0.1, 1.0])
+def test_label_smoothing_out_of_range(layer_class, e):
+    with pytest.raises(ValueError, match=rf"{layer_class.__name__}: label_smoothing must be in \[0, 1\), got {e}"):
+        layer_class(e)
+
+
+@pytest.mark.parametrize("e", [0.0, 0.1])
+def test_the_loss_works_in_the_array_of_its_scores(rng, e):
+    xs, ts = rng.standard_normal((2, 3, 5)), np.array([[1, 2, -1], [3, 0, 4]])
+    plain, layer = (TimeSoftmaxWithLoss(e) for _ in range(2))
+    loss, own, other = plain.forward(xs, ts), xs.copy(), np.empty_like(xs)
+    for out in (own, other):
+        assert layer.forward(own if out is own else xs, ts, out=out) == loss
+        dxs = layer.backward(2)
+        assert dxs is out
+        np.testing.assert_array_equal(dxs, plain.backward(2))
+        assert layer.backward(2) is out, "the same answer, and no second array"
+        np.testing.assert_array_equal(dxs, plain.backward(2))
+        close(layer.backward(0.5), plain.backward(0.5))
+        np.testing.assert_array_equal(dxs, plain.backward(2))
+
+
+def test_the_gradient_of_nothing_leaves_nothing_to_scale(rng):
+    xs, ts = rng.standard_normal((2, 3, 5)), rng.integers(0, 5, (2, 3))
+    layer = TimeSoftmaxWithLoss()
+    layer.forward(xs, ts, out=xs)
+    assert not layer.backward(0).any()
+    assert not layer.backward(0).any()
+    with pytest.raises(RuntimeError, match=r"TimeSoftmaxWithLoss.backward: the call before, with dout = 0, left"):
+        layer.backward()
+
+
+@pytest.mark.parametrize(
+    "out", [np.empty((2, 3, 4)), np.empty((2, 3, 5), int), np.empty((2, 3, 10))[:, :, ::2], np.empty((2, 5, 3)).mT]
+)
+def test_an_array_that_the_loss_cannot_work_in(out):
+    with pytest.raises(ValueError, match=r"out must be a floating array \(2, 3, 5\), contiguous in memory, got"):
+        TimeSoftmaxWithLoss().forward(np.ones((2, 3, 5)), np.ones((2, 3), int), out=out)
+
+
+@pytest.mark.parametrize("e", [0.0, 0.1])
+def test_in_place_the_loss_makes_nothing_of_the_size_of_its_scores(e):
+    xs, ts = np.zeros((4, 50, 2000), np.float32), np.ones((4, 50), int)
+    layer = TimeSoftmaxWithLoss(e)
+    tracemalloc.start()
+    try:
+        layer.forward(xs, ts, out=xs)
+        layer.backward()
+        layer.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.05 * xs.nbytes
+
+
 def test_an_ignored_step_may_hold_anything():
     xs = np.array([[[0.0, np.log(3)], [np.nan, 1], [np.nan, np.nan]]])
     layer = TimeSoftmaxWithLoss()

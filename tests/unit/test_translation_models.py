@@ -1,5 +1,6 @@
 """BahdanauSeq2seq and LuongSeq2seq: gradients with padding, padding that counts nowhere, decoding, own words."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -278,6 +279,40 @@ def test_dropout_is_off_in_use_and_follows_the_seed(rng, name):
     assert one.forward(xs, ts) == two.forward(xs, ts)
     assert one.forward(xs, ts) != pytest.approx(two.eval().forward(xs, ts), rel=1e-6)
     assert two.forward(xs, ts) == pytest.approx(make_model(name).forward(xs, ts), rel=1e-12)
+
+
+@each_model
+def test_label_smoothing_changes_the_loss_in_training_only(rng, name):
+    plain, smoothed = make_model(name), make_model(name, label_smoothing=0.1)
+    xs, ts = pairs(rng, (4, 2, 3), (3, 1, 2))
+    loss = plain.forward(xs, ts)
+    assert smoothed.forward(xs, ts) != pytest.approx(loss, rel=1e-6)
+    logits = plain.decoder.forward(ts[:, :-1], *plain.encoder.forward(xs))
+    log_p = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
+    words = ts[:, 1:] != PAD_ID
+    expected = 0.9 * loss - 0.1 * log_p.mean(axis=2)[words].mean()
+    assert smoothed.forward(xs, ts) == pytest.approx(expected, rel=1e-12)
+    assert smoothed.eval().forward(xs, ts) == loss
+    gradient_check(make_model(name, 5, 5, 2, 2, label_smoothing=0.1), *pairs(rng, (3, 1), (2, 3), 5, 5))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@each_model
+def test_a_step_of_training_holds_one_array_over_the_vocabulary(rng, name, label_smoothing):
+    """The logits (N, T, V) become the probabilities and then the gradient."""
+    V, T = 3000, 20
+    model = MODELS[name](9, V, D, H, rng=1, label_smoothing=label_smoothing)
+    xs, ts = pairs(rng, (4,) * 16, (T - 1,) * 16, V_target=V)
+    model.forward(xs, ts), model.backward()
+    tracemalloc.start()
+    try:
+        model.forward(xs, ts)
+        model.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    one = 16 * T * V * 4
+    assert one < peak < 1.4 * one
 
 
 def test_own_words_are_those_that_the_model_would_write(rng):
