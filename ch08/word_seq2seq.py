@@ -11,7 +11,7 @@ in the loss.
 Source: Sutskever et al. 2014; here with one layer, and sentences are read from the first word to the last.
 """
 
-from ch07.seq2seq import Seq2seq
+from ch07.seq2seq import Decoder, Seq2seq
 from common.base_model import Composite
 from common.init import init_affine, init_embedding, init_lstm
 from common.np import default_rng, np
@@ -31,8 +31,15 @@ class WordEncoder(Composite):
         self.cache = None
 
     def forward(self, xs):
-        """Return the state after the last word of each row: h and c, (N, H) each."""
-        hs = self.lstm.forward(self.dropout.forward(self.embed.forward(xs)), xs != self.pad_id)  # (N, T, H)
+        """Return the state after the last word of each row: h and c, (N, H) each.
+
+        Raises: ValueError for a row that is all padding.
+        """
+        mask = xs != self.pad_id
+        empty = np.flatnonzero(~mask.any(axis=1))
+        if len(empty):
+            raise ValueError(f"WordEncoder: row {int(empty[0])} of xs is all padding, so there is nothing to translate")
+        hs = self.lstm.forward(self.dropout.forward(self.embed.forward(xs)), mask)  # (N, T, H)
         self.cache = hs.shape
         return self.lstm.h, self.lstm.c
 
@@ -42,7 +49,7 @@ class WordEncoder(Composite):
         self.embed.backward(self.dropout.backward(self.lstm.backward(dhs, dh, dc)))
 
 
-class WordDecoder(Composite):
+class WordDecoder(Decoder):
     """Write the translation from a state h and c (N, H). Args: as for WordSeq2seq."""
 
     def __init__(self, vocab_size, wordvec_size, hidden_size, *, dropout=0.0, dtype=np.float32, rng=None):
@@ -83,7 +90,7 @@ class WordSeq2seq(Seq2seq):
         source_vocab_size, target_vocab_size, wordvec_size D, hidden_size H of both LSTMs.
         dropout: the share of the numbers of the embeddings, and of the states before the output layer, that are dropped
             in training.
-        label_smoothing: see ``TimeSoftmaxWithLoss``.
+        label_smoothing: the share of the target that all words get alike in training, see ``CrossEntropy``.
         pad_id: the id of padding, in questions and answers.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.
     """
@@ -96,6 +103,7 @@ class WordSeq2seq(Seq2seq):
         hidden_size,
         *,
         dropout=0.0,
+        label_smoothing=0.0,
         pad_id=0,
         dtype=np.float32,
         rng=None,
@@ -105,7 +113,7 @@ class WordSeq2seq(Seq2seq):
         options = dict(dropout=dropout, dtype=dtype, rng=rng)
         self.encoder = WordEncoder(source_vocab_size, *sizes, pad_id=pad_id, **options)
         self.decoder = WordDecoder(target_vocab_size, *sizes, **options)
-        self.softmax = TimeSoftmaxWithLoss()
+        self.softmax = TimeSoftmaxWithLoss(label_smoothing)
         self.softmax.ignore_label = pad_id
 
     def forward(self, xs, ts, decoder_xs=None):
@@ -113,7 +121,7 @@ class WordSeq2seq(Seq2seq):
         decoder_xs = self.decoder_input(xs, ts, decoder_xs)
         h, c = self.encoder.forward(xs)  # (N, H) each
         logits = self.decoder.forward(decoder_xs, h, c)  # (N, T_dec, V)
-        return self.softmax.forward(logits, ts[:, 1:])
+        return self.softmax.forward(logits, ts[:, 1:], out=logits)
 
     def backward(self, dout=1):
         """Write the gradients of the last forward call's loss into ``grads``."""

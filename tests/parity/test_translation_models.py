@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.word_seq2seq import WordSeq2seq
 from tests.parity.torch_tools import DTYPES, close, leaves, lstm_weights, run
 
 V_SOURCE, V_TARGET, D, H = 11, 9, 5, 7
@@ -208,3 +209,35 @@ def test_luong_sentence_by_sentence(rng, dtype, source, target, score, input_fee
     for which, grad, p in zip(model.param_names, model.grads, weights, strict=True):
         there = torch.zeros_like(p) if p.grad is None else p.grad
         close(which, grad, there, zero_ok=max(source) == 1)
+
+
+# --- without attention -------------------------------------------------------------------------------------------
+
+
+def words_loss(names, weights, xs, ts):
+    """The mean loss of WordSeq2seq, sentence by sentence without padding."""
+    w, losses = dict(zip(names, weights, strict=True)), []
+    lstms = [lstm_weights(*(w[f"{side}.lstm.{name}"] for name in ("Wx", "Wh", "b"))) for side in ("encoder", "decoder")]
+    for x, t in zip(xs, ts, strict=True):
+        x, t = torch.as_tensor(x[x != 0]), torch.as_tensor(t[t != 0])
+        _, state = run(nn.LSTM, w["encoder.embed.W"][x][None], lstms[0])
+        hs, _ = run(nn.LSTM, w["decoder.embed.W"][t[:-1]][None], lstms[1], *(part[0] for part in state))
+        logits = hs[0] @ w["decoder.affine.W"] + w["decoder.affine.b"]
+        losses.append(F.cross_entropy(logits, t[1:], reduction="none"))
+    return torch.cat(losses).mean()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_without_attention_sentence_by_sentence(rng, dtype, source, target):
+    model = WordSeq2seq(V_SOURCE, V_TARGET, D, H, dtype=np.dtype(dtype), rng=rng)
+    for p in model.params:
+        p[...] = 0.7 * rng.normal(size=p.shape)
+    weights = leaves(model.params)
+    xs, ts = batch(rng, source, target)
+    expected = words_loss(model.param_names, weights, xs, ts)
+    expected.backward()
+    close("loss", model.forward(xs, ts), expected)
+    model.backward()
+    for which, grad, p in zip(model.param_names, model.grads, weights, strict=True):
+        close(which, grad, torch.zeros_like(p) if p.grad is None else p.grad, zero_ok=max(source) == 1)
