@@ -16,6 +16,7 @@ states instead of one, an affine output instead of maxout, and dropout on the em
 """
 
 from ch07.seq2seq import Seq2seq
+from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import AttentionWeight, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder
 from ch08.score_layers import AdditiveScore
@@ -152,12 +153,12 @@ class BahdanauDecoder(AttentionDecoder):
         self.read[:, t + 1] = self.affine.forward(out).argmax(axis=1)
         return self.embed.forward(self.read[:, t + 1])
 
-    def backward(self, dlogits):
+    def backward(self, dlogits, da=None):
         """hs_enc became the keys and the values: its gradients are added. A chosen word has no gradient.
 
-        Return (dhs_enc (N, T_enc, 2H), dh (N, H)).
+        da: (N, T_dec, T_enc), what a loss says of the weights, or None. Return (dhs_enc (N, T_enc, 2H), dh (N, H)).
         """
-        dxs, dh, dkeys, dhs_enc = self.steps.backward(self.affine.backward(dlogits), None)
+        dxs, dh, dkeys, dhs_enc = self.steps.backward(self.affine.backward(dlogits), da)
         self.embed.backward(dxs)
         dhs_enc += self.keys.backward(dkeys)
         return dhs_enc, dh
@@ -179,6 +180,8 @@ class BahdanauDecoder(AttentionDecoder):
 
 class BahdanauSeq2seq(Seq2seq):
     """A translator with a reader for each direction and additive attention.
+
+    ``alignment_loss`` is an AlignmentLoss; it counts where forward is given the gold alignment.
 
     Args:
         source_vocab_size, target_vocab_size, wordvec_size D; hidden_size H of the decoder, of each reader, and of the
@@ -212,23 +215,27 @@ class BahdanauSeq2seq(Seq2seq):
         self.decoder = BahdanauDecoder(target_vocab_size, *sizes, teacher_forcing=teacher_forcing, **options)
         self.softmax = TimeSoftmaxWithLoss(label_smoothing)
         self.softmax.ignore_label = pad_id
+        self.alignment_loss = AlignmentLoss()
 
-    def forward(self, xs, ts, decoder_xs=None):
+    def forward(self, xs, ts, decoder_xs=None, gold=None):
         """Return the mean loss per word.
 
         Args: xs (N, T_enc) ids; ts (N, T_dec + 1) ids with the start mark first; both padded with ``pad_id``.
-        decoder_xs (N, T_dec): what the decoder reads instead of ts[:, :-1]. Raises: ValueError for shapes that do not
-        fit, and for a row of xs that is all padding.
+        decoder_xs (N, T_dec): what the decoder reads instead of ts[:, :-1]. gold: bool (N, T_dec, T_enc), where the
+        attention should look; the loss then has ``alignment_loss`` added to it. Raises: ValueError for shapes that do
+        not fit, and for a row of xs that is all padding.
         """
         decoder_xs = self.decoder_input(xs, ts, decoder_xs)
         hs_enc, h, mask = self.encoder.forward(xs)  # (N, T_enc, 2H), (N, H), (N, T_enc)
         logits = self.decoder.forward(decoder_xs, hs_enc, h, mask)  # (N, T_dec, V)
-        return self.softmax.forward(logits, ts[:, 1:], out=logits)
+        loss = self.softmax.forward(logits, ts[:, 1:], out=logits)
+        return loss + self.alignment_loss.forward(self.decoder.weights, gold, self.softmax.count)
 
     def backward(self, dout=1):
         """Write the gradients of the last forward call's loss into ``grads``."""
         dlogits = self.softmax.backward(dout)
-        dhs_enc, dh = self.decoder.backward(dlogits)
+        da = self.alignment_loss.backward(dout)
+        dhs_enc, dh = self.decoder.backward(dlogits, da)
         self.encoder.backward(dhs_enc, dh)
 
     @classmethod

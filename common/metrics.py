@@ -13,6 +13,14 @@ from typing import NamedTuple
 
 from common.np import default_rng, host, to_cpu
 
+LESS_IS_BETTER = frozenset({"alignment_error", "perplexity"})
+NOT_A_SHARE = frozenset({"bleu", "perplexity"})  # all others are shares from 0 to 1
+
+
+def shown(name, value):
+    """Return a measured value as text, a share as a percentage: shown("exact_match", 0.5) == "50.00%"."""
+    return f"{value:.2f}" if name in NOT_A_SHARE else f"{value:.2%}"
+
 
 def exact_match(guesses, truths):
     """Return the share of the guesses that equal the truth in every token.

@@ -121,45 +121,56 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # distinguishable by colo
 MARKERS = ("o", "s", "^", "D")
 
 
-def learning_curve(loss, accuracy):
-    """Draw the training loss and the accuracy on unseen questions over the steps of one run.
+# what a curve shows: the factor, its name in a legend, the label of its axis
+MEASURES = {
+    "exact_match": (100, "exact match", "unseen questions right (%)"),
+    "bleu": (1, "BLEU", "BLEU on unseen sentences"),
+}
 
-    Args: loss, pairs (step, loss); accuracy, pairs (step, share right from 0 to 1). Returns: a matplotlib Figure.
+
+def learning_curve(loss, values, measure="exact_match"):
+    """Draw the training loss, and what was measured on unseen questions, over the steps of one run.
+
+    Args: loss, pairs (step, loss); values, pairs (step, value); measure, "exact_match" (a share from 0 to 1) or "bleu"
+    (0 to 100). Returns: a matplotlib Figure.
     """
+    scale, name, axis_label = MEASURES[measure]
     figure, ax = new_figure(7, 4)
     right = ax.twinx()
     lines = []
     for axis, pairs, color, style, marker, label in (
         (ax, loss, COLORS[0], "-", "", "training loss (left)"),
-        (right, [(s, 100 * a) for s, a in accuracy], COLORS[1], "--", "o", "exact match on unseen questions (right)"),
+        (right, [(s, scale * v) for s, v in values], COLORS[1], "--", "o", f"{name} on unseen questions (right)"),
     ):
         steps, values = zip(*pairs, strict=True) if pairs else ((), ())
         lines += axis.plot(steps, values, color=color, linestyle=style, marker=marker, label=label)
     ax.set_xlabel("training step")
-    ax.set_ylabel("loss per character")
+    ax.set_ylabel("mean loss")
     ax.set_ylim(bottom=0)
-    right.set_ylabel("questions right in every character (%)")
+    right.set_ylabel(axis_label)
     right.set_ylim(-2, 102)
     figure.legend(handles=lines, loc="outside upper center", ncols=2)  # so that it covers nothing
     return figure
 
 
-def accuracy_curves(curves, title=None):
-    """Draw the accuracy over the epochs of several runs.
+def accuracy_curves(curves, title=None, measure="exact_match"):
+    """Draw what was measured over the epochs of several runs.
 
-    Args: curves, a dict label -> list of runs, each a list of accuracies from 0 to 1, epoch by epoch. With more than
-    one run, the line is the median and a band runs from the lowest to the highest. Returns: a matplotlib Figure.
+    Args: curves, a dict label -> list of runs, each a list of values, epoch by epoch; measure, "exact_match" (shares
+    from 0 to 1) or "bleu" (0 to 100). With more than one run, the line is the median and a band runs from the lowest to
+    the highest. Returns: a matplotlib Figure.
     """
+    scale, _, axis_label = MEASURES[measure]
     figure, ax = new_figure(7, 4)
     for k, (label, runs) in enumerate(curves.items()):
-        values = 100 * host.array(runs)  # (runs, epochs)
+        values = scale * host.array(runs)  # (runs, epochs)
         epochs = host.arange(1, values.shape[1] + 1)
         color, style, marker = COLORS[k % 4], STYLES[k % 4], MARKERS[k % 4]
         ax.plot(epochs, host.median(values, axis=0), color=color, linestyle=style, marker=marker, label=label)
         if len(values) > 1:
             ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("unseen questions right (%)")
+    ax.set_ylabel(axis_label)
     ax.set_ylim(-2, 102)
     ax.grid(color="0.9")
     figure.legend(loc="outside upper center")  # so that it covers nothing

@@ -110,7 +110,12 @@ class Translation:
         headline="exact_match",
         beam_size=1,
         replace_unknown=False,
+        word_dropout=0.0,
+        switch=0.0,
+        labeled=0,
     ):
+        self.labeled = labeled
+        self.word_dropout, self.switch = word_dropout, switch
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.headline, self.beam_size, self.replace_unknown = headline, beam_size, replace_unknown
         source, target = corpus.languages
@@ -135,6 +140,11 @@ class Translation:
         return joined(self.source_vocab, self.target_vocab)
 
     @property
+    def test_size(self):
+        """Test sentences."""
+        return len(self.corpus.test.source)
+
+    @property
     def steps_per_epoch(self):
         """Batches in an epoch; the last one may be smaller."""
         return -(-len(self.xs) // self.batch_size)
@@ -145,7 +155,30 @@ class Translation:
         for rows in words.length_batches(self._lengths, self.batch_size, rng):
             T_enc, T_dec = self._lengths[rows].max(axis=0)
             xs, ts = np.asarray(self.xs[rows, :T_enc]), np.asarray(self.ts[rows, :T_dec])
-            yield Batch((ts[:, 1:] != words.PAD_ID).sum(), xs=xs, ts=ts)
+            dx = None
+            if self.word_dropout:
+                dx = self._switched(ts[:, :-1], self.word_dropout, len(self.target_vocab), rng)
+            if self.switch:
+                xs = self._switched(xs, self.switch, len(self.source_vocab), rng)
+            gold = self._gold(rows, T_dec - 1, T_enc)
+            yield Batch((ts[:, 1:] != words.PAD_ID).sum(), xs=xs, ts=ts, decoder_xs=dx, gold=gold)
+
+    def _gold(self, rows, T_dec, T_enc):
+        """Return the gold alignment of these training pairs, bool (N, T_dec, T_enc), or None if none has one."""
+        labeled = host.flatnonzero(rows < self.labeled)
+        if not len(labeled):
+            return None
+        gold = host.zeros((len(rows), T_dec, T_enc), bool)
+        for n in labeled:
+            for t, s in self.corpus.train.links[rows[n]]:
+                gold[n, t, s + 1] = True  # the start mark stands at 0
+        return np.asarray(gold)
+
+    def _switched(self, ids, share, V, rng):
+        out = ids.copy()
+        hit = (rng.random(ids.shape) < share) & (ids >= 4)
+        out[hit] = rng.integers(4, V, hit.sum())
+        return out
 
     def measure(self, model, rows=None):
         """Return what the model reaches, the headline first.

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from common.metrics import LESS_IS_BETTER, NOT_A_SHARE, shown
 from common.npz import check_writable
 from common.plots import accuracy_curves, learning_curve, save_figure
 from common.trainer import DivergedError
@@ -144,9 +145,11 @@ def headline(run, measures):
     """Return sentences about what was measured on unseen data."""
     values = dict(measures)
     name, value = next(iter(values.items()))
-    lines = [f"{value:.2%} {name.replace('_', ' ')} ({run.seconds:.0f} s of training)"]
+    lines = [f"{shown(name, value)} {name.replace('_', ' ')} ({run.seconds:.0f} s of training)"]
     if name == "exact_match":
-        lines = [f"{value:.2%} of {len(run.task.x_test):,} unseen questions right ({run.seconds:.0f} s of training)"]
+        lines = [f"{value:.2%} of {run.task.test_size:,} unseen questions right ({run.seconds:.0f} s of training)"]
+    if more := {key: values[key] for key in ("alignment_error", "perplexity") if key in values}:
+        lines.append(_listed(more))
     if "mass" in values:
         lines.append(
             f"alignment: {values['mass']:.1%} of the attention lies on the characters a digit comes from; "
@@ -169,8 +172,10 @@ def save_weights(run, folder, half=False):
 def save_results(run, folder):
     """Write the history and the figures into ``folder``; return the paths."""
     write_json(folder / HISTORY, run.history)
-    quick = [(step, next(iter(m.values()))) for step, m in run.history["measures"] if m]
-    figures = {"learning_curve": learning_curve(run.history["loss"], quick), **run.task.figures(run.model)}
+    looks = [(step, *next(iter(found.items()))) for step, found in run.history["measures"] if found]
+    measure = looks[0][1] if looks else "exact_match"
+    curve = learning_curve(run.history["loss"], [(step, value) for step, _, value in looks], measure)
+    figures = {"learning_curve": curve, **run.task.figures(run.model)}
     return [folder / HISTORY] + [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
@@ -202,15 +207,15 @@ def compare_main(systems, default, *, program, out, seeds=(0,), results=None, ar
                     echo("Interrupted; the same command goes on from here.")
                     return 130
                 runs.append(history)
-                echo(f"{name:16} seed {seed:<4} {_percentages(history['final'])}   {history['seconds']:.0f} s")
+                echo(f"{name:16} seed {seed:<4} {_listed(history['final'])}   {history['seconds']:.0f} s")
         command = " ".join(filter(None, [program, shlex.join(_result_words(argv))]))
         write_json(args.out / CURVES, {"command": command, "versions": versions(), "runs": [_curve(r) for r in runs]})
-        curves = {}
+        curves, measure = {}, next(iter(runs[0]["final"]), "exact_match")
         for history in runs:
             key = next(iter(history["final"]))
             label = f"{history['system']}: {systems[history['system']].about}"
             curves.setdefault(label, []).append([e[key] for e in history["epochs"]])
-        save_figure(accuracy_curves(curves), args.out / "curves.png")
+        save_figure(accuracy_curves(curves, measure=measure), args.out / "curves.png")
     summary = {name: summarize([r for r in runs if r["system"] == name], command) for name in names}
     echo(summary_table(summary))
     echo(f"wrote {args.out / CURVES} and {args.out / 'curves.png'}")
@@ -276,8 +281,8 @@ def _curve(history):
     return {key: history[key] for key in ("system", "seed", "epochs", "final", "seconds", "peak_mb")}
 
 
-def _percentages(measures):
-    return ", ".join(f"{name.replace('_', ' ')} {value:.2%}" for name, value in measures.items())
+def _listed(measures):
+    return ", ".join(f"{name.replace('_', ' ')} {shown(name, value)}" for name, value in measures.items())
 
 
 # --- tables -------------------------------------------------------------------------------------------------
@@ -292,14 +297,16 @@ def summarize(histories, command):
     measures = {}
     for name in histories[0]["final"]:
         values = [h["final"][name] for h in histories]
-        worst = min(range(len(values)), key=values.__getitem__)
+        least, most = (values.index(end(values)) for end in (min, max))
+        worst, best = (most, least) if name in LESS_IS_BETTER else (least, most)
         measures[name] = {
             "worst": values[worst],
             "worst_seed": histories[worst]["seed"],
             "median": statistics.median(values),
-            "best": max(values),
+            "best": values[best],
         }
-    steps = [_steps_to(h, 0.99) for h in histories]
+    headline = next(iter(measures), None)
+    steps = [None if headline in NOT_A_SHARE else _steps_to(h, 0.99) for h in histories]
     return {
         "seeds": [h["seed"] for h in histories],
         "measures": measures,
@@ -317,12 +324,12 @@ def _steps_to(history, share):
 
 def summary_table(summary):
     """Return the summaries of several systems as a table in text."""
-    lines = [f"{'system':16} {'seeds':>5}  {'measure':12} {'worst':>8} {'(seed)':>7} {'median':>8} {'best':>8}"]
+    lines = [f"{'system':16} {'seeds':>5}  {'measure':15} {'worst':>8} {'(seed)':>7} {'median':>8} {'best':>8}"]
     for name, found in summary.items():
         for measure, v in found["measures"].items():
+            worst, median, best = (shown(measure, v[key]) for key in ("worst", "median", "best"))
             lines.append(
-                f"{name:16} {len(found['seeds']):5}  {measure:12} {v['worst']:8.2%} {v['worst_seed']:7} "
-                f"{v['median']:8.2%} {v['best']:8.2%}"
+                f"{name:16} {len(found['seeds']):5}  {measure:15} {worst:>8} {v['worst_seed']:7} {median:>8} {best:>8}"
             )
             name = ""
     return "\n".join(lines)
@@ -336,10 +343,12 @@ def table(systems, results=None):
     for name, system in systems.items():
         found = measured.get(name)
         if found:
-            v = next(iter(found["measures"].values()))
+            measure, v = next(iter(found["measures"].items()))
+            worst, best = shown(measure, v["worst"]), shown(measure, v["best"])
             time = f"{found['seconds']:.0f} s" if found["seconds"] else "-"
             memory = f"{found['peak_mb']} MB" if found["peak_mb"] else "-"
-            result = f"{v['worst']:.2%} to {v['best']:.2%}, {len(found['seeds'])} seeds"
+            unit = " BLEU" if measure == "bleu" else ""
+            result = f"{worst} to {best}{unit}, {len(found['seeds'])} seeds"
         else:
             time, memory, result = "-", "-", "not measured"
         lines.append(f"{name:{width}} {time:>6} {memory:>7} {result:30} {system.about}")

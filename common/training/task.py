@@ -13,10 +13,11 @@ class Task(Protocol):
     """Batches to learn from, and the ways to measure a model.
 
     settings: a dict that JSON can hold; two tasks with equal settings serve the same batches. tokens: those that
-    the model's weights are stored with, in the order of their ids, or None. steps_per_epoch: the number of batches in an epoch.
+    the model's weights are stored with, in the order of their ids, or None. steps_per_epoch: the number of batches in an epoch. test_size: the number of test rows.
     """
 
     settings: dict
+    test_size: int
     tokens: list | None
     steps_per_epoch: int
 
@@ -67,6 +68,11 @@ class Pairs:
     def tokens(self):
         """The characters in the order of their ids."""
         return list(self.vocab.char_to_id)
+
+    @property
+    def test_size(self):
+        """Test questions."""
+        return len(self.x_test)
 
     @property
     def answer_length(self):

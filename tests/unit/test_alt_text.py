@@ -56,8 +56,8 @@ FIGURES = {
     ),
     "two scales": (
         lambda: learning_curve([(1, 2.0), (2, 1.0)], [(2, 0.5)]),
-        "Figure. Line chart; training loss (left); horizontal: training step; vertical: loss per character. "
-        "Line chart; exact match on unseen questions (right); vertical: questions right in every character (%).",
+        "Figure. Line chart; training loss (left); horizontal: training step; vertical: mean loss. "
+        "Line chart; exact match on unseen questions (right); vertical: unseen questions right (%).",
     ),
     "a heatmap": (
         lambda: attention_heatmap([[0.5, 0.5]], "ab", "x", "before"),

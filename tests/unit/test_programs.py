@@ -15,6 +15,7 @@ from ch08 import train as ch08_train
 from ch08 import visualize_attention
 from ch08.explorer import load_pretrained
 from ch08.recipes import SYSTEMS
+from ch08.recipes.sentences import sentence_task
 from common.training import program
 from common.training.program import run_program, train_main
 from common.training.run import locked
@@ -45,11 +46,17 @@ def error_of(capsys, main, words):
 
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_train_writes_what_it_says(arguments, tmp_path, capsys, name):
+    translates = getattr(SYSTEMS[name].task, "func", None) is sentence_task
+    if translates:
+        pairs = tmp_path / "pairs.tsv"
+        pairs.write_text("".join(f"Der {k}. Satz ist da.\tSentence {k} is here.\n" for k in range(1, 301)))
+        arguments = [*arguments, "--data", str(pairs)]
     assert ch08_train.main(argv=[name, *arguments]) == 0
     out = capsys.readouterr().out
-    attention = not name.startswith(("seq2seq", "peeky"))
+    attention = not name.startswith(("seq2seq", "peeky", "plain"))
     assert out.count("  WRONG  ") + out.count("  right  ") >= 10
-    assert ("alignment: " in out) == attention
+    assert ("alignment: " in out) == (attention and not translates)
+    assert ("perplexity " in out) == translates
     folder = tmp_path / "out"
     files = ["weights.npz", "history.json", "learning_curve.png"] + ["attention.png"] * attention
     for file in files:
@@ -59,7 +66,7 @@ def test_train_writes_what_it_says(arguments, tmp_path, capsys, name):
     history = json.loads((folder / "history.json").read_text())
     assert history["system"] == name
     assert history["epochs"][0]["exact_match"] == history["final"]["exact_match"]
-    assert ("mass" in history["final"]) == attention
+    assert ("mass" in history["final"]) == (attention and not translates)
 
 
 def test_what_was_trained_can_be_loaded(tmp_path, capsys):
