@@ -127,7 +127,9 @@ def alignment_error_rate(weights, links):
         partners = {}
         for t, s in pairs:
             if not (0 <= t < a.shape[0] and 0 <= s < a.shape[1]):
-                raise ValueError(f"alignment_error_rate: link {(t, s)} of sentence {k} is outside its weights {a.shape}")
+                raise ValueError(
+                    f"alignment_error_rate: link {(t, s)} of sentence {k} is outside its weights {a.shape}"
+                )
             partners.setdefault(t, set()).add(s)
         for t, places in partners.items():
             hit = int(a[t].argmax()) in places

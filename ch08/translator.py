@@ -1,8 +1,8 @@
 """A translation model with its two vocabularies: sentences in, sentences out.
 
-    translator = Translator(model, source_vocab, target_vocab)
-    [best], = translator.translate(["Ein Lehrer hat die Frau angerufen."])
-    best.text, best.weights                # words, and where each of them looked
+translator = Translator(model, source_vocab, target_vocab)
+[best], = translator.translate(["Ein Lehrer hat die Frau angerufen."])
+best.text, best.weights                # words, and where each of them looked
 """
 
 from typing import NamedTuple

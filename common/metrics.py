@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from common.np import default_rng, host, to_cpu
 
-LESS_IS_BETTER = frozenset({"alignment_error", "perplexity"})
-NOT_A_SHARE = frozenset({"bleu", "perplexity"})  # all others are shares from 0 to 1
+LESS_IS_BETTER = frozenset({"alignment_error", "perplexity", "own_words_perplexity"})
+NOT_A_SHARE = frozenset({"bleu", "perplexity", "own_words_perplexity"})  # all others are shares from 0 to 1
 
 
 def shown(name, value):

@@ -1,5 +1,12 @@
 """What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
 
-from ch08.recipes import dates, deep, placements, scores, sentences
+from ch08.recipes import dates, deep, placements, scores, sentences, translation
 
-SYSTEMS = {**dates.SYSTEMS, **placements.SYSTEMS, **deep.SYSTEMS, **scores.SYSTEMS, **sentences.SYSTEMS}
+SYSTEMS = {
+    **dates.SYSTEMS,
+    **placements.SYSTEMS,
+    **deep.SYSTEMS,
+    **scores.SYSTEMS,
+    **sentences.SYSTEMS,
+    **translation.SYSTEMS,
+}

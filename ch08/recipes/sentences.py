@@ -11,10 +11,10 @@ from common.training.recipe import Recipe, System
 RECIPE = Recipe(epochs=4, batch_size=64, learning_rate=0.004, warmup_steps=100, beta2=0.99)
 
 
-def sentence_task(pair, data=None, *, batch_size, seed, **o):
+def sentence_task(pair, data=None, *, batch_size, seed, **options):
     """Return the task of translating our own sentences. Args: pair, such as "de-en"; data, a file of your own pairs."""
     corpus = sentence_corpus(pair) if data is None else file_corpus(data, tuple(pair.split("-")))
-    return Translation(corpus, batch_size=batch_size, seed=seed, **o)
+    return Translation(corpus, batch_size=batch_size, seed=seed, **options)
 
 
 def prepare(model, task=None):

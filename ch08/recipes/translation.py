@@ -7,9 +7,11 @@ A sentence is read and written with a start and an end mark around it. Its gold 
 which words of a translation go with which words of the sentence.
 """
 
+import functools
 from typing import NamedTuple
 
 from ch08.alignment import alignment_error_rate
+from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.translator import Translator, joined
 from common.decoding import forced_log_probs
 from common.metrics import bleu, exact_match, perplexity
@@ -17,6 +19,7 @@ from common.np import host, np, to_cpu
 from common.parallel import replica
 from common.plots import attention_heatmap
 from common.training.batch import Batch
+from common.training.recipe import Recipe, System
 from common.training.task import content_hash
 from dataset import multi30k, sentences, words
 
@@ -96,6 +99,7 @@ class Translation:
         beam_size: of the search in full measurements; 1 is greedy.
         replace_unknown: write, where the model wrote the mark for an unknown word, the word of the sentence that it
             looked at most (Luong et al. 2015, "Addressing the Rare Word Problem").
+        labeled: the number of training pairs that come with their gold alignment.
 
     Attributes: source_vocab, target_vocab, each a ``dataset.words.WordVocab``.
     """
@@ -110,14 +114,13 @@ class Translation:
         headline="exact_match",
         beam_size=1,
         replace_unknown=False,
-        word_dropout=0.0,
-        switch=0.0,
         labeled=0,
     ):
-        self.labeled = labeled
-        self.word_dropout, self.switch = word_dropout, switch
+        if labeled and corpus.train.links is None:
+            raise ValueError(f"Translation: {corpus.name} has no gold links, so labeled must be 0, got {labeled}")
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.headline, self.beam_size, self.replace_unknown = headline, beam_size, replace_unknown
+        self.labeled = labeled
         source, target = corpus.languages
         self.source_vocab = words.WordVocab.of(corpus.train.source, source, min_count)
         self.target_vocab = words.WordVocab.of(corpus.train.target, target, min_count)
@@ -132,6 +135,7 @@ class Translation:
             "headline": headline,
             "beam_size": beam_size,
             "replace_unknown": replace_unknown,
+            "labeled": labeled,
         }
 
     @property
@@ -150,18 +154,13 @@ class Translation:
         return -(-len(self.xs) // self.batch_size)
 
     def batches(self, epoch):
-        """Yield the Batches of an epoch: xs (N, T_enc) and ts (N, T_dec + 1), padded to the longest of the batch."""
+        """Yield the Batches of an epoch, padded to the longest of each: xs (N, T_enc), ts (N, T_dec + 1), maybe gold."""
         rng = host.random.default_rng([self.seed, epoch])
         for rows in words.length_batches(self._lengths, self.batch_size, rng):
             T_enc, T_dec = self._lengths[rows].max(axis=0)
             xs, ts = np.asarray(self.xs[rows, :T_enc]), np.asarray(self.ts[rows, :T_dec])
-            dx = None
-            if self.word_dropout:
-                dx = self._switched(ts[:, :-1], self.word_dropout, len(self.target_vocab), rng)
-            if self.switch:
-                xs = self._switched(xs, self.switch, len(self.source_vocab), rng)
             gold = self._gold(rows, T_dec - 1, T_enc)
-            yield Batch((ts[:, 1:] != words.PAD_ID).sum(), xs=xs, ts=ts, decoder_xs=dx, gold=gold)
+            yield Batch((ts[:, 1:] != words.PAD_ID).sum(), xs=xs, ts=ts, gold=gold)
 
     def _gold(self, rows, T_dec, T_enc):
         """Return the gold alignment of these training pairs, bool (N, T_dec, T_enc), or None if none has one."""
@@ -173,12 +172,6 @@ class Translation:
             for t, s in self.corpus.train.links[rows[n]]:
                 gold[n, t, s + 1] = True  # the start mark stands at 0
         return np.asarray(gold)
-
-    def _switched(self, ids, share, V, rng):
-        out = ids.copy()
-        hit = (rng.random(ids.shape) < share) & (ids >= 4)
-        out[hit] = rng.integers(4, V, hit.sum())
-        return out
 
     def measure(self, model, rows=None):
         """Return what the model reaches, the headline first.
@@ -195,6 +188,8 @@ class Translation:
         if side.links is not None and answers[0][0].weights is not None:
             found["alignment_error"] = self._alignment_error(model, side)
         found["perplexity"] = self.perplexity(model, side)
+        if self.headline == "bleu":  # some published tables show this one
+            found["own_words_perplexity"] = self.perplexity(model, side, own_tokens=True)
         return found
 
     def _of_answers(self, side, answers):
@@ -259,3 +254,31 @@ def translation_model(model_class, task, *, rng, dtype=np.float32, wordvec_size=
     """Return a new model for the two vocabularies of a task."""
     sizes = len(task.source_vocab), len(task.target_vocab), wordvec_size, hidden_size
     return model_class(*sizes, dtype=dtype, rng=rng)
+
+
+def multi30k_task(data=None, *, batch_size, seed, **options):
+    """Return the task of translating Multi30k. Args: data, a file of your own pairs in its place; see Translation."""
+    corpus = multi30k_corpus() if data is None else file_corpus(data)
+    return Translation(corpus, batch_size=batch_size, seed=seed, min_count=2, headline="bleu", **options)
+
+
+def prepare(model, task=None):
+    """Let the embeddings start at 0.1 rather than at the book's 0.01."""
+    for part in (model.encoder, model.decoder):
+        W = part.embed.params[0]
+        W *= 10
+
+
+NOTES = Recipe(epochs=10, learning_rate=0.001, warmup_steps=200, max_grad=1.0)
+
+SYSTEMS = {
+    "multi30k-notes": System(
+        "Multi30k, German to English, Bahdanau at the PyTorch notes' sizes",
+        multi30k_task,
+        functools.partial(
+            translation_model, functools.partial(BahdanauSeq2seq, dropout=0.5), wordvec_size=256, hidden_size=512
+        ),
+        NOTES,
+        prepare,
+    ),
+}

@@ -75,6 +75,17 @@ def test_every_gradient_where_the_decoder_reads_other_words_and_padding_stands_a
     gradient_check(model, xs, ts, np.array([[2, 3, 1], [4, 4, 0]]))
 
 
+def test_every_gradient_with_gold_alignments(rng):
+    model = make_model("bahdanau", 5, 5, 2, 2)
+    model.alignment_loss.weight = 2.0
+    xs, ts = pairs(rng, (4, 2, 1), (1, 3, 2), 5, 5)
+    gold = np.zeros((3, ts.shape[1] - 1, xs.shape[1]), bool)
+    gold[0, 0, 1:3] = gold[1, 2, 1] = True
+    plain = model.forward(xs, ts)
+    assert model.forward(xs, ts, gold=gold) > plain
+    gradient_check(model, xs, ts, None, gold)
+
+
 @pytest.mark.parametrize("teacher_forcing", [0.0, 0.5])
 def test_every_gradient_where_the_decoder_reads_its_own_words(rng, teacher_forcing):
     model = make_model("bahdanau", 5, 5, 2, 2, teacher_forcing=teacher_forcing, dropout=0.4)

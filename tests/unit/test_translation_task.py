@@ -78,6 +78,11 @@ def test_gold_stands_where_the_links_are():
     assert rows == 2
 
 
+def test_gold_needs_links():
+    with pytest.raises(ValueError, match="small has no gold links, so labeled must be 0, got 2"):
+        small_task(links=False, labeled=2)
+
+
 def test_words_below_the_minimum_count_are_unknown():
     corpus = sentence_corpus("de-en")
     task = Translation(corpus, min_count=3)
@@ -110,8 +115,10 @@ def test_measures_are_those_of_the_answers(model_class, headline):
     found = task.measure(model)
     test = task.corpus.test
     guesses = [best.tokens for [best] in task.translator(model).translate(test.source, 2)]
-    expected = bleu(guesses, test.target).score if headline == "bleu" else np.mean(
-        [guess == target for guess, target in zip(guesses, test.target, strict=True)]
+    expected = (
+        bleu(guesses, test.target).score
+        if headline == "bleu"
+        else np.mean([guess == target for guess, target in zip(guesses, test.target, strict=True)])
     )
     assert list(found)[0] == headline
     assert found[headline] == pytest.approx(expected)
