@@ -4,9 +4,9 @@
                                                    v
     ts -> embed ---------------------------------> LSTM -> hs -> affine -> logits
 
-It is the model of chapter 7 with two vocabularies, and the decoder takes over all of the state, c as well as h. Sentences of
-a batch are padded at their ends with ``pad_id``: the last state is that after the last word, and padding does not count
-in the loss.
+It is the model of chapter 7 with two vocabularies, and the decoder takes over all of the state, c as well as h.
+Sentences of a batch are padded at their ends with ``pad_id``: the last state is that after the last word, and padding
+does not count in the loss.
 
 Source: Sutskever et al. 2014; here with one layer, and sentences are read from the first word to the last.
 """

@@ -154,7 +154,7 @@ class Translation:
         return -(-len(self.xs) // self.batch_size)
 
     def batches(self, epoch):
-        """Yield the Batches of an epoch, padded to the longest of each: xs (N, T_enc), ts (N, T_dec + 1), maybe gold."""
+        """Yield the Batches of an epoch, padded to the longest row of each: xs, ts and, where known, gold."""
         rng = host.random.default_rng([self.seed, epoch])
         for rows in words.length_batches(self._lengths, self.batch_size, rng):
             T_enc, T_dec = self._lengths[rows].max(axis=0)

@@ -12,8 +12,9 @@ from common.training.batch import Batch
 class Task(Protocol):
     """Batches to learn from, and the ways to measure a model.
 
-    settings: a dict that JSON can hold; two tasks with equal settings serve the same batches. tokens: those that
-    the model's weights are stored with, in the order of their ids, or None. steps_per_epoch: the number of batches in an epoch. test_size: the number of test rows.
+    settings: a dict that JSON can hold; two tasks with equal settings serve the same batches. tokens: what the weights
+    of a model are stored with, in the order of their ids, or None. steps_per_epoch: the number of batches in an epoch.
+    test_size: the number of test rows.
     """
 
     settings: dict

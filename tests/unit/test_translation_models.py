@@ -1,4 +1,4 @@
-"""BahdanauSeq2seq, LuongSeq2seq and WordSeq2seq: gradients with padding, padding that counts nowhere, decoding, own words."""
+"""BahdanauSeq2seq, LuongSeq2seq, WordSeq2seq: gradients with padding, which counts nowhere; decoding; own words."""
 
 import tracemalloc
 from functools import partial

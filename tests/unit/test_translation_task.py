@@ -120,7 +120,7 @@ def test_measures_are_those_of_the_answers(model_class, headline):
         if headline == "bleu"
         else np.mean([guess == target for guess, target in zip(guesses, test.target, strict=True)])
     )
-    assert list(found)[0] == headline
+    assert next(iter(found)) == headline
     assert found[headline] == pytest.approx(expected)
     xs, ts = task.encoded(test)
     losses = -forced_log_probs(model, xs, ts, pad_id=words.PAD_ID)[ts[:, 1:] != words.PAD_ID]
