@@ -223,11 +223,11 @@ def _say_alignment(rows, links):
     """Return in words what ``alignment_rows`` shows."""
     names, sentences = list(rows), list(rows.values())
     words = "Sentences with lines between the words that belong together. "
-    words += ". ".join(f"{name}: {' '.join(tokens)}" for name, tokens in rows.items())
+    words += " ".join(f"{name}: “{' '.join(tokens)}”" for name, tokens in rows.items())
     for r, pairs in enumerate(links):
         joined = ", ".join(f"{sentences[r][a]} – {sentences[r + 1][b]}" for a, b in sorted(pairs))
-        words += f". {names[r]} and {names[r + 1]}: {joined}"
-    return words + "."
+        words += f" {names[r]} and {names[r + 1]}: {joined};"
+    return words.rstrip(";")
 
 
 def padding_panels(batches):

@@ -66,9 +66,9 @@ def test_an_alignment_has_a_line_for_each_link_and_says_them():
     picture = lesson_figures.alignment_rows(ROWS, LINKS)
     assert picture.svg.count("<polyline") == 4
     assert all(f">{token}</text>" in picture.svg for tokens in ROWS.values() for token in tokens)
-    assert "German: Sie hat gelacht. English: She laughed. Korean: 웃었어요." in picture.text
-    assert "German and English: Sie – She, hat – laughed, gelacht – laughed." in picture.text
-    assert picture.text.endswith("English and Korean: laughed – 웃었어요.")
+    assert "German: “Sie hat gelacht” English: “She laughed” Korean: “웃었어요”" in picture.text
+    assert "German and English: Sie – She, hat – laughed, gelacht – laughed;" in picture.text
+    assert picture.text.endswith("English and Korean: laughed – 웃었어요")
 
 
 def test_what_is_highlighted_is_orange_with_all_that_it_leads_to():
