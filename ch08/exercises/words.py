@@ -51,7 +51,8 @@ def _texts(rng, lengths, known):
 
 def _with_unknown(rng):
     drawn = _texts(rng, rng.permutation([3, 5]), 8)
-    drawn["sentences"].insert(1, f"dragon {drawn['sentences'][0]} robot dragon")
+    first, *_, last = drawn["vocabulary"]
+    drawn["sentences"].insert(1, f"dragon {last} robot {first} dragon")
     return drawn
 
 
@@ -60,7 +61,7 @@ ENCODE = Exercise(
     title="A batch of sentences",
     name="encode_batch",
     points=2,
-    call="ids, lengths = (np.array(found) for found in answer(sentences, vocabulary))",
+    call="ids, lengths = answer(sentences, vocabulary)\nids = np.arange(100)[ids]",  # integers, as an embedding needs
     outputs=("ids", "lengths"),
     cases=(
         Case("one sentence", lambda rng: _texts(rng, [size(rng, 2, 5)], 12)),
@@ -342,16 +343,15 @@ class WordLoss:
     def forward(self, logits, ts):
         p = softmax(logits)  # (N, T, V)
         real = ts != 0  # 0 is padding
-        right = np.take_along_axis(p, ts[:, :, None], axis=2)[:, :, 0]
-        losses = np.where(real, -np.log(right), 0)  # (N, T)
+        truth = np.eye(p.shape[2])[ts]  # (N, T, V), 1 at the right id
+        losses = np.where(real, -np.log((p * truth).sum(axis=2)), 0)  # (N, T)
         self.count = real.sum()
-        self.cache = p, ts, real
+        self.cache = p, truth, real
         return losses.sum() / self.count
 
     def backward(self):
-        p, ts, real = self.cache
-        dlogits = p - np.eye(p.shape[2])[ts]  # probability minus truth
-        dlogits[~real] = 0
+        p, truth, real = self.cache
+        dlogits = np.where(real[:, :, None], p - truth, 0)
         return dlogits / self.count
 """
 
@@ -372,6 +372,7 @@ LOSS = Exercise(
     outputs=("loss", "dlogits"),
     cases=(
         Case("two answers of the same length", lambda rng: _answers(rng, [2, 2], 3, 4)),
+        Case("one answer with padding", lambda rng: _answers(rng, [2], 3, 4)),
         Case("N = T = V", lambda rng: _answers(rng, rng.permutation([1, 2, 3]), 3, 3)),
         Case("all sizes differ", lambda rng: _answers(rng, rng.permutation([3, 6]), size(rng, 6, 9), 5)),
     ),
@@ -384,7 +385,7 @@ LOSS = Exercise(
     mistakes=(
         Mistake(
             "The loss is right now, but the gradient is still divided by the number of all places.",
-            changed(_LOSS, ("return dlogits / self.count", "return dlogits / ts.size")),
+            changed(_LOSS, ("return dlogits / self.count", "return dlogits / real.size")),
         ),
         Mistake(
             "It is divided by the number of sentences now. The mean is to be per word.",
@@ -403,9 +404,9 @@ LOSS = Exercise(
             "Now padding is in the sum as well. It belongs neither there nor into the number.",
             changed(
                 _LOSS,
-                ("np.where(real, -np.log(right), 0)", "-np.log(right)"),
+                ("np.where(real, -np.log((p * truth).sum(axis=2)), 0)", "-np.log((p * truth).sum(axis=2))"),
                 ("self.count = real.sum()", "self.count = ts.size"),
-                ("        dlogits[~real] = 0\n", ""),
+                ("np.where(real[:, :, None], p - truth, 0)", "p - truth"),
             ),
         ),
         Mistake(
@@ -583,6 +584,12 @@ def _nothing_right(rng):
     return {"guesses": [" ".join([*words[:3], "robot", *words[4:7]])], "references": [" ".join(words[:7])]}
 
 
+def _four_right(rng):
+    """A single 4-gram is right."""
+    words = [str(word) for word in rng.permutation(WORDS[:9])]
+    return {"guesses": [" ".join([*words[:4], "robot", *words[5:8]])], "references": [" ".join(words[:8])]}
+
+
 def _repeated(rng):
     drawn = _translations(rng, (0, 3), (1, 2))
     drawn["guesses"].append("the the the the the")
@@ -603,6 +610,7 @@ BLEU = Exercise(
         Case("translations shorter than their references", lambda rng: _translations(rng, (1, -1), (0, -2), (2, 0))),
         Case("a word said too often", _repeated),
         Case("a translation of two words", _short),
+        Case("four words in a row are right", _four_right),
         Case("no four words in a row are right", _nothing_right),
     ),
     reference=_bleu_by_removal,
