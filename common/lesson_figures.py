@@ -1,9 +1,10 @@
 """Figures of single lessons, so that a notebook shows the lesson's code only."""
 
+from common.alt_text import set_alt
 from common.graph_figure import computational_graph
 from common.np import host, to_cpu
 from common.plots import COLORS, MARKERS, STYLES, new_figure
-from common.svg import ink_on, shade
+from common.svg import HEAT_LETTER, LINE, MUTED, ORANGE, ORANGE_TEXT, Drawing, Picture, breadth, ink_on, shade
 
 
 def peeky_graph():
@@ -185,6 +186,65 @@ def distance_shares(distances):
     ax.grid(color="0.9")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
+
+
+def alignment_rows(rows, links, highlight=()):
+    """Draw sentences one below the other, with a line between any two tokens that belong together.
+
+    Args: rows, a dict language -> list of tokens; links, for each row but the last a list of pairs (position in it,
+    position in the row below); highlight, pairs (row, position) of tokens that are drawn in orange, with their lines
+    and what these lead to. Returns: a Picture, an SVG, so that the reader's browser draws the letters of any script.
+    """
+    sentences = list(rows.values())
+    left, gap, leading = 14 + HEAT_LETTER * max(map(len, rows)) + 16, 14, 96
+    widths = [[HEAT_LETTER * breadth(token) for token in tokens] for tokens in sentences]
+    across = max(sum(row) + gap * (len(row) - 1) for row in widths)
+    places = []  # the middle of each token; every sentence is spread over the whole width
+    for row in widths:
+        space = (across - sum(row)) / max(len(row) - 1, 1)
+        places.append([left + sum(row[:k]) + space * k + width / 2 for k, width in enumerate(row)])
+    lines = [((r, a), (r + 1, b)) for r, pairs in enumerate(links) for a, b in pairs]
+    lit = set(highlight).union(*(ends for ends in lines if set(ends) & set(highlight)))
+
+    drawing = Drawing(left + across + 14, 40 + leading * (len(rows) - 1), _say_alignment(rows, links))
+    for one, other in sorted(lines, key=lambda ends: set(ends) <= lit):  # those in orange on top
+        (r, a), (below, b) = one, other
+        style = (ORANGE, 2) if {one, other} <= lit else (LINE, 1.4)
+        drawing.polyline([(places[r][a], 33 + leading * r), (places[below][b], 11 + leading * below)], *style)
+    for r, (language, tokens) in enumerate(rows.items()):
+        drawing.text(14, 27 + leading * r, language, size=12, color=MUTED)
+        for k, token in enumerate(tokens):
+            style = {"color": ORANGE_TEXT, "bold": True} if (r, k) in lit else {}
+            drawing.text(places[r][k], 27 + leading * r, token, anchor="middle", mono=True, **style)
+    return Picture(drawing, drawing.label)
+
+
+def _say_alignment(rows, links):
+    """Return in words what ``alignment_rows`` shows."""
+    names, sentences = list(rows), list(rows.values())
+    words = "Sentences with lines between the words that belong together. "
+    words += " ".join(f"{name}: “{' '.join(tokens)}”" for name, tokens in rows.items())
+    for r, pairs in enumerate(links):
+        joined = ", ".join(f"{sentences[r][a]} – {sentences[r + 1][b]}" for a, b in sorted(pairs))
+        words += f" {names[r]} and {names[r + 1]}: {joined};"
+    return words.rstrip(";")
+
+
+def padding_panels(batches):
+    """Draw how batches are filled: a row for each sentence, blue where it has a word and gray where it is padded.
+
+    Args: batches, a dict title -> lengths (N,). Returns: a matplotlib Figure.
+    """
+    from matplotlib.colors import ListedColormap
+
+    figure, axes = _panels(len(batches), 3.4, 2.9)
+    width = max(int(max(lengths)) for lengths in batches.values())
+    for ax, (title, lengths) in zip(axes, batches.items(), strict=True):
+        real = host.arange(max(lengths)) < host.asarray(lengths)[:, None]
+        ax.imshow(real, cmap=ListedColormap(["0.85", COLORS[0]]), vmin=0, vmax=1, aspect="auto", interpolation="none")
+        ax.set(title=title, xlabel="step", ylabel="sentence", xlim=(-0.5, width - 0.5))
+    names = " and ".join(batches)
+    return set_alt(figure, f"How batches are filled, {names}: a row for each sentence, blue words, gray padding.")
 
 
 def _panels(count, width, height, **options):

@@ -13,6 +13,7 @@ from ch08.exercises import (
     teaching_where_to_look,
     weight_sum,
     where_the_context_goes,
+    words,
 )
 
 EXERCISES = (
@@ -28,4 +29,5 @@ EXERCISES = (
     *where_the_context_goes.EXERCISES,
     *deep_and_residual.EXERCISES,
     *query_key_value.EXERCISES,
+    *words.EXERCISES,
 )
