@@ -38,6 +38,25 @@ def check_dout(layer, dout, shape, name="dout"):
         raise ValueError(f"{type(layer).__name__}: {name} is {np.shape(dout)}, but forward returned {tuple(shape)}")
 
 
+def write_grads(layer, *products):
+    """Write the gradients of a layer's parameters, all of them, each a product over the rows of a batch.
+
+    A product (grad, x, d) means grad = x^T d, with x (..., K), d (..., M) and grad (K, M); for x None it means the sum
+    of d. In the copy of a layer that does one of many steps (``common.unroll``) they wait in ``layer.waiting``, because
+    one product over the rows of all steps is faster than one for every step, and their sum.
+    """
+    waiting = getattr(layer, "waiting", None)
+    if waiting is not None:
+        waiting.extend(products)
+        return
+    for grad, x, d in products:
+        d = d.reshape(-1, d.shape[-1])
+        if x is None:
+            np.sum(d, axis=0, out=grad)
+        else:
+            np.matmul(x.reshape(-1, x.shape[-1]).T, d, out=grad)
+
+
 def _product(layer, x, W):
     """Return x W over the last axis of x, or raise a ValueError that names both shapes."""
     if x.ndim == 0 or x.shape[-1] != W.shape[0]:
@@ -70,9 +89,8 @@ class MatMul:
         """dx = dout W^T; dW = x^T dout, summed over the batch. Return dx (..., D)."""
         (W,) = self.params
         x = cached(self)
-        D, M = W.shape
-        check_dout(self, dout, (*x.shape[:-1], M))
-        np.matmul(x.reshape(-1, D).T, dout.reshape(-1, M), out=self.grads[0])
+        check_dout(self, dout, (*x.shape[:-1], W.shape[1]))
+        write_grads(self, (self.grads[0], x, dout))
         return _product(self, dout, W.T)
 
 
@@ -102,10 +120,8 @@ class Affine:
         W, _ = self.params
         dW, db = self.grads
         x = cached(self)
-        D, M = W.shape
-        check_dout(self, dout, (*x.shape[:-1], M))
-        np.matmul(x.reshape(-1, D).T, dout.reshape(-1, M), out=dW)
-        np.sum(dout.reshape(-1, M), axis=0, out=db)
+        check_dout(self, dout, (*x.shape[:-1], W.shape[1]))
+        write_grads(self, (dW, x, dout), (db, None, dout))
         return _product(self, dout, W.T)
 
 

@@ -4,7 +4,7 @@
 """
 
 from common.functions import sigmoid
-from common.layers import cached, cast, check_dout
+from common.layers import cached, cast, check_dout, write_grads
 from common.np import np
 
 
@@ -44,12 +44,12 @@ class RNN:
     def backward(self, dh):
         """tanh' = 1 - h^2; the rest is an affine map in x and one in h_prev. Return (dx, dh_prev)."""
         Wx, Wh, _ = self.params
+        dWx, dWh, db = self.grads
         x, h_prev, h = cached(self)
         check_dout(self, dh, h_prev.shape, "dh")
         (dh,) = cast(Wx.dtype, dh)
         dz = dh * (1 - h**2)
-        for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
-            grad[...] = value
+        write_grads(self, (dWx, x, dz), (dWh, h_prev, dz), (db, None, dz))
         return dz @ Wx.T, dz @ Wh.T
 
 
@@ -87,6 +87,7 @@ class LSTM:
         sigmoid' = y (1 - y), tanh' = 1 - y^2. Return (dx, dh_prev, dc_prev).
         """
         Wx, Wh, _ = self.params
+        dWx, dWh, db = self.grads
         x, h_prev, c_prev, f, g, i, o, tanh_c = cached(self)
         check_dout(self, dh, h_prev.shape, "dh")
         check_dout(self, dc, c_prev.shape, "dc")
@@ -97,8 +98,7 @@ class LSTM:
         dzi = dc * g * i * (1 - i)
         dzo = dh * tanh_c * o * (1 - o)
         dz = np.concatenate((dzf, dzg, dzi, dzo), axis=1)  # (N, 4H)
-        for grad, value in zip(self.grads, (x.T @ dz, h_prev.T @ dz, dz.sum(axis=0)), strict=True):
-            grad[...] = value
+        write_grads(self, (dWx, x, dz), (dWh, h_prev, dz), (db, None, dz))
         return dz @ Wx.T, dz @ Wh.T, dc * f
 
 
@@ -148,6 +148,7 @@ class GRU:
         Return (dx, dh_prev).
         """
         Wx, Wh, _, *bh = self.params
+        dWx, dWh, db, *dbh = self.grads
         H = Wh.shape[0]
         x, h_prev, z, r, inner, h_hat = cached(self)
         check_dout(self, dh, h_prev.shape, "dh")
@@ -159,15 +160,13 @@ class GRU:
             dr = dh_hat * inner * r * (1 - r)
             dhidden = np.concatenate((dz, dr, dh_hat * r), axis=1)  # (N, 3H)
             dh_prev += dhidden @ Wh.T
-            dWh = h_prev.T @ dhidden
+            of_hidden = [(dWh, h_prev, dhidden), (dbh[0], None, dhidden)]
         else:
             dinner = dh_hat @ Wh[:, 2 * H :].T
             dr = dinner * h_prev * r * (1 - r)
             dzr = np.concatenate((dz, dr), axis=1)
             dh_prev += dinner * r + dzr @ Wh[:, : 2 * H].T
-            dWh = np.concatenate((h_prev.T @ dzr, inner.T @ dh_hat), axis=1)
-        dx_part = np.concatenate((dz, dr, dh_hat), axis=1)
-        values = [x.T @ dx_part, dWh, dx_part.sum(axis=0)] + ([dhidden.sum(axis=0)] if bh else [])
-        for grad, value in zip(self.grads, values, strict=True):
-            grad[...] = value
+            of_hidden = [(dWh[:, : 2 * H], h_prev, dzr), (dWh[:, 2 * H :], inner, dh_hat)]
+        dx_part = np.concatenate((dz, dr, dh_hat), axis=1)  # (N, 3H)
+        write_grads(self, (dWx, x, dx_part), (db, None, dx_part), *of_hidden)
         return dx_part @ Wx.T, dh_prev

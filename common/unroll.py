@@ -5,9 +5,10 @@ steps cannot be fused as in ``common.recurrent``. Write the one step as a layer,
 """
 
 import copy
+from itertools import chain
 
 from common.base_model import Composite, is_layer, sublayers
-from common.layers import cached, check_dout
+from common.layers import cached, check_dout, write_grads
 from common.np import np
 from common.workspace import Workspace
 
@@ -25,10 +26,14 @@ class Unroll(Composite):
     every layer, only what is floating has a gradient. The gradients of the parameters and of ``shared`` are summed
     over the steps.
 
+    The gradients that layers within the step hand to ``write_grads`` wait until all steps are done, and are one product
+    over the rows of all of them; those of other layers are added up step by step.
+
     Every step works with a copy of the step layer, which shares the parameters and gradients and has everything else
     for itself: caches, also those of layers within layers, and the buffers of a ``Workspace``. So ``step`` itself can
     be called at any time, to decode for example, and backward still goes through what forward kept. A step layer must
-    not write into arrays of its own again that stand in no Workspace, because the copies share those.
+    not write into arrays of its own again that stand in no Workspace, because the copies share those, nor into a
+    gradient that it has handed to a layer within.
     """
 
     def __init__(self, step, states=1):
@@ -92,8 +97,10 @@ class Unroll(Composite):
         dstate = [np.zeros(*state) if d is None else d for d, state in zip(dlast, states, strict=True)]
         floating = [k for k, x in enumerate(inputs) if _is_floating(x)]
         dinputs = {}  # by the place among forward's arguments
-        grads = _all_grads(self.step)
-        totals = [np.zeros_like(g) for g in grads]
+        layers = [_all_layers(step) for step in steps]
+        for layer in chain(*layers):
+            layer.waiting = []
+        totals = None
         for t in reversed(range(len(steps))):
             results = _tuple(steps[t].backward(*(d if d is None else d[:, t] for d in douts), *dstate))
             if len(results) != len(floating):
@@ -110,10 +117,16 @@ class Unroll(Composite):
                     dstate[k - 1] = dinputs[k] = d
                 else:
                     dinputs[k] += d
-            for total, grad in zip(totals, grads, strict=True):
+            if totals is None:
+                totals = [(g, np.zeros_like(g)) for g in _written_grads(layers[t])]
+            for grad, total in totals:
                 total += grad
-        for total, grad in zip(totals, grads, strict=True):
+        for grad, total in totals:
             grad[...] = total
+        for layer, *copies in zip(_all_layers(self.step), *layers, strict=True):
+            write_grads(layer, *_joined([other.waiting for other in copies if other.waiting]))
+            for other in copies:
+                other.waiting = []
         return _untuple(tuple(dinputs[k] for k in floating))
 
     @property
@@ -148,19 +161,41 @@ def _own(value, made):
     return value
 
 
-def _all_grads(layer):
-    """Return the gradient arrays of a layer and of all layers in it, each once."""
-    found, seen = {}, set()
+def _all_layers(layer):
+    """Return a layer and all layers in it, each once; of two copies in the same order."""
+    found = {}
 
     def visit(layer):
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            found.update((id(g), g) for g in layer.grads)
+        if id(layer) not in found:
+            found[id(layer)] = layer
             for _, sub in sublayers(layer):
                 visit(sub)
 
     visit(layer)
     return list(found.values())
+
+
+def _written_grads(layers):
+    """Return the gradient arrays, each once, that the layers of a step have written, rather than let them wait."""
+    waiting = {id(g) for layer in layers if layer.waiting for g in layer.grads}
+    return list({id(g): g for layer in layers for g in layer.grads if id(g) not in waiting}.values())
+
+
+def _joined(steps):
+    """Return the products that wait (see ``write_grads``) in the copies of a layer, one over the rows of all steps each.
+
+    Args: steps, for each step the list of its products.
+    """
+    made = {}
+
+    def rows(arrays):
+        key = tuple(map(id, arrays))  # the gradient of an affine map, for one, stands in two products
+        if key not in made:
+            made[key] = None if arrays[0] is None else np.concatenate([x.reshape(-1, x.shape[-1]) for x in arrays])
+        return made[key]
+
+    by_product = (zip(*products, strict=True) for products in zip(*steps, strict=True))
+    return [(grads[0], rows(xs), rows(ds)) for grads, xs, ds in by_product]
 
 
 def _is_floating(x):

@@ -27,15 +27,21 @@ TITLES = {
     "step-feeding": "Training step of InputFeedingSeq2seq, sizes as above",
     "step-same": "Training step of SameStepSeq2seq, sizes as above",
     "step-deep": "Training step of DeepAttentionSeq2seq with 4 layers, sizes as above",
+    "step-bahdanau": "Training step of BahdanauSeq2seq, N=128 T_enc=T_dec=14 D=256 H=512, 7,800 and 5,900 words",
+    "step-luong": "Training step of LuongSeq2seq with input feeding and a general score, sizes as for step-bahdanau",
+    "step-luong-plain": "Training step of LuongSeq2seq with a dot product and no feeding, sizes as for step-bahdanau",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
     "additive-long": "TimeAttention with an AdditiveScore, N=16 T_enc=T_dec=256 H=A=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
+    "beam": "Beam search of 1,000 sentences of 6 to 18 words, beam 5, 20 tokens, BahdanauSeq2seq D=H=256 V=3,000",
 }
-# Not additive-long: PyTorch needs 4 GB and half a minute a call.
+# Not additive-long: PyTorch needs 4 GB and half a minute a call. Not the translators: a round takes up to a minute.
 DEFAULT = "step,step-bidirectional,step-feeding,step-same,step-deep,attention,general,additive,decode,memory,scaling"
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
+SINGLE_CALLS = "additive-long", "beam"  # jobs whose calls take many seconds
+FEW_CALLS = {"step-bahdanau": 3, "step-luong": 3, "step-luong-plain": 3}  # jobs whose calls take about a second
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
@@ -44,12 +50,17 @@ GOALS = [
     ("step-feeding", "library", "torch", 1.0),
     ("step-same", "library", "torch", 1.0),
     ("step-deep", "library", "torch", 1.0),
+    ("step-bahdanau", "library", "torch", 1.0),
+    ("step-luong", "library", "torch", 1.0),
+    ("step-luong-plain", "library", "torch", 1.0),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
     ("general", "library", "torch", 1.0),
     ("additive", "library", "torch", 1.0),
     ("additive-long", "library", "torch", 1.0),
     ("decode", "batched", "torch", 1.0),
+    ("beam", "batched", "torch", 1.0),
+    ("beam", "batched", "one by one", 0.1),
 ]
 # The training step as work grows: one size at a time, the others as in "step".
 GROWTH = {"T_enc": (16, 64, 256, 1024), "H": (64, 128, 512, 1024), "V": (1000, 5000, 20000), "N": (1, 8, 32, 512)}
@@ -107,8 +118,8 @@ def race(job, rounds, quick):
             contenders.append(contender)
     for number in range(rounds + 1):
         for contender in contenders:
-            slow = job == "additive-long" or (contender.name == "plain" and job != "step")  # seconds a call
-            contender.run(1 if quick or slow or number == 0 else CALLS[contender.name])
+            slow = job in SINGLE_CALLS or (contender.name == "plain" and job != "step")
+            contender.run(1 if quick or slow or number == 0 else FEW_CALLS.get(job, CALLS[contender.name]))
     for contender in contenders:
         contender.close()
         del contender.rounds[0]  # the warm-up

@@ -13,14 +13,26 @@ STEP = {"N": 128, "T_enc": 29, "T_dec": 10, "V": 59, "D": 16, "H": 256}
 ATTENTION = {"N": 16, "T": 256, "H": 256}
 ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 10, "H": 256, "A": 256}
 ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
+# The sizes of the PyTorch notes: V words in the source language, V_target in the other.
+TRANSLATION = {"N": 128, "T_enc": 14, "T_dec": 14, "V": 7800, "V_target": 5900, "D": 256, "H": 512}
+BEAM = {"V": 3000, "V_target": 3000, "D": 256, "H": 256}
+BEAM_SEARCH = {"start_id": 1, "end_id": 2, "max_length": 20, "beam_size": 5}
 DATES, DATES_ONE_BY_ONE = 5000, 200
+SENTENCES, SENTENCES_ONE_BY_ONE = 1000, 50
 MAX_GRAD = 5.0
 
 
-def random_ids(N, *, T_enc, T_dec, V, **_):
-    """A batch of random questions (N, T_enc) and answers (N, T_dec + 1)."""
+def random_ids(N, *, T_enc, T_dec, V, V_target=None, **_):
+    """A batch of random questions (N, T_enc) and answers (N, T_dec + 1); in translation 0 would be padding."""
     rng = np.random.default_rng(1)
-    return rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+    if V_target is None:
+        return rng.integers(0, V, (N, T_enc)), rng.integers(0, V, (N, T_dec + 1))
+    return rng.integers(1, V, (N, T_enc)), rng.integers(1, V_target, (N, T_dec + 1))
+
+
+def model_sizes(V, D, H, V_target=None, **_):
+    """What a model takes by position: translators have two vocabularies."""
+    return (V, D, H) if V_target is None else (V, V_target, D, H)
 
 
 def random_states(N, T, H):
@@ -37,12 +49,11 @@ def random_attention(N, T_enc, T_dec, H, *shapes):
     ]
 
 
-def numpy_step(model_class, Adam, clip_grads, wrap=lambda model: model, options=None, **sizes):
+def numpy_step(model_class, Adam, clip_grads, wrap=lambda model: model, options=None, sizes=STEP):
     """Forward, backward, clip, Adam: what a trainer does with one batch. Args: options, of the model."""
-    sizes = STEP | sizes
     xs, ts = random_ids(**sizes)
     rng = np.random.default_rng(0)
-    model = wrap(model_class(sizes["V"], sizes["D"], sizes["H"], rng=rng, **(options or {})))
+    model = wrap(model_class(*model_sizes(**sizes), rng=rng, **(options or {})))
     optimizer = Adam(lr=0.001)
 
     def step():
@@ -55,14 +66,26 @@ def numpy_step(model_class, Adam, clip_grads, wrap=lambda model: model, options=
     return step
 
 
-# The models of chapter 8: class -> (module, options that our model and the one in PyTorch have in common).
+# The models of chapter 8: class, and which of its kind -> (module, sizes, options that our model and the one in PyTorch
+# have in common).
 MODELS = {
-    "AttentionSeq2seq": ("ch08.attention_seq2seq", {}),
-    "BiAttentionSeq2seq": ("ch08.bidirectional_seq2seq", {}),
-    "InputFeedingSeq2seq": ("ch08.input_feeding_seq2seq", {}),
-    "SameStepSeq2seq": ("ch08.same_step_seq2seq", {}),
-    "DeepAttentionSeq2seq": ("ch08.deep_seq2seq", {"layers": 4, "residual": True}),
+    "AttentionSeq2seq": ("ch08.attention_seq2seq", STEP, {}),
+    "BiAttentionSeq2seq": ("ch08.bidirectional_seq2seq", STEP, {}),
+    "InputFeedingSeq2seq": ("ch08.input_feeding_seq2seq", STEP, {}),
+    "SameStepSeq2seq": ("ch08.same_step_seq2seq", STEP, {}),
+    "DeepAttentionSeq2seq": ("ch08.deep_seq2seq", STEP, {"layers": 4, "residual": True}),
+    "BahdanauSeq2seq": ("ch08.bahdanau_seq2seq", TRANSLATION, {"dropout": 0.5}),
+    "LuongSeq2seq": ("ch08.luong_seq2seq", TRANSLATION, {"score": "dot", "dropout": 0.5}),
+    "LuongSeq2seq, feeding": (
+        "ch08.luong_seq2seq",
+        TRANSLATION,
+        {"score": "general", "input_feeding": True, "dropout": 0.5},
+    ),
 }
+
+
+def class_name(name):
+    return name.partition(",")[0]
 
 
 def step_library(name="AttentionSeq2seq", **sizes):
@@ -70,9 +93,9 @@ def step_library(name="AttentionSeq2seq", **sizes):
     from common.parallel import DataParallel
     from common.util import clip_grads
 
-    module, options = MODELS[name]
-    model_class = getattr(import_module(module), name)
-    step = numpy_step(model_class, Adam, clip_grads, DataParallel, options, **sizes)
+    module, usual, options = MODELS[name]
+    model_class = getattr(import_module(module), class_name(name))
+    step = numpy_step(model_class, Adam, clip_grads, DataParallel, options, usual | sizes)
     return step, "data-parallel, as ch08.train runs it"
 
 
@@ -85,9 +108,10 @@ def step_plain():
 def step_torch(name="AttentionSeq2seq", **sizes):
     from tests.bench import torch_model
 
-    sizes = STEP | sizes
+    _, usual, options = MODELS[name]
+    sizes = usual | sizes
     xs, ts = random_ids(**sizes)
-    make = partial(getattr(torch_model, name), sizes["V"], sizes["D"], sizes["H"], **MODELS[name][1])
+    make = partial(getattr(torch_model, class_name(name)), *model_sizes(**sizes), **options)
     step, adam = torch_model.fastest_step(make, xs, ts, MAX_GRAD, calls=3 if sizes != STEP else 8)
     return step, f"Adam: {adam} (the fastest of three)"
 
@@ -223,6 +247,48 @@ def decode_plain():
     return one_by_one(AttentionSeq2seq)
 
 
+def sentences():
+    """Random sentences of 6 to 18 words, padded with 0, (SENTENCES, 18)."""
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(6, 19, SENTENCES)
+    xs = rng.integers(3, BEAM["V"], (SENTENCES, 18))
+    xs[np.arange(18) >= lengths[:, None]] = 0
+    return xs
+
+
+def translator():
+    """An untrained model: it hardly ever writes the end mark, so that every search goes on to the last step."""
+    from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+
+    return BahdanauSeq2seq(*model_sizes(**BEAM), rng=np.random.default_rng(0))
+
+
+def beam_batched():
+    from common.decoding import beam
+
+    model, xs = translator(), sentences()
+    return lambda: beam(model, xs, **BEAM_SEARCH, pad_id=0), f"{SENTENCES:,} sentences"
+
+
+def beam_torch():
+    from tests.bench.torch_model import BahdanauSeq2seq, make_beam
+
+    call, size = make_beam(BahdanauSeq2seq(*model_sizes(**BEAM)), sentences(), **BEAM_SEARCH)
+    return call, f"{SENTENCES:,} sentences, {size:,} at a time (the fastest of four)"
+
+
+def beam_one_by_one():
+    from common.decoding import beam
+
+    model, rows = translator(), [row[None, row != 0] for row in sentences()[:SENTENCES_ONE_BY_ONE]]
+
+    def run():
+        for row in rows:
+            beam(model, row, **BEAM_SEARCH)
+
+    return run, f"{SENTENCES_ONE_BY_ONE} sentences timed, times {SENTENCES // SENTENCES_ONE_BY_ONE}"
+
+
 def step_of(name):
     """The contenders of a job: a training step of another model."""
     return {"library": partial(step_library, name), "torch": partial(step_torch, name)}
@@ -235,6 +301,9 @@ JOBS = {
     "step-feeding": step_of("InputFeedingSeq2seq"),
     "step-same": step_of("SameStepSeq2seq"),
     "step-deep": step_of("DeepAttentionSeq2seq"),
+    "step-bahdanau": step_of("BahdanauSeq2seq"),
+    "step-luong": step_of("LuongSeq2seq, feeding"),
+    "step-luong-plain": step_of("LuongSeq2seq"),
     "attention": {
         "library": attention_library,
         "plain": attention_plain,
@@ -253,6 +322,11 @@ JOBS = {
         "one by one": decode_one_by_one,
         "plain": decode_plain,
     },
+    "beam": {"batched": beam_batched, "torch": beam_torch, "one by one": beam_one_by_one},
 }
-# A contender that decodes one by one runs a part of the dates only.
-SCALE = {("decode", "one by one"): DATES / DATES_ONE_BY_ONE, ("decode", "plain"): DATES / DATES_ONE_BY_ONE}
+# A contender that decodes one by one runs a part of the rows only.
+SCALE = {
+    ("decode", "one by one"): DATES / DATES_ONE_BY_ONE,
+    ("decode", "plain"): DATES / DATES_ONE_BY_ONE,
+    ("beam", "one by one"): SENTENCES / SENTENCES_ONE_BY_ONE,
+}

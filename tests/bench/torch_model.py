@@ -4,6 +4,7 @@ import time
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class AttentionSeq2seq(nn.Module):
@@ -137,9 +138,96 @@ class DeepAttentionSeq2seq(nn.Module):
         return cross_entropy(self.affine(torch.cat((context, hs), dim=2)), ts)
 
 
-def cross_entropy(logits, ts):
+class BahdanauSeq2seq(nn.Module):
+    """Additive attention asked with the state before the step: an ``nn.GRUCell`` in a loop, keys and outputs at once.
+
+    ``packed``: whether xs has padding (0) that the encoder must skip.
+    """
+
+    def __init__(self, source_vocab_size, target_vocab_size, wordvec_size, hidden_size, dropout=0.0):
+        super().__init__()
+        D, H = wordvec_size, hidden_size
+        self.embed_enc, self.embed_dec = nn.Embedding(source_vocab_size, D), nn.Embedding(target_vocab_size, D)
+        self.dropout = nn.Dropout(dropout)
+        self.gru_enc = nn.GRU(D, H, batch_first=True, bidirectional=True)
+        self.fc = nn.Linear(2 * H, H)
+        self.keys, self.query, self.v = nn.Linear(2 * H, H), nn.Linear(H, H, bias=False), nn.Linear(H, 1, bias=False)
+        self.cell = nn.GRUCell(D + 2 * H, H)
+        self.affine = nn.Linear(3 * H + D, target_vocab_size)
+
+    def encode(self, xs, packed=False):
+        """Return hs (N, T, 2H), keys (N, T, H), the mask (N, T) and the first state h (N, H)."""
+        mask, embedded = xs != 0, self.dropout(self.embed_enc(xs))
+        if packed:
+            embedded = pack_padded_sequence(embedded, mask.sum(dim=1), batch_first=True, enforce_sorted=False)
+        hs, last = self.gru_enc(embedded)
+        if packed:
+            hs, _ = pad_packed_sequence(hs, batch_first=True)
+        return hs, self.keys(hs), mask, torch.tanh(self.fc(torch.cat((last[0], last[1]), dim=1)))
+
+    def step(self, x, h, hs, keys, mask):
+        """Return what the output layer reads, (N, 3H + D), and the state after the step."""
+        scores = self.v(torch.tanh(self.query(h)[:, None] + keys))[:, :, 0]  # (N, T)
+        a = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=1)
+        context = torch.bmm(a[:, None], hs)[:, 0]
+        h = self.cell(torch.cat((x, context), dim=1), h)
+        return torch.cat((h, context, x), dim=1), h
+
+    def forward(self, xs, ts):
+        hs, keys, mask, h = self.encode(xs)
+        outs = []
+        for x in self.dropout(self.embed_dec(ts[:, :-1])).unbind(dim=1):
+            out, h = self.step(x, h, hs, keys, mask)
+            outs.append(out)
+        return cross_entropy(self.affine(torch.stack(outs, dim=1)), ts, padding=0)
+
+
+class LuongSeq2seq(nn.Module):
+    """The LSTM reads, then the attention is asked; with input feeding an ``nn.LSTMCell`` in a loop, else ``nn.LSTM``.
+
+    A general score meets the hidden states once, not at every step.
+    """
+
+    def __init__(
+        self, source_vocab_size, target_vocab_size, wordvec_size, hidden_size, score, input_feeding=False, dropout=0.0
+    ):
+        super().__init__()
+        D, H = wordvec_size, hidden_size
+        self.input_feeding = input_feeding
+        self.embed_enc, self.embed_dec = nn.Embedding(source_vocab_size, D), nn.Embedding(target_vocab_size, D)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm_enc = nn.LSTM(D, H, batch_first=True)
+        self.lstm_dec = nn.LSTMCell(D + H, H) if input_feeding else nn.LSTM(D, H, batch_first=True)
+        self.keys = nn.Linear(H, H, bias=False) if score == "general" else nn.Identity()
+        self.joined = nn.Linear(2 * H, H)
+        self.affine = nn.Linear(H, target_vocab_size)
+
+    def attend(self, hs_dec, hs_enc, keys, mask):
+        """Return the attentional states (N, T_dec, H)."""
+        scores = torch.bmm(hs_dec, keys.transpose(1, 2)).masked_fill(~mask, -torch.inf)  # (N, T_dec, T_enc)
+        context = torch.bmm(torch.softmax(scores, dim=2), hs_enc)
+        return torch.tanh(self.joined(torch.cat((context, hs_dec), dim=2)))
+
+    def forward(self, xs, ts):
+        mask = (xs != 0)[:, None]  # (N, 1, T_enc)
+        hs_enc, (h, c) = self.lstm_enc(self.dropout(self.embed_enc(xs)))
+        keys, embedded = self.keys(hs_enc), self.dropout(self.embed_dec(ts[:, :-1]))
+        if self.input_feeding:
+            h, c, outs = h[0], c[0], []
+            fed = torch.zeros_like(h)
+            for x in embedded.unbind(dim=1):
+                h, c = self.lstm_dec(torch.cat((x, fed), dim=1), (h, c))
+                fed = self.attend(h[:, None], hs_enc, keys, mask)[:, 0]
+                outs.append(fed)
+            fed = torch.stack(outs, dim=1)
+        else:
+            fed = self.attend(self.lstm_dec(embedded, (h, c))[0], hs_enc, keys, mask)
+        return cross_entropy(self.affine(self.dropout(fed)), ts, padding=0)
+
+
+def cross_entropy(logits, ts, padding=-100):
     """The mean loss of logits (N, T_dec, V) for what stands in ts (N, T_dec + 1) after the start mark."""
-    return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten())
+    return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten(), ignore_index=padding)
 
 
 def dot(hs_enc, hs_dec):
@@ -172,14 +260,68 @@ def make_decode(xs, V, D, H, start_id, length):
     def decode(size):
         return [model.greedy(xs[k : k + size], start_id, length) for k in range(0, len(xs), size)]
 
+    return fastest_size(decode, (128, 512, 1024, len(xs)))
+
+
+def fastest_size(decode, sizes):
+    """A call of ``decode`` with the fastest of some batch sizes, and that size."""
     seconds = {}
-    for size in (128, 512, 1024, len(xs)):
+    for size in sizes:
         decode(size)
         start = time.perf_counter()
         decode(size)
         seconds[size] = time.perf_counter() - start
     best = min(seconds, key=seconds.get)
     return lambda: decode(best), best
+
+
+def make_beam(model, xs, *, beam_size, **options):
+    """Beam search of xs (N, T) padded with 0, sentences of like length together, and the size of the batches."""
+    model.eval()
+    xs = torch.from_numpy(xs)
+    lengths = (xs != 0).sum(dim=1)
+    order = lengths.argsort(stable=True)
+
+    def decode(size):
+        found = [None] * len(xs)
+        for rows in order.split(size):
+            answers = beam(model, xs[rows, : lengths[rows].max()], beam_size=beam_size, **options)
+            for row, answer in zip(rows.tolist(), answers, strict=True):
+                found[row] = answer
+        return found
+
+    return fastest_size(decode, (32, 64, 128, 512))
+
+
+@torch.inference_mode()
+def beam(model, xs, *, start_id, end_id, max_length, beam_size, length_penalty=0.6):
+    """Return for each row of xs the best answer, a list of ids, of those that the K beams of its beam end with.
+
+    A hypothesis that is finished stays in the beam: it writes 0 with probability 1.
+    """
+    N, K = len(xs), beam_size
+    hs, keys, mask, h = (array.repeat_interleave(K, dim=0) for array in model.encode(xs, packed=True))
+    V = model.affine.out_features
+    totals = torch.full((N, K), -torch.inf)
+    totals[:, 0] = 0  # the K beams are still one
+    ids, written = torch.full((N * K,), start_id), torch.empty((N * K, 0), dtype=torch.long)
+    done, first = torch.zeros(N * K, dtype=torch.bool), K * torch.arange(N)[:, None]
+    for _ in range(max_length):
+        out, h = model.step(model.embed_dec(ids), h, hs, keys, mask)
+        log_probs = torch.log_softmax(model.affine(out), dim=1)  # (N K, V)
+        if done.any():
+            log_probs[done] = -torch.inf
+            log_probs[done, 0] = 0
+        totals, best = (totals.view(-1, 1) + log_probs).view(N, K * V).topk(K)
+        rows = (first + best // V).view(-1)
+        ids = (best % V).view(-1)
+        h, done = h.index_select(0, rows), done.index_select(0, rows) | (ids == end_id)
+        written = torch.cat((written.index_select(0, rows), ids[:, None]), dim=1)
+        if done.all():
+            break
+    lengths = (written != 0).sum(dim=1).view(N, K)
+    best = (totals / ((5 + lengths) / 6) ** length_penalty).argmax(dim=1)
+    return [[word for word in row if word] for row in written[first[:, 0] + best].tolist()]
 
 
 ADAMS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
