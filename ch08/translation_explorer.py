@@ -121,10 +121,13 @@ class _Shipped(Mapping):
         return TRANSLATORS[self._systems[name]][0]
 
 
+_splits = functools.cache(sentences.load)
+
+
 @functools.cache
 def _known(pair):
     """Return {words of a sentence: its Example}, for all sentences of two languages."""
-    return {tuple(sentence_tokens(example.source)): example for split in sentences.load(pair) for example in split}
+    return {tuple(sentence_tokens(example.source)): example for split in _splits(pair) for example in split}
 
 
 @functools.cache
@@ -133,7 +136,7 @@ def examples(pair):
 
     The last one has a word that none of our sentences has.
     """
-    test = sentences.load(pair).test
+    test = _splits(pair).test
     return (*(example.source for example in test[:: max(len(test) // EXAMPLES, 1)][:EXAMPLES]), UNKNOWN[pair[:2]])
 
 

@@ -219,8 +219,7 @@ class SentenceExplorer(AttentionExplorer):
         ]
 
     def _settings(self):
-        settings = super()._settings() | dict(beam=self.beam, alternative=self.alternative)
-        return settings
+        return super()._settings() | dict(beam=self.beam, alternative=self.alternative)
 
     def _next_example(self):
         """Put the next example of the model's language into the box; after another text, the first."""
