@@ -290,6 +290,7 @@ def _draw_question(drawing, grid, question, weights, step, captions, unknown):
 
 def _draw_unknown(drawing, x, y, wide):
     """Frame a box of the question whose token is unknown."""
+    drawing.rect(x + 2, y + 2, wide - 4, 20, stroke="#ffffff", width=3)  # the dashes stand out on dark weights, too
     drawing.rect(x + 2, y + 2, wide - 4, 20, stroke=ORANGE, width=2, dash="2 2")
 
 

@@ -316,7 +316,7 @@ class AlternativesTable:
             body += (
                 f'<tr data-press="alternative-{rank - 1}" style="{style}"{" aria-current=true" if lit else ""}>'
                 f'<td style="{cell}right">{mark}{rank}</td><td style="{cell}right">{score}</td>'
-                f'<td style="{cell}right">{share}</td><td style="{cell}left">{escape(written)}'
+                f'<td style="{cell}right">{escape(share)}</td><td style="{cell}left">{escape(written)}'
                 f"{' <b>(right)</b>' if right else ''}</td></tr>"
             )
         caption = f"Answers of {escape(self.name)}, the best first; pressing one shows its weights"
@@ -328,6 +328,6 @@ class AlternativesTable:
 
 
 def _share(confidence):
-    """Return the probability of a whole answer, small ones with one digit."""
+    """Return the probability of a whole answer; below one percent with one digit."""
     p = float(confidence.prod())
-    return percent(p) if p >= 0.01 else f"{100 * p:.0e} %" if p > 0 else "0 %"
+    return percent(p) if p >= 0.0095 else f"{100 * p:.1g} %" if p >= 1e-5 else "< 0.001 %"
