@@ -50,7 +50,7 @@ CAPTIONS = Captions(
     nothing_to_read="There is nothing to read yet. Type a sentence, or press “another example”.",
     no_truth="is not one of our sentences",
     no_source="nothing in the sentence goes with it",
-    marks=frozenset(words.MARKS),
+    marks=frozenset({words.PAD, words.START, words.END}),  # an unknown word is a word
     write=words.detokenize,
 )
 
@@ -159,7 +159,7 @@ def gold_mask(pair, tokens, answer):
     Raises: ValueError for a sentence that is not ours, and for another translation than ours.
     """
     example = _example(pair, tokens)
-    written = [token for token in answer if token not in words.MARKS]
+    written = [token for token in answer if token not in CAPTIONS.marks]
     if written != sentence_tokens(example.target):
         raise ValueError("the gold alignment belongs to the right translation, and this is another one")
     mask = host.zeros((len(answer), len(tokens)), bool)

@@ -52,14 +52,16 @@ def folder(tmp_path_factory, both):
     path = tmp_path_factory.mktemp("pretrained")
     for name, model_class in CLASSES.items():
         source, target = both[TRANSLATORS[name][0]]
-        model = model_class(len(source), len(target), 5, 6, rng=0)
+        task = SimpleNamespace(source_vocab=source, target_vocab=target)
+        model = SYSTEMS[name].model(task, rng=0, wordvec_size=5, hidden_size=6)
+        assert isinstance(model, model_class)
         model.vocab = joined(source, target)
         model.save_params(path / name / "weights.npz", dtype="float16")
     return path
 
 
 def right_model(pair, example, both):
-    """A translator that writes the right translation of one sentence, and as second choice the same without an "a"."""
+    """A translator that writes the right translation of one sentence, and as second choice one with an unknown word."""
     source, target = both[pair]
     ids = [*target.encode(sentence_tokens(example.target), marks=False), words.END_ID]
 
@@ -294,6 +296,7 @@ def test_one_of_our_sentences_is_judged_and_has_a_gold_alignment(pair, both):
     assert "<b>(right)</b>" in e.table.value
     e.alternative.value = 1
     assert f"is wrong: it should be “{example.target.lower()}”" in said(e)
+    assert "<unk>" in e.answer, "an unknown word is a part of the answer"
     assert "the gold alignment belongs to the right translation" in said(e)
     e.text.value = "Hallo." if pair == "de-en" else "안녕."
     assert "is not one of our sentences" in said(e)
