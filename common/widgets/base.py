@@ -71,7 +71,7 @@ def message(text, kind="status"):
     border = f"6px solid {ORANGE}" if kind == "alert" else f"2px solid {BLUE}"
     word = "<b>Please check:</b> " if kind == "alert" else ""
     style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
-    return f'<div data-kind="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
+    return f'<div data-kind="{kind}" style="{style};max-width:800px;overflow-wrap:anywhere">{word}{escape(text)}</div>'
 
 
 # Classes by which the script and the style below find their way.
