@@ -26,6 +26,7 @@ TRANSLATORS = {
     "plain-words": ("de-en", "German, without attention"),
     "luong": ("de-en", "German, Luong"),
     "bahdanau": ("de-en", "German, Bahdanau"),
+    "bahdanau-guided": ("de-en", "German, Bahdanau, told where to look"),
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),

@@ -1,6 +1,7 @@
 """Our own sentences: German and Korean to English (sections 8.14 and 8.15)."""
 
 import functools
+from dataclasses import replace
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
@@ -9,6 +10,7 @@ from ch08.word_seq2seq import WordSeq2seq
 from common.training.recipe import Recipe, System
 
 RECIPE = Recipe(epochs=6, batch_size=32, learning_rate=0.004, warmup_steps=200, weight_decay=0.1, beta2=0.99)
+LONGER = replace(RECIPE, epochs=9)
 
 
 def sentence_task(pair, data=None, *, batch_size, seed, **options):
@@ -28,26 +30,27 @@ def prepare_guided(model, task):
     model.alignment_loss.weight = 10.0
 
 
-def _system(about, pair, model_class, hidden_size=128, labeled=0, **options):
+def _system(about, pair, model_class, hidden_size=128, labeled=0, recipe=RECIPE, **options):
     model = functools.partial(model_class, label_smoothing=0.1, **options)
     return System(
         about,
         functools.partial(sentence_task, pair, labeled=labeled),
         functools.partial(translation_model, model, wordvec_size=64, hidden_size=hidden_size),
-        RECIPE,
+        recipe,
         prepare_guided if labeled else prepare,
     )
 
 
 GERMAN, KOREAN = "German to English", "Korean to English"
-LUONG = dict(model_class=LuongSeq2seq, score="general", hidden_size=192)
+LUONG = dict(model_class=LuongSeq2seq, score="general", hidden_size=192, recipe=LONGER)
+PLAIN = dict(model_class=WordSeq2seq, hidden_size=192, recipe=LONGER)
 
 SYSTEMS = {
     "bahdanau": _system(f"{GERMAN}, additive attention, two readers", "de-en", BahdanauSeq2seq),
     "bahdanau-guided": _system(f"{GERMAN}, told where to look 1 time in 100", "de-en", BahdanauSeq2seq, labeled=180),
     "luong": _system(f"{GERMAN}, general score", "de-en", **LUONG),
-    "plain-words": _system(f"{GERMAN}, without attention", "de-en", WordSeq2seq, hidden_size=192),
+    "plain-words": _system(f"{GERMAN}, without attention", "de-en", **PLAIN),
     "bahdanau-ko": _system(f"{KOREAN}, additive attention, two readers", "ko-en", BahdanauSeq2seq),
     "luong-ko": _system(f"{KOREAN}, general score", "ko-en", **LUONG),
-    "plain-words-ko": _system(f"{KOREAN}, without attention", "ko-en", WordSeq2seq, hidden_size=192),
+    "plain-words-ko": _system(f"{KOREAN}, without attention", "ko-en", **PLAIN),
 }

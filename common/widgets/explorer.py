@@ -385,4 +385,5 @@ class AttentionExplorer(Widget):
 
 
 def side_by_side(*children):
+    """Return a row of controls, which wraps where they do not fit."""
     return controls().HBox(children, layout={"flex_flow": "row wrap"})
