@@ -19,7 +19,7 @@ class Answer(NamedTuple):
     probs (T + 1,): the probability that the model gave each token and the end mark, given those before it.
     weights (T + 1, S): where each of them looked, over the S tokens of the sentence with its start and end mark; None
     for a model without attention. unknown: the positions of words that were unknown to the target vocabulary.
-    An answer that was cut off at the greatest length has no end mark: T in place of T + 1.
+    An answer that was cut off at the greatest length has no end mark: probs and weights then have T rows.
     """
 
     tokens: list

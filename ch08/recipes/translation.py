@@ -8,6 +8,7 @@ which words of a translation go with which words of the sentence.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ch08.alignment import alignment_error_rate
@@ -33,13 +34,18 @@ class Side(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """Sentences and translations to learn from, to look at meanwhile, and to test with; the two languages."""
+    """Sentences and translations to learn from, to look at meanwhile, and to test with; the two languages.
+
+    tokenize: a function from a text of the source language to tokens, as the sentences were cut; None for
+    ``dataset.words.tokenize``.
+    """
 
     name: str
     languages: tuple
     train: Side
     valid: Side
     test: Side
+    tokenize: Callable | None = None
 
 
 def sentence_corpus(pair="de-en"):
@@ -53,7 +59,7 @@ def sentence_corpus(pair="de-en"):
         )
         for split in splits
     ]
-    return Corpus(f"sentences {pair}", tuple(pair.split("-")), *sides)
+    return Corpus(f"sentences {pair}", tuple(pair.split("-")), *sides, tokenize=sentence_tokens)
 
 
 def sentence_tokens(text):
@@ -224,7 +230,7 @@ class Translation:
             model,
             self.source_vocab,
             self.target_vocab,
-            tokenize=sentence_tokens if self.corpus.name.startswith("sentences") else None,
+            tokenize=self.corpus.tokenize,
             replace_unknown=self.replace_unknown,
             max_length=self.max_length,
         )
