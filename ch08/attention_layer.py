@@ -17,7 +17,7 @@ Source: the book, sections 8.1 and 8.2; Luong et al. 2015, equations 4 and 7.
 from copy import deepcopy
 from functools import partial
 
-from ch08.score_layers import DotScore, as_sequence, check_shapes, kept, swap
+from ch08.score_layers import DotScore, as_sequence, check_shapes, kept, sum_of_outer, swap
 from common.base_model import Composite, walk
 from common.layers import Softmax, cast
 from common.np import np
@@ -61,7 +61,7 @@ class WeightSum:
         """A product's rule: da = dc hs^T, dhs = a^T dc (summed over the decoder steps). Return (dhs, da)."""
         hs, a = kept(self, self.cache)
         dc = as_sequence(dc)
-        dhs = np.matmul(swap(as_sequence(a)), dc)  # (N, T, H)
+        dhs = sum_of_outer(as_sequence(a), dc)  # (N, T, H)
         da = np.matmul(dc, swap(hs))  # (N, T_dec, T)
         return dhs, da.reshape(a.shape)
 

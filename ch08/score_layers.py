@@ -46,7 +46,7 @@ class DotScore:
         """A product's rule: dhs = ds^T (scale h), summed over the queries, and dh = scale ds hs. Return (dhs, dh)."""
         hs, q, shape = kept(self, self.cache)
         ds = as_sequence(ds)  # (N, T_dec, T)
-        dhs = np.matmul(swap(ds), q)  # (N, T, H)
+        dhs = sum_of_outer(ds, q)  # (N, T, H)
         dh = np.matmul(ds, hs)  # (N, T_dec, H)
         if self.scale != 1:
             dh *= self.scale
@@ -83,7 +83,7 @@ class GeneralScore:
         (W,), (dW,) = self.params, self.grads
         hs, h, q = kept(self, self.cache)
         (ds,) = cast(W.dtype, as_sequence(ds))  # (N, T_dec, T)
-        dhs = np.matmul(swap(ds), q)  # (N, T, H_enc)
+        dhs = sum_of_outer(ds, q)  # (N, T, H_enc)
         dq = np.matmul(ds, hs)  # (N, T_dec, H_enc)
         np.matmul(rows_of(h).T, rows_of(dq), out=dW)
         return dhs, np.matmul(dq, W.T).reshape(h.shape)
@@ -214,6 +214,14 @@ def as_sequence(x):
 def swap(x):
     """Transpose the last two axes."""
     return x.swapaxes(-1, -2)
+
+
+def sum_of_outer(a, d):
+    """Return a^T d: for each row the sum over the queries of the outer products, a (N, T_dec, T), d (N, T_dec, H).
+
+    Of a single query it is one outer product, and a matrix product takes several times as long as that.
+    """
+    return swap(a) * d if a.shape[1] == 1 else np.matmul(swap(a), d)
 
 
 def rows_of(x):

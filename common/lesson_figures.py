@@ -243,6 +243,7 @@ def padding_panels(batches):
         real = host.arange(max(lengths)) < host.asarray(lengths)[:, None]
         ax.imshow(real, cmap=ListedColormap(["0.85", COLORS[0]]), vmin=0, vmax=1, aspect="auto", interpolation="none")
         ax.set(title=title, xlabel="step", ylabel="sentence", xlim=(-0.5, width - 0.5))
+        ax.xaxis.get_major_locator().set_params(integer=True)
     names = " and ".join(batches)
     return set_alt(figure, f"How batches are filled, {names}: a row for each sentence, blue words, gray padding.")
 

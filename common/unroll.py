@@ -182,7 +182,7 @@ def _written_grads(layers):
 
 
 def _joined(steps):
-    """Return the products that wait (see ``write_grads``) in the copies of a layer, one over the rows of all steps each.
+    """Return the products that wait in the copies of a layer (see ``write_grads``), each over the rows of all steps.
 
     Args: steps, for each step the list of its products.
     """
