@@ -37,7 +37,8 @@ def placement_figure(place):
     """Draw two steps of a decoder with attention, and in orange where the context goes.
 
     Args: place, a key of PLACES: "output" (AttentionSeq2seq), "next step" (InputFeedingSeq2seq), "same step"
-    (SameStepSeq2seq) or "translator" (BahdanauSeq2seq). Returns: a matplotlib Figure on a white ground, with its content in words for screen readers.
+    (SameStepSeq2seq) or "translator" (BahdanauSeq2seq). Returns: a matplotlib Figure on a white ground, with its
+    content in words for screen readers.
     Raises: ValueError for another place.
     """
     if place not in PLACES:

@@ -330,7 +330,9 @@ STEP = Exercise(
         ),
         Mistake(
             "The output gets the state before the step. It should have the one after it, which has read the word.",
-            changed(_STEP, ("np.concatenate((after, c, x), axis=1), after", "np.concatenate((h, c, x), axis=1), after")),
+            changed(
+                _STEP, ("np.concatenate((after, c, x), axis=1), after", "np.concatenate((h, c, x), axis=1), after")
+            ),
         ),
         Mistake(
             "The state that is returned is the one before the step.",
