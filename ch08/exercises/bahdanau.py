@@ -522,8 +522,8 @@ class Look:
         dsum = de[:, :, None] * self.v * (1 - u**2)  # of query + key
         dq = dsum.sum(axis=1)
         dhs_enc = a[:, :, None] * dc[:, None] + dsum @ self.Wk.T
-        dWk = (hs_enc[:, :, :, None] * dsum[:, :, None]).sum(axis=(0, 1))
-        return dq @ self.Wq.T, dhs_enc, h.T @ dq, dWk, (de[:, :, None] * u).sum(axis=(0, 1))
+        dWk, dv = np.einsum("ntc,nta->ca", hs_enc, dsum), np.einsum("nt,nta->a", de, u)
+        return dq @ self.Wq.T, dhs_enc, h.T @ dq, dWk, dv
 """
 _BOTH = "a[:, :, None] * dc[:, None] + dsum @ self.Wk.T"
 
@@ -580,28 +580,43 @@ LOOK = Exercise(
 _TABLE = "step = lambda ids, state: (logits[state, np.arange(len(ids)), ids], state + 1)\n"
 
 
-def _written_by_rows(step, state, ts, coins, training):
+class _WriterByTable:
     """All sentences side by side, the words kept in a table: what is read next is looked up there."""
-    T = ts.shape[1] - 1
-    table = np.zeros((len(ts), T + 1), dtype=int)
-    table[:, 0] = ts[:, 0]
-    for t in range(T):
-        forced = t > 0 and training and coins[t - 1]
-        logits, state = step(ts[:, t] if forced else table[:, t], state)
-        table[:, t + 1] = logits.argmax(axis=1)
-    return table[:, 1:]
+
+    def __init__(self, step, coins):
+        self.step, self.forced = step, [False, *coins]  # of the steps that read
+
+    def eval(self):
+        self.forced = [False] * len(self.forced)
+
+    def write(self, state, ts):
+        table = np.zeros(ts.shape, dtype=int)
+        table[:, 0] = ts[:, 0]
+        for t, forced in zip(range(ts.shape[1] - 1), self.forced, strict=False):
+            logits, state = self.step(ts[:, t] if forced else table[:, t], state)
+            table[:, t + 1] = logits.argmax(axis=1)
+        return table[:, 1:]
 
 
-_WRITE = """\
-def write(step, state, ts, coins, training):
-    ids, written = ts[:, 0], []
-    for t in range(ts.shape[1] - 1):
-        logits, state = step(ids, state)
-        written.append(logits.argmax(axis=1))
-        ids = ts[:, t + 1] if training and coins[t] else written[-1]
-    return np.stack(written, axis=1)
+_WRITER = """\
+class Writer:
+    def __init__(self, step, coins):
+        self.step, self.coins, self.training = step, coins, True
+
+    def eval(self):
+        self.training = False
+
+    def write(self, state, ts):
+        told = self.coins & self.training  # (T,)
+        ids, written = ts[:, 0], []
+        for t in range(ts.shape[1] - 1):
+            logits, state = self.step(ids, state)
+            written.append(logits.argmax(axis=1))
+            ids = ts[:, t + 1] if told[t] else written[-1]
+        return np.stack(written, axis=1)
 """
-_READS = "ts[:, t + 1] if training and coins[t] else written[-1]"
+_TOLD = "self.coins & self.training"
+_READS = "ts[:, t + 1] if told[t] else written[-1]"
 
 
 def _answers(rng, N, T, V, training):
@@ -614,9 +629,10 @@ def _answers(rng, N, T, V, training):
 WRITE = Exercise(
     number="8.14.7",
     title="Bug hunt: half of the answers were whispered",
-    name="write",
+    name="Writer",
     points=2,
-    call=_TABLE + "ids = answer(step, 0, ts, coins, training)\nids = np.arange(100)[ids]",
+    call=_TABLE
+    + "writer = answer(step, coins)\nif not training:\n    writer.eval()\nids = np.arange(100)[writer.write(0, ts)]",
     outputs=("ids",),
     cases=(
         Case("one sentence, in use", lambda rng: _answers(rng, 1, 8, 9, False)),
@@ -624,36 +640,44 @@ WRITE = Exercise(
         Case("one sentence, in training", lambda rng: _answers(rng, 1, 8, 9, True)),
         Case("several sentences, in training", lambda rng: _answers(rng, 3, size(rng, 9, 12), 8, True)),
     ),
-    reference=_written_by_rows,
+    reference=_WriterByTable,
     bug=Mistake(
-        "In use the coin is tossed as well, and the model is given right words that nobody could know there.",
-        changed(_WRITE, (_READS, "ts[:, t + 1] if coins[t] else written[-1]")),
+        "Which steps are told the right word was settled before eval was called, so in use they are told it, too.",
+        changed(
+            _WRITER,
+            (
+                "self.step, self.coins, self.training = step, coins, True",
+                "self.step, self.training = step, True\n        self.told = coins & self.training",
+            ),
+            ("        told = self.coins & self.training  # (T,)\n", ""),
+            ("told[t]", "self.told[t]"),
+        ),
     ),
     mistakes=(
         Mistake(
             "Now no right word is read any more, not even in training, where the coin says so.",
-            changed(_WRITE, (_READS, "written[-1]")),
+            changed(_WRITER, (_READS, "written[-1]")),
         ),
         Mistake(
             "In training all right words are read now, whatever the coin says.",
-            changed(_WRITE, (_READS, "ts[:, t + 1] if training else written[-1]")),
+            changed(_WRITER, (_TOLD, "np.full(len(self.coins), self.training)")),
         ),
         Mistake(
             "In use all right words are read now. It should be the other way around: none there.",
-            changed(_WRITE, (_READS, "ts[:, t + 1] if not training or coins[t] else written[-1]")),
+            changed(_WRITER, (_TOLD, "self.coins | (not self.training)")),
         ),
         Mistake(
             "The coin is read the wrong way around: True means that the right word is read.",
-            changed(_WRITE, (_READS, "written[-1] if not training or coins[t] else ts[:, t + 1]")),
+            changed(_WRITER, (_TOLD, "~self.coins & self.training")),
         ),
         Mistake(
             "The right word comes one step late: after step t the next one to read is ts[:, t + 1].",
-            changed(_WRITE, (_READS, "ts[:, t] if training and coins[t] else written[-1]")),
+            changed(_WRITER, (_READS, "ts[:, t] if told[t] else written[-1]")),
         ),
     ),
     hints=(
         "In use, may anything of ts but the start mark make a difference to what is written?",
-        "The line that chooses the next ids asks the coin. What else does it have to ask first?",
+        "When is it settled which steps are told the right word? Is eval called before that, or after?",
     ),
     section=f'{SECTION}, "Whose words does it read?"',
 )
