@@ -71,6 +71,11 @@ def breadth(token):
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in token)
 
 
+def clipped(token, letters=24):
+    """Return a token as it can be seen, cut off after a number of letters."""
+    return visible(token if len(token) <= letters else token[: letters - 1] + "…")
+
+
 def _n(x):
     """Return a coordinate with at most one decimal."""
     return f"{x:.1f}".rstrip("0").rstrip(".") if x % 1 else f"{x:.0f}"
@@ -147,9 +152,10 @@ class Drawing:
         """Write one line.
 
         style: size, color, bold, italic, mono; anchor, which is start, middle or end; halo, a white rim that keeps the
-        text readable on lines.
+        text readable on lines; rising, whether the line rises to the right at 45 degrees.
         """
-        self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}"{_style(**style)}>{escape(text)}</text>')
+        rising = f' transform="rotate(-45 {_n(x)} {_n(y)})"' if style.pop("rising", False) else ""
+        self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}"{rising}{_style(**style)}>{escape(text)}</text>')
 
     def words(self, x, y, *pieces):
         """Write several pieces, one after the other on one line, each a tuple (text, dict of style as for ``text``)."""

@@ -4,6 +4,7 @@
 |-------------------------|---------------------------------------------------------------------|
 | `WeightedSumPlayground` | scores, softmax, weights, and the context vector they make          |
 | `AttentionExplorer`     | what a trained model answers to any text, where it looked, and why  |
+| `SentenceExplorer`      | the same for sentences: all answers of a beam, unknown words marked |
 | `GradientViewer`        | a tiny attention layer with all its values and gradients            |
 | `TrainingMonitor`       | loss, accuracy, sample heatmaps: while training runs, and afterward |
 | `Comparison`            | how far each of several trainings is; one stop for all              |
@@ -27,14 +28,18 @@ from common.widgets.gradients import GradientViewer, attention_graph, render_gra
 from common.widgets.monitor import TrainingMonitor, render_moments, render_training
 from common.widgets.playground import WeightedSumPlayground, render_weighted_sum
 from common.widgets.reasons import Reasons, render_reasons
+from common.widgets.sentences import Alternative, Reading, SentenceExplorer
 
 __all__ = [
+    "Alternative",
     "AttentionExplorer",
     "Captions",
     "Comparison",
     "GradientViewer",
     "Picture",
+    "Reading",
     "Reasons",
+    "SentenceExplorer",
     "TrainingMonitor",
     "WeightedSumPlayground",
     "attention_graph",

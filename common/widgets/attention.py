@@ -4,7 +4,21 @@ import textwrap
 from dataclasses import dataclass
 
 from common.np import host, to_cpu
-from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, breadth, draw_shades, ink_on, percent, shade, visible
+from common.svg import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    Drawing,
+    breadth,
+    clipped,
+    draw_shades,
+    ink_on,
+    percent,
+    shade,
+    visible,
+)
 from common.widgets.base import CHARACTERS
 
 CELL, ROW = 22, 22  # width of a column for one character, height of a row
@@ -14,11 +28,23 @@ LEFT = 176  # where the columns begin, if the answer's tokens are characters
 TOP = 62  # where the question begins
 HEAD = 46  # from there to the heatmap
 WIDTH, NARROW = 828, 600  # at least, for the sentences below: of a picture alone, and of one beside another
-SENTENCE = 7.7  # width of a character of a sentence
+SENTENCE = 7.7  # width of a character of a sentence, at most
+RISING = 26  # width of a column whose label rises, where the columns would be too wide otherwise
+SLOPE = 0.71  # height, and width, of a letter of a label that rises, as a share
+ANSWER = 9.7  # width of a letter of an answer that has lines of its own
 
 
 def describe_attention(
-    question, answer, confidence, weights, step, gold=None, name="The model", captions=CHARACTERS, column=None
+    question,
+    answer,
+    confidence,
+    weights,
+    step,
+    gold=None,
+    name="The model",
+    captions=CHARACTERS,
+    column=None,
+    unknown=(),
 ):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
     if not len(answer):
@@ -28,6 +54,9 @@ def describe_attention(
         f"{name} reads “{captions.join(question)}” and writes “{captions.join(answer)}”.",
         f"Step {step} writes “{visible(answer[step])}”, {percent(confidence[step])} sure.",
     ]
+    if len(unknown):
+        places = ", ".join(f"“{visible(question[i])}” ({token} {i})" for i in unknown)
+        words[1:1] = [f"Unknown to it: {places}."]
     if weights is None:
         return [*words, _no_attention(captions)]
     row = weights[step]
@@ -65,6 +94,7 @@ def render_attention(
     captions=CHARACTERS,
     column=None,
     width=WIDTH,
+    unknown=(),
 ):
     """Return the explorer's picture as SVG.
 
@@ -75,33 +105,32 @@ def render_attention(
         step: the place in the answer of the token to highlight. gold: a bool array of the shape of weights, or None.
         name: of the model. captions: the words for tokens.
         column: the place in the question of the token whose column is lit; None lights none.
-        width: of the picture in pixels, at least; it grows with the question.
+        width: of the picture in pixels, at least; it grows with the question. Where tokens of several letters would
+            make it grow, their labels rise at an angle.
+        unknown: the places in the question of the tokens that the model does not know.
 
     Pressing a row in a widget's box presses button ``step`` of the group "step"; pressing a token of the question,
     button column + 1 of the group "column", whose first button says "none".
     Raises: ValueError for shapes that do not fit.
     """
     confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold, column)
-    words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column)
-    grid = _Grid.of(question, answer)
-    width = max(width, grid.right + (14 if column is None else 54))
+    words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column, unknown)
+    header = _header(answer, confidence, name, captions, width)
+    grid = _Grid.of(question, answer, width, 22 * (len(header) - 1))
+    width = max(width, grid.edge(question) + 14, grid.right + (14 if column is None else 54))
     sentences = [
         line
-        for sentence in (words[1:] if weights is not None else words[1:2])
+        for sentence in (words[1:] if weights is not None else words[1:-1])
         for line in textwrap.wrap(sentence, int((width - 28) / SENTENCE), break_on_hyphens=False)
     ]
     below = grid.bottom + 26 + 20 * len(sentences)
     legend = 0 if weights is None else 26 if gold is None else 50
+    legend += 24 if len(unknown) else 0
     drawing = Drawing(width, max(below + legend, grid.bottom + 60), " ".join(words))
-    drawing.words(
-        14,
-        28,
-        (f"{name} writes  ", dict(color=MUTED)),
-        (captions.join([visible(token) for token in answer]), dict(size=20, bold=True, mono=True)),
-        (f"   {_least_sure(answer, confidence, captions)}", dict(color=MUTED)),
-    )
-    _draw_question(drawing, grid, question, weights, step, captions)
-    _draw_answer(drawing, grid, answer, confidence, step)
+    for k, line in enumerate(header):
+        drawing.words(14, 28 + 22 * k, *line)
+    _draw_question(drawing, grid, question, weights, step, captions, unknown)
+    _draw_answer(drawing, grid, answer, confidence, step, captions)
     if weights is None:
         room = int((width - grid.left - 22) / SENTENCE)
         drawing.lines(grid.left + 8, grid.top + 60, _no_attention(captions), room)
@@ -114,6 +143,8 @@ def render_attention(
         row = grid.y(step)
         drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=GAP)
         _draw_legend(drawing, below - 8, gold is not None)
+    if len(unknown):
+        _draw_unknown_legend(drawing, below + legend - 32)
     for k, sentence in enumerate(sentences):
         drawing.text(14, grid.bottom + 26 + 20 * k, sentence)
     return str(drawing)
@@ -124,17 +155,38 @@ class _Grid:
     """Where the heatmap lies: a column for every token of the question, a row for every one of the answer."""
 
     left: float
-    top: float
+    head: float  # where the question begins
     column: float  # width
     columns: int
     rows: int
+    rising: bool  # whether the tokens of the question stand at an angle
 
     @classmethod
-    def of(cls, question, answer):
-        """Return the grid with columns that hold the longest token."""
-        column = CELL + LETTER * (max(map(breadth, question)) - 1)
-        left = LEFT + LETTER * (max(map(breadth, answer)) - 1)
-        return cls(left, TOP + HEAD, column, len(question), len(answer))
+    def of(cls, question, answer, width, lower=0):
+        """Return the grid with columns that hold the longest token, or with labels that rise if that takes too much.
+
+        Args: width, of the picture; lower, the pixels that everything lies lower than under a header of one line.
+        """
+        longest = max(breadth(clipped(token)) for token in question)
+        column = CELL + LETTER * (longest - 1)
+        left = LEFT + LETTER * (max(breadth(clipped(token)) for token in answer) - 1)
+        head = TOP + lower
+        rising = column > RISING and left + column * len(question) > width - 14
+        if rising:
+            column, head = RISING, head + SLOPE * LETTER * longest - 14
+        return cls(left, head, column, len(question), len(answer), rising)
+
+    def edge(self, question):
+        """The right end of the labels."""
+        if not self.rising:
+            return self.right
+        ends = (self.x(i + 0.5) + SLOPE * LETTER * breadth(clipped(token)) for i, token in enumerate(question))
+        return max(self.right, *ends)
+
+    @property
+    def top(self):
+        """The upper edge of the heatmap."""
+        return self.head + HEAD
 
     def x(self, i):
         """The left edge of column i."""
@@ -153,6 +205,23 @@ class _Grid:
     def bottom(self):
         """The lower edge."""
         return self.y(self.rows)
+
+
+def _header(answer, confidence, name, captions, width):
+    """Return the lines above the picture, each a list of pieces: an answer that is too long gets lines of its own."""
+    written = captions.join([visible(token) for token in answer])
+    sure = _least_sure(answer, confidence, captions)
+    if 7 * len(f"{name} writes     {sure}") + 12 * breadth(written) <= width - 28:
+        return [
+            [
+                (f"{name} writes  ", dict(color=MUTED)),
+                (written, dict(size=20, bold=True, mono=True)),
+                (f"   {sure}", dict(color=MUTED)),
+            ]
+        ]
+    lines = textwrap.wrap(written, int((width - 28) / ANSWER), break_on_hyphens=False)
+    style = dict(size=16, bold=True, mono=True)
+    return [[(f"{name} writes   ({sure})", dict(color=MUTED))], *([(line, style)] for line in lines)]
 
 
 def _no_attention(captions):
@@ -192,24 +261,40 @@ def _least_sure(answer, confidence, captions):
     return f"least sure of {captions.token} {k}, “{visible(answer[k])}”: {percent(confidence[k])}"
 
 
-def _draw_question(drawing, grid, question, weights, step, captions):
+def _draw_question(drawing, grid, question, weights, step, captions, unknown):
     """Write the question, painted with the weights of the step, the larger ones in numbers below."""
     row = host.zeros(len(question)) if weights is None else weights[step]
-    drawing.text(14, TOP + 16, "question" if weights is None else "question, and weights")
-    drawing.text(14, TOP + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
+    top = grid.head
+    drawing.text(14, top + 16, "question" if weights is None else "question, and weights")
+    drawing.text(14, top + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
     for i, (token, w) in enumerate(zip(question, row, strict=True)):
         x = grid.x(i)
         place = f"{captions.token} {i}, “{visible(token)}”"
         title = None if weights is None else f"{place}: weight {percent(w)} in step {step}"
         middle = x + grid.column / 2
+        if token in captions.marks:
+            style = dict(size=11, color=MUTED if grid.rising or w < 0.2 else ink_on(w))
+        else:
+            style = dict(size=15, color=INK if grid.rising else ink_on(w), italic=i in unknown)
         with drawing.pressed(f"column-{i + 1}"):
-            drawing.rect(x, TOP, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
-            drawing.text(middle, TOP + 17, visible(token), size=15, anchor="middle", color=ink_on(w), mono=True)
+            drawing.rect(x, top, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
+            if grid.rising:
+                drawing.text(middle + 3, top - 5, clipped(token), mono=True, rising=True, **style)
+            else:
+                drawing.text(middle, top + 17, clipped(token), anchor="middle", mono=True, **style)
+            if i in unknown:
+                _draw_unknown(drawing, x, top, grid.column)
             if w >= 0.005:
-                drawing.text(middle, TOP + 37, f"{100 * w:.0f}", size=11, anchor="middle")
+                drawing.text(middle, top + 37, f"{100 * w:.0f}", size=11, anchor="middle")
 
 
-def _draw_answer(drawing, grid, answer, confidence, step):
+def _draw_unknown(drawing, x, y, wide):
+    """Frame a box of the question whose token is unknown."""
+    drawing.rect(x + 2, y + 2, wide - 4, 20, stroke="#ffffff", width=3)  # the dashes stand out on dark weights, too
+    drawing.rect(x + 2, y + 2, wide - 4, 20, stroke=ORANGE, width=2, dash="2 2")
+
+
+def _draw_answer(drawing, grid, answer, confidence, step, captions):
     """Write the answer downward, each token with its confidence as a bar and a number."""
     wider = grid.left - LEFT  # than for a character
     for k, (token, p) in enumerate(zip(answer, confidence, strict=True)):
@@ -219,7 +304,9 @@ def _draw_answer(drawing, grid, answer, confidence, step):
             if highlighted:
                 drawing.text(14, y + 16, "▶", size=12, color=BLUE)
             drawing.text(46, y + 16, k, size=11, anchor="end", color=MUTED)
-            drawing.text(62 + wider / 2, y + 17, visible(token), size=15, anchor="middle", bold=highlighted, mono=True)
+            quiet = dict(size=11, color=MUTED) if token in captions.marks else dict(size=15)
+            middle = 62 + wider / 2
+            drawing.text(middle, y + 17, clipped(token), anchor="middle", bold=highlighted, mono=True, **quiet)
             drawing.rect(78 + wider, y + 6, 48, 10, fill="#ffffff", stroke=LINE)
             drawing.rect(78 + wider, y + 6, 48 * round(p, 2), 10, fill=INK)
             drawing.text(grid.left - 8, y + 16, percent(p), size=11, anchor="end", bold=p < 0.5)
@@ -242,7 +329,7 @@ def _draw_weights(drawing, grid, question, answer, weights):
 def _draw_column(drawing, grid, weights, column):
     """Frame a column of the heatmap, and write its weights at the right."""
     x = grid.x(column)
-    drawing.rect(x - 1, TOP - 1, grid.column + 2, grid.bottom - TOP + 2, stroke=INK, width=2)
+    drawing.rect(x - 1, grid.head - 1, grid.column + 2, grid.bottom - grid.head + 2, stroke=INK, width=2)
     drawing.text(grid.right + 44, grid.top - 8, f"in {column}", size=11, anchor="end", color=MUTED)
     for k, w in enumerate(weights[:, column]):
         drawing.text(grid.right + 44, grid.y(k) + 15, percent(w), size=11, anchor="end", bold=w >= 0.5)
@@ -274,3 +361,8 @@ def _draw_legend(drawing, y, gold):
     if gold:
         drawing.rect(62, y + 25, 30, 15, stroke=ORANGE, width=2, dash="6 3")
         drawing.text(100, y + 37, "gold alignment: where the right answer comes from", size=11, color=MUTED)
+
+
+def _draw_unknown_legend(drawing, y):
+    _draw_unknown(drawing, 62, y - 2, 30)
+    drawing.text(100, y + 12, "unknown to the model, which reads all such tokens alike", size=11, color=MUTED)

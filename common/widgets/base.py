@@ -1,5 +1,6 @@
 """What the widgets share: ipywidgets when it is needed, display in a notebook, still pictures, captions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.svg import BLUE, INK, ORANGE, Picture, escape
@@ -37,7 +38,9 @@ class Captions:
     token: what one token is called. separator: what goes between two tokens in running text, such as a space between
     words. label, example: of the text box. about: what the widget is for. nothing_to_read: shown when the box is empty.
     no_truth: follows a text that has no right answer. no_source: follows "Gold alignment: " for a token of the answer
-    that comes from no part of the question.
+    that comes from no part of the question. marks: tokens that are not text, such as those for the start and the end of
+    a sentence; they are drawn small, and running text leaves them out. write: turns the others into running text, in
+    place of separator.
     """
 
     token: str = "character"
@@ -48,10 +51,13 @@ class Captions:
     nothing_to_read: str = "There is nothing to read yet. Type a text."
     no_truth: str = "has no known right answer"
     no_source: str = "this part of the answer comes from no part of the question"
+    marks: frozenset = frozenset()
+    write: Callable | None = None
 
     def join(self, tokens):
         """Return tokens as running text."""
-        return self.separator.join(tokens)
+        tokens = [token for token in tokens if token not in self.marks]
+        return self.separator.join(tokens) if self.write is None else self.write(tokens)
 
 
 CHARACTERS = Captions()
@@ -65,7 +71,7 @@ def message(text, kind="status"):
     border = f"6px solid {ORANGE}" if kind == "alert" else f"2px solid {BLUE}"
     word = "<b>Please check:</b> " if kind == "alert" else ""
     style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
-    return f'<div data-kind="{kind}" style="{style};max-width:800px">{word}{escape(text)}</div>'
+    return f'<div data-kind="{kind}" style="{style};max-width:800px;overflow-wrap:anywhere">{word}{escape(text)}</div>'
 
 
 # Classes by which the script and the style below find their way.

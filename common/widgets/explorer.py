@@ -1,9 +1,6 @@
 """Attention explorer: what a model answers to any text, how sure it is, and where it looked."""
 
-import unicodedata
-
 from common.np import to_cpu
-from common.svg import visible
 from common.widgets.attention import NARROW, WIDTH, describe_attention, render_attention
 from common.widgets.base import (
     CHARACTERS,
@@ -17,48 +14,10 @@ from common.widgets.base import (
     picture_frame,
 )
 from common.widgets.reasons import describe_reasons, render_reasons
+from common.widgets.texts import button_options, characters, complaint
 
 NONE = "none"  # in the menu of the model to show beside, and of the columns
 PACE = 800  # milliseconds of each step while the steps play
-
-
-def characters(text):
-    """Return the characters of a text as a list of tokens, without spaces at its end.
-
-    Spaces of every kind, such as the no-break space of a copied text, become the ordinary one.
-    """
-    return list("".join(" " if unicodedata.category(c) == "Zs" else c for c in text).rstrip(" "))
-
-
-def complaint(tokens, vocabulary, max_length, captions=CHARACTERS):
-    """Return a sentence on why a model cannot read the tokens, or None if it can.
-
-    Args: vocabulary, the tokens the model knows; max_length, the most tokens it reads.
-    """
-    if not any(token.strip() for token in tokens):
-        return captions.nothing_to_read
-    if len(tokens) > max_length:
-        return f"This is too long: {len(tokens)} {captions.token}s. The model reads at most {max_length}."
-    for position, token in enumerate(tokens):
-        if token not in vocabulary:
-            return f"{_named(token)}, {captions.token} {position}, is unknown to the model.{_known(vocabulary)}"
-    return None
-
-
-def _named(token):
-    """Return a token in quotes, a single character also with its name."""
-    if len(token) != 1:
-        return f"“{token}”"
-    name = unicodedata.name(token, "").lower() or f"U+{ord(token):04X}"
-    return f"“{token}” ({name})" if token.isprintable() else f"A control character ({name})"
-
-
-def _known(vocabulary):
-    """Return a sentence that lists the vocabulary, if its tokens are characters."""
-    if any(len(token) != 1 for token in vocabulary):
-        return ""
-    space = "the space and " if " " in vocabulary else ""
-    return f" It knows {space}“{''.join(sorted(set(vocabulary) - {' '}))}”."
 
 
 class AttentionExplorer(Widget):
@@ -105,6 +64,7 @@ class AttentionExplorer(Widget):
     """
 
     remember = 64  # answers that need not be computed again
+    _more = {}  # what else the first state has in a subclass: how its answers are found
 
     def __init__(
         self,
@@ -137,23 +97,28 @@ class AttentionExplorer(Widget):
         self._answers = {}
         self._start = dict(text=text, model=model or list(self.models)[-1], beside=beside or NONE)
         self._start |= dict(step=step, column=NONE if column is None else column, gold=gold, why=why)
-        self._check_start()
-        self._make_controls(note)
+        self._start |= self._more
         self._setting = False  # whether this object, and not the reader, is changing a control
-        for control in (self.text, self.model, self.beside, self.step, self.row, self.column, self.gold, self.why):
+        self._check_start()
+        self._make_controls()
+        self.notes = [controls().HTML(message(note))] if note else []
+        self.box = box_of([*self._rows(), *self.notes], file="attention")
+        for control in self._settings().values():
             control.observe(self._changed, names="value")
+        self.row.observe(self._changed, names="value")
         self._draw()
 
     def _check_start(self):
         """Raise a ValueError for a first state that cannot be shown, before anything is shown."""
         text = self._start["text"]
-        self.complaint = self._complaint(text)
+        self._check_models(self._start)
+        self.complaint = self._complaint(text, self._start["model"])
         if self.complaint:
-            raise ValueError(f"AttentionExplorer cannot start with {text!r}. {self.complaint}")
+            raise ValueError(f"{type(self).__name__} cannot start with {text!r}. {self.complaint}")
         self.static()
 
-    def _make_controls(self, note):
-        """Make the controls in the first state, and the box that holds them."""
+    def _make_controls(self):
+        """Make the controls in the first state."""
         w = controls()
         start, captions = self._start, self.captions
         label, wide, narrow = {"description_width": "initial"}, {"width": "340px"}, {"width": "260px"}
@@ -169,7 +134,7 @@ class AttentionExplorer(Widget):
         self.beside = w.Dropdown(
             options=[NONE, *names], value=start["beside"], description="beside it", style=label, layout=narrow
         )
-        answer = self._read(start["model"], self.tokenize(start["text"]))[0]
+        answer = self._read(start["model"], self._tokenize(start["text"], start["model"]), **self._more)[0]
         self.step = w.IntSlider(
             value=start["step"], min=0, max=len(answer) - 1, description="step", style=label, layout=wide
         )
@@ -191,21 +156,26 @@ class AttentionExplorer(Widget):
             picture_frame(),
             picture_frame(),
         )
-        self.notes = [w.HTML(message(note))] if note else []
         for picture in (self.picture, self.second):
             picture.layout.flex = "1 1 510px"  # two of them share a row where they fit
-        wrap = {"flex_flow": "row wrap"}
-        several = [self.beside] if len(names) > 1 else []
-        rows = [
-            w.HBox([self.text, self.model, *several], layout=wrap),
-            w.HBox([self.step, self.play, self.gold, self.why], layout=wrap),
+
+    def _rows(self):
+        """Return what the box shows, from top to bottom."""
+        several = [self.beside] if len(self.models) > 1 else []
+        return [
+            side_by_side(self.text, self.model, *several),
+            side_by_side(self.step, self.play, self.gold, self.why),
             self.row,
             self.column,
             self.message,
-            w.HBox([self.picture, self.second], layout=wrap),
+            side_by_side(self.picture, self.second),
             self.reasons,
         ]
-        self.box = box_of([*rows, *self.notes], file="attention")
+
+    def _settings(self):
+        """Return the controls whose values are the state of the explorer, as ``static`` takes them."""
+        names = "text", "model", "beside", "step", "column", "gold", "why"
+        return {name: getattr(self, name) for name in names}
 
     def _buttons(self, description, group):
         """Return a row of buttons, which pictures can press as ``group``."""
@@ -225,20 +195,41 @@ class AttentionExplorer(Widget):
             value=value, description=description, indent=False, disabled=source is None, layout=layout
         )
 
-    def _complaint(self, text):
-        return complaint(self.tokenize(text), self.vocabulary, self.max_length, self.captions)
+    # What follows is told the model, as a subclass may have models that read different texts.
 
-    def _read(self, model, tokens):
-        """Return (answer tokens, confidence, weights), from memory if the model was asked before."""
-        key = model, tuple(tokens)
+    def _tokenize(self, text, model):
+        return self.tokenize(text)
+
+    def _complaint(self, text, model):
+        return complaint(self._tokenize(text, model), self.vocabulary, self.max_length, self.captions)
+
+    def _unknown(self, model, tokens):
+        """Return the places of the tokens that the model reads without knowing them."""
+        return ()
+
+    def _decode(self, model, tokens):
+        """Return the alternatives, the best first, each (answer tokens, confidence, weights). Here there is one."""
+        return [self.decode(self.models[model], list(tokens))]
+
+    def _found(self, model, tokens, **search):
+        """Return what ``_decode`` returns, on the CPU, from memory if the model was asked before."""
+        key = model, tuple(tokens), *search.values()
         if key not in self._answers:
-            answer, confidence, weights = self.decode(self.models[model], list(tokens))
+            found = self._decode(model, tokens, **search)
             if len(self._answers) >= self.remember:
                 del self._answers[next(iter(self._answers))]
-            self._answers[key] = list(answer), to_cpu(confidence), None if weights is None else to_cpu(weights)
+            self._answers[key] = [
+                (list(answer), to_cpu(confidence), None if weights is None else to_cpu(weights), *more)
+                for answer, confidence, weights, *more in found
+            ]
         return self._answers[key]
 
-    def _gold(self, tokens, answer, weights):
+    def _read(self, model, tokens, alternative=0, **search):
+        """Return (answer tokens, confidence, weights) of an alternative, or of the last one if there are fewer."""
+        found = self._found(model, tokens, **search)
+        return found[min(alternative, len(found) - 1)][:3]
+
+    def _gold(self, model, tokens, answer, weights):
         """Return (mask or None, why it is missing or '')."""
         if weights is None:
             return None, "without attention the gold alignment cannot be shown"
@@ -253,7 +244,7 @@ class AttentionExplorer(Widget):
             )
         return mask, ""
 
-    def _verdict(self, tokens, answer):
+    def _verdict(self, model, tokens, answer):
         """Return a sentence on whether the answer is right."""
         question, answer = self.captions.join(tokens), self.captions.join(answer)
         if self.truth is None:
@@ -277,8 +268,10 @@ class AttentionExplorer(Widget):
 
     def _draw(self, change=None):
         """Answer what the controls say; a text that cannot be read leaves the last good picture in place, dimmed."""
-        tokens, model = self.tokenize(self.text.value), self.model.value
-        self.complaint = self._complaint(self.text.value)
+        state = {name: control.value for name, control in self._settings().items()}
+        model = state["model"]
+        self.complaint = self._complaint(state["text"], model)
+        tokens = self._tokenize(state.pop("text"), model)
         for picture in (self.picture, self.second, self.reasons):
             (picture.add_class if self.complaint else picture.remove_class)(OLD)
         if self.complaint:
@@ -288,16 +281,18 @@ class AttentionExplorer(Widget):
                 return
             tokens = self.question_tokens  # the other controls continue to work on the last good text
         self.question_tokens = list(tokens)
-        self.answer_tokens, self.confidence, self.weights = self._read(model, tokens)
+        self.answer_tokens, self.confidence, self.weights = self._read(
+            model, tokens, **{name: state[name] for name in self._more}
+        )
         self.question, self.answer = self.captions.join(tokens), self.captions.join(self.answer_tokens)
         self._label_controls()
-        state = dict(model=model, beside=self.beside.value, step=self.step.value, column=self.column.value)
-        first, second, reasons, news = self._pictures(tokens, gold=self.gold.value, why=self.why.value, **state)
+        state |= dict(step=self.step.value, column=self.column.value)  # another answer may lack what was lit
+        first, second, reasons, self.news = self._pictures(tokens, **state)
         for control, picture in ((self.picture, first), (self.second, second), (self.reasons, reasons)):
             control.value = picture.svg if picture else ""
             control.layout.display = None if picture else "none"
         if not self.complaint:
-            self.message.value = message(news)
+            self.message.value = message(self.news)
 
     def _label_controls(self):
         """Give the steps and the buttons the tokens of the question and the answer."""
@@ -305,45 +300,49 @@ class AttentionExplorer(Widget):
         try:
             self.step.max = self.play.max = len(self.answer_tokens) - 1
             token = self.captions.token
-            rows = _options(self.answer_tokens)
-            columns = ((NONE, NONE), *_options(self.question_tokens))
+            rows = button_options(self.answer_tokens)
+            columns = ((NONE, NONE), *button_options(self.question_tokens))
             if self.row.options != rows:
                 self.row.options = rows
                 self.row.tooltips = [f"the step that writes {token} {k}" for _, k in rows]
             if self.column.options != columns:
                 self.column.options = columns
                 self.column.tooltips = ["light no column", *(f"the column of {token} {k}" for _, k in columns[1:])]
-                first = self.tokenize(self._start["text"]) == self.question_tokens
+                first = self._tokenize(self._start["text"], self._start["model"]) == self.question_tokens
                 self.column.value = self._start["column"] if first else NONE
             self.row.value = self.step.value
             self.column.disabled = self.weights is None
         finally:
             self._setting = False
 
-    def _pictures(self, tokens, *, model, beside, step, column, gold, why):
+    def _pictures(self, tokens, *, model, beside, step, column, gold, why, **search):
         """Return (Picture, Picture of the model beside or None, of the reasons or None, news for the message line)."""
         width = WIDTH if beside == NONE else NARROW
-        first, answer, missing = self._picture(model, tokens, step, column, gold, width)
-        news = self._verdict(tokens, answer)
+        first, answer, missing = self._picture(model, tokens, step, column, gold, width, **search)
+        news = self._verdict(model, tokens, answer)
         second = reasons = None
         if beside != NONE:
-            last = len(self._read(beside, tokens)[0])
-            second, other, _ = self._picture(beside, tokens, min(step, last - 1), column, gold, width)
+            search_beside = {name: value for name, value in search.items() if name != "alternative"}
+            last = len(self._read(beside, tokens, **search_beside)[0]) - 1
+            second, other, _ = self._picture(beside, tokens, min(step, last), column, gold, width, **search_beside)
             news += f"; beside it, “{beside}” writes {self.captions.join(other)}"
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
             missing = [*missing, *why_not]
         return first, second, reasons, "; ".join([news, *missing]) + "."
 
-    def _picture(self, model, tokens, step, column, gold, width):
+    def _picture(self, model, tokens, step, column, gold, width, **search):
         """Return (Picture, the answer, reasons why something cannot be shown)."""
-        answer, confidence, weights = self._read(model, tokens)
+        answer, confidence, weights = self._read(model, tokens, **search)
         mask, why_not = None, ""
         if gold and self.gold_mask is not None:
-            mask, why_not = self._gold(tokens, answer, weights)
+            mask, why_not = self._gold(model, tokens, answer, weights)
         lit = None if weights is None or column == NONE else column
         shown = (tokens, answer, confidence, weights, step, mask, f"Model “{model}”", self.captions, lit)
-        picture = Picture(render_attention(*shown, width), " ".join(describe_attention(*shown)))
+        unknown = self._unknown(model, tokens)
+        picture = Picture(
+            render_attention(*shown, width, unknown), " ".join(describe_attention(*shown, unknown=unknown))
+        )
         return picture, answer, [why_not] if why_not else []
 
     def _reasons(self, model, tokens, step, column):
@@ -358,28 +357,32 @@ class AttentionExplorer(Widget):
         shown = (tokens, reasons, step, int(weights[step].argmax()) if column == NONE else column, self.captions)
         return Picture(render_reasons(*shown), " ".join(describe_reasons(*shown))), []
 
-    def static(self, text=None, model=None, step=None, gold=None, *, beside=None, column=None, why=None):
+    def _further(self, tokens, state):
+        """Return what else a still picture shows."""
+        return []
+
+    def _check_models(self, state):
+        for name in {state["model"], state["beside"]} - {NONE}:
+            if name not in self.models:
+                raise ValueError(f"{type(self).__name__} has no model {name!r}; it has {', '.join(self.models)}")
+
+    def static(self, text=None, model=None, step=None, gold=None, *, beside=None, column=None, why=None, **more):
         """Return the Picture of the first state, or of another text, model, step, gold, beside, column or why.
 
         Raises: ValueError for a model that is not there, or a text that the models cannot read.
         """
         given = dict(text=text, model=model, step=step, gold=gold, beside=beside, column=column, why=why)
-        state = self._start | {name: value for name, value in given.items() if value is not None}
-        text = state.pop("text")
-        for name in {state["model"], state["beside"]} - {NONE}:
-            if name not in self.models:
-                raise ValueError(f"AttentionExplorer has no model {name!r}; it has {', '.join(self.models)}")
-        why_not = self._complaint(text)
+        state = self._start | more | {name: value for name, value in given.items() if value is not None}
+        self._check_models(state)
+        text, model = state.pop("text"), state["model"]
+        why_not = self._complaint(text, model)
         if why_not:
             raise ValueError(f"cannot draw {text!r}. {why_not}")
-        first, second, reasons, news = self._pictures(self.tokenize(text), **state)
-        others = [picture for picture in (second, reasons) if picture]
+        tokens = self._tokenize(text, model)
+        first, second, reasons, news = self._pictures(tokens, **state)
+        others = [*(picture for picture in (second, reasons) if picture), *self._further(tokens, state)]
         return Picture(first.svg, f"{first.text} {news}", others)
 
 
-def _options(tokens):
-    """Return the options of a row of buttons, pairs (label, place).
-
-    ipywidgets finds a button by its label, so equal ones get spaces at their end, which a page does not show.
-    """
-    return tuple((visible(token) + " " * tokens[:k].count(token), k) for k, token in enumerate(tokens))
+def side_by_side(*children):
+    return controls().HBox(children, layout={"flex_flow": "row wrap"})

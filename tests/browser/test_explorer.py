@@ -41,12 +41,11 @@ ipywidgets.VBox([word, answer])"""
 class Explorer:
     """The first attention explorer on a page."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, label="date"):
         self.lab, page = lab, lab.page
-        date = page.get_by_label("date", exact=True)
-        self.box = page.locator(".widget-vbox").filter(has=date).first
+        self.box = page.locator(".widget-vbox").filter(has=page.get_by_label(label, exact=True)).first
         self.box.wait_for()
-        self.text = self.box.get_by_label("date", exact=True)
+        self.text = self.box.get_by_label(label, exact=True)
         self.slider = self.box.locator(".widget-slider")
         self.picture = self.box.locator("svg[role=img]").first  # another model's may stand beside it
         self.region = self.box.get_by_role("status")

@@ -1,0 +1,246 @@
+"""The explorer of translations, with the course's translators of our own sentences in it.
+
+    from ch08.translation_explorer import translation_explorer
+    translation_explorer()
+
+The weights that the course ships lie in ``ch08/pretrained/<system>/weights.npz``, under the names of ``ch08.train``.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+from ch08.explorer import PRETRAINED
+from ch08.recipes import SYSTEMS
+from ch08.recipes.translation import sentence_tokens
+from ch08.translator import Translator, vocabularies
+from common.base_model import VOCAB
+from common.np import host, np
+from common.npz import load_arrays
+from common.widgets import Alternative, Captions, Reading, SentenceExplorer
+from dataset import sentences, words
+
+# system: (languages of source and target, its name in the explorer's menu)
+TRANSLATORS = {
+    "plain-words": ("de-en", "German, without attention"),
+    "luong": ("de-en", "German, Luong"),
+    "bahdanau": ("de-en", "German, Bahdanau"),
+    "plain-words-ko": ("ko-en", "Korean, without attention"),
+    "luong-ko": ("ko-en", "Korean, Luong"),
+    "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),
+}
+NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
+FIRST = "bahdanau"  # the model that the explorer shows at first
+LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}
+# A sentence with a word that none of ours has, in each language; it follows the examples.
+UNKNOWN = {
+    "de": "Der Roboter hat die Lehrerin angerufen.",
+    "ko": "로봇이 교사에게 전화했어요.",
+    "en": "The robot called the teacher.",
+}
+EXAMPLES = 10  # before that one, from the test sentences
+LONGEST = 40  # words; ours have at most 20
+CAPTIONS = Captions(
+    token="word",
+    separator=" ",
+    label="sentence",
+    example="Der Mann liest einen Brief.",
+    about="type a German or Korean sentence and see its translations and where the model looks",
+    nothing_to_read="There is nothing to read yet. Type a sentence, or press “another example”.",
+    no_truth="is not one of our sentences",
+    no_source="nothing in the sentence goes with it",
+    marks=frozenset({words.PAD, words.START, words.END}),  # an unknown word is a word
+    write=words.detokenize,
+)
+
+
+def load_translator(name, folder=PRETRAINED, dtype=np.float32):
+    """Return a Translator with the weights of ``folder/<name>/weights.npz``.
+
+    Its sizes and both vocabularies are read from the file. Args: name, a key of ``TRANSLATORS``; dtype to compute in.
+    Raises: KeyError for another name; FileNotFoundError that says how to train the model; ValueError if the file holds
+    another kind of model, or does not hold two vocabularies of words.
+    """
+    if name not in TRANSLATORS:
+        raise KeyError(f"there is no translator {name!r}; there are {', '.join(TRANSLATORS)}")
+    path = Path(folder) / name / "weights.npz"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist. To train this model: python -m ch08.train {name}; "
+            f"then load_translator({name!r}, 'runs/ch08')"
+        )
+    arrays = load_arrays(path)
+    tokens = arrays.pop(VOCAB, None)
+    try:
+        _, D = arrays["encoder.embed.W"].shape
+        H, _ = next(array for n, array in arrays.items() if n.startswith("decoder.") and n.endswith("Wh")).shape
+    except (KeyError, StopIteration, ValueError):
+        raise ValueError(f"{path} does not hold {name}: its arrays are {', '.join(arrays)}") from None
+    if tokens is None:
+        raise ValueError(f"{path} holds no vocabulary, so nobody knows which words its numbers stand for")
+    languages = TRANSLATORS[name][0].split("-")
+    try:
+        source, target = vocabularies(SimpleNamespace(vocab=tokens.tolist()), languages)
+    except ValueError:
+        raise ValueError(f"{path} does not hold {name}: its vocabulary is not that of two languages") from None
+    task = SimpleNamespace(source_vocab=source, target_vocab=target)
+    model = SYSTEMS[name].model(task, rng=0, dtype=dtype, wordvec_size=D, hidden_size=H)
+    model.load_params(path)
+    return Translator(model, source, target, tokenize=sentence_tokens)
+
+
+def available(folder=PRETRAINED):
+    """Return the names of the translators whose weights are in ``folder``."""
+    return [name for name in TRANSLATORS if (Path(folder) / name / "weights.npz").is_file()]
+
+
+class _Shipped(Mapping):
+    """The translators of a folder by their names in the menu; each is loaded when it is first asked for."""
+
+    def __init__(self, systems, folder):
+        self._systems, self._folder, self._loaded = {NAMES[name]: name for name in systems}, folder, {}
+
+    def __getitem__(self, name):
+        if name not in self._loaded:
+            # in float64 every machine draws the same picture, to the last digit shown
+            self._loaded[name] = load_translator(self._systems[name], self._folder, np.float64)
+        return self._loaded[name]
+
+    def __iter__(self):
+        return iter(self._systems)
+
+    def __len__(self):
+        return len(self._systems)
+
+    def __contains__(self, name):  # Mapping's own would load the model
+        return name in self._systems
+
+    def pair(self, name):
+        """Return the languages of a translator, without loading it."""
+        return TRANSLATORS[self._systems[name]][0]
+
+
+_splits = functools.cache(sentences.load)
+
+
+@functools.cache
+def _known(pair):
+    """Return {words of a sentence: its Example}, for all sentences of two languages."""
+    return {tuple(sentence_tokens(example.source)): example for split in _splits(pair) for example in split}
+
+
+@functools.cache
+def examples(pair):
+    """Return sentences to show, a tuple; those of two languages at one place say the same.
+
+    The last one has a word that none of our sentences has.
+    """
+    test = _splits(pair).test
+    return (*(example.source for example in test[:: max(len(test) // EXAMPLES, 1)][:EXAMPLES]), UNKNOWN[pair[:2]])
+
+
+def _example(pair, tokens):
+    """Return our Example whose sentence the tokens are, marks included. Raises: ValueError if there is none."""
+    example = _known(pair).get(tuple(tokens[1:-1]))
+    if example is None:
+        raise ValueError("our sentences have no gold alignment for this one")
+    return example
+
+
+def right_translation(pair, tokens):
+    """Return the translation of one of our sentences, as a model writes it. Raises: ValueError for another sentence."""
+    return words.detokenize(sentence_tokens(_example(pair, tokens).target))
+
+
+def gold_mask(pair, tokens, answer):
+    """Return the gold alignment, bool (len(answer), len(tokens)), marks included.
+
+    Raises: ValueError for a sentence that is not ours, and for another translation than ours.
+    """
+    example = _example(pair, tokens)
+    written = [token for token in answer if token not in CAPTIONS.marks]
+    if written != sentence_tokens(example.target):
+        raise ValueError("the gold alignment belongs to the right translation, and this is another one")
+    mask = host.zeros((len(answer), len(tokens)), bool)
+    mask[: len(written), 1:-1] = sentences.gold_mask(example)
+    return mask
+
+
+def search(translator, tokens, beam_size):
+    """Return the Alternatives that a beam finds. Args: tokens, with the start and the end mark around them."""
+    [found] = translator.translate([tokens[1:-1]], beam_size, n_best=beam_size)
+    alternatives = []
+    for answer in found:
+        end = [words.END] * (len(answer.probs) - len(answer.tokens))
+        alternatives.append(Alternative([*answer.tokens, *end], answer.probs, answer.weights, answer.score))
+    return alternatives
+
+
+def unknown(translator, tokens):
+    """Return the places of the tokens that a translator does not know."""
+    return tuple(i for i, token in enumerate(tokens) if token not in translator.source_vocab.word_to_id)
+
+
+@functools.cache
+def _reading(pair, tokenize):
+    return Reading(
+        language=LANGUAGES.get(pair[:2], pair[:2]),
+        tokenize=lambda text: [words.START, *tokenize(text), words.END],
+        examples=examples(pair),
+        max_length=LONGEST,
+        truth=functools.partial(right_translation, pair),
+        gold_mask=functools.partial(gold_mask, pair),
+    )
+
+
+def translation_explorer(models=None, *, folder=PRETRAINED, **options):
+    """Return a SentenceExplorer for translations of our sentences.
+
+    Args:
+        models: a dict name -> Translator, such as ``task.translator(model)`` of one that you have just trained; None
+            for those in ``folder``.
+        options: for SentenceExplorer, such as text, model (a name in its menu, or one of ``NAMES``), step, gold,
+            column, beam, alternative, and beside: a second model, whose heatmap of the same sentence is shown beside.
+
+    Two models on one sentence, with the gold alignment:
+
+        translation_explorer(text="Der Mann liest einen Brief.", model="bahdanau", beside="luong", gold=True)
+
+    Raises: FileNotFoundError if models is None and ``folder`` has no weights at all; ValueError for a model whose
+    languages our sentences do not have.
+    """
+    if models is None:
+        found = available(folder)
+        missing = [name for name in TRANSLATORS if name not in found]
+        if not found:
+            raise FileNotFoundError(
+                f"{folder} has no weights ({', '.join(f'{n}/weights.npz' for n in TRANSLATORS)}). To train a model: "
+                f"python -m ch08.train {FIRST}; then translation_explorer(folder='runs/ch08')"
+            )
+        models = _Shipped(found, folder)
+        if missing:
+            options.setdefault(
+                "note",
+                f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
+                f"python -m ch08.train {missing[0]}; then translation_explorer(folder='runs/ch08').",
+            )
+        if NAMES[FIRST] in models:
+            options.setdefault("model", FIRST)
+        for which in {"model", "beside"} & options.keys():
+            options[which] = NAMES.get(options[which], options[which])
+        kinds = {name: (models.pair(name), sentence_tokens) for name in models}
+    else:
+        kinds = {name: (_pair(model), model.tokenize) for name, model in models.items()}
+    return SentenceExplorer(
+        models,
+        search,
+        reading=lambda name: _reading(*kinds[name]),  # the sentences of a language are read when it is first chosen
+        unknown=unknown,
+        captions=CAPTIONS,
+        **options,
+    )
+
+
+def _pair(translator):
+    return f"{translator.source_vocab.language}-{translator.target_vocab.language}"

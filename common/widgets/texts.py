@@ -1,0 +1,53 @@
+"""Texts as the explorers read them: cut into tokens, looked through for what a model cannot read, put on buttons."""
+
+import unicodedata
+
+from common.svg import visible
+from common.widgets.base import CHARACTERS
+
+
+def characters(text):
+    """Return the characters of a text as a list of tokens, without spaces at its end.
+
+    Spaces of every kind, such as the no-break space of a copied text, become the ordinary one.
+    """
+    return list("".join(" " if unicodedata.category(c) == "Zs" else c for c in text).rstrip(" "))
+
+
+def complaint(tokens, vocabulary, max_length, captions=CHARACTERS):
+    """Return a sentence on why a model cannot read the tokens, or None if it can.
+
+    Args: vocabulary, the tokens the model knows; max_length, the most tokens it reads.
+    """
+    if not any(token.strip() for token in tokens):
+        return captions.nothing_to_read
+    if len(tokens) > max_length:
+        return f"This is too long: {len(tokens)} {captions.token}s. The model reads at most {max_length}."
+    for position, token in enumerate(tokens):
+        if token not in vocabulary:
+            return f"{_named(token)}, {captions.token} {position}, is unknown to the model.{_known(vocabulary)}"
+    return None
+
+
+def _named(token):
+    """Return a token in quotes, a single character also with its name."""
+    if len(token) != 1:
+        return f"“{token}”"
+    name = unicodedata.name(token, "").lower() or f"U+{ord(token):04X}"
+    return f"“{token}” ({name})" if token.isprintable() else f"A control character ({name})"
+
+
+def _known(vocabulary):
+    """Return a sentence that lists the vocabulary, if its tokens are characters."""
+    if any(len(token) != 1 for token in vocabulary):
+        return ""
+    space = "the space and " if " " in vocabulary else ""
+    return f" It knows {space}“{''.join(sorted(set(vocabulary) - {' '}))}”."
+
+
+def button_options(tokens):
+    """Return the options of a row of buttons, pairs (label, place).
+
+    ipywidgets finds a button by its label, so equal ones get spaces at their end, which a page does not show.
+    """
+    return tuple((visible(token) + " " * tokens[:k].count(token), k) for k, token in enumerate(tokens))
