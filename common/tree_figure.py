@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from common.functions import softmax
+from common.np import host, np, to_cpu
 from common.svg import BLUE, GREEN, HEAT_LETTER, INK, LINE, MUTED, ORANGE, Drawing, Picture, breadth
 
 KEPT, DROPPED, FINISHED = "kept", "dropped", "finished"
@@ -58,10 +60,41 @@ def beam_tree(steps, best=None, start="<start>"):
     return Picture(drawing, drawing.label)
 
 
+def search_steps(model, xs, width, start_id, end_id, id_to_word, max_length=30):
+    """Return (steps, best) for ``beam_tree``: a beam search for one row of xs (1, T_enc), without a length penalty.
+
+    At each step the 2 * width best extensions are recorded. It is done when no live hypothesis is as likely as the best
+    finished one; best is None if none has finished after ``max_length`` steps. Args: see ``common.decoding.beam``;
+    id_to_word, a dict.
+    """
+    ids, state, totals, places = host.array([start_id]), model.start(xs), host.ones(1), [0]
+    steps, best, highest = [], None, 0.0
+    while len(steps) < max_length and totals[0] > highest:
+        logits, state, _ = model.step(np.asarray(ids), state)
+        products = totals[:, None] * to_cpu(softmax(logits))  # (B, V)
+        order = host.argsort(-products, axis=None, kind="stable")[: 2 * width]
+        branches, live = [], []
+        for k, (row, token) in enumerate(zip(*host.divmod(order, products.shape[1]))):
+            p, fate = products[row, token], DROPPED
+            if token == end_id and k < width:
+                fate = FINISHED
+                if p > highest:
+                    best, highest = (len(steps), k), p
+            elif token != end_id and len(live) < width:
+                fate = KEPT
+                live.append((k, row, token))
+            branches.append(Branch(int(places[row]), id_to_word[int(token)], float(p), fate))
+        steps.append([branch for branch in branches if branch.probability > 0])
+        places, rows, ids = (host.array(part) for part in zip(*live))
+        totals = products[rows, ids]
+        state = tuple(array[np.asarray(rows)] for array in state)
+    return steps, best
+
+
 def share(probability):
     """Return a probability as a percentage with two digits that count: 0.324 -> '32 %', 0.00432 -> '0.43 %'."""
     percentage = 100 * float(probability)
-    return f"{percentage:.0f} %" if percentage >= 9.5 else f"{percentage:.2g} %"
+    return f"{percentage + 1e-9:.0f} %" if percentage >= 9.5 else f"{percentage:.2g} %"
 
 
 def _check(steps):

@@ -3,11 +3,12 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
 
-from common import tree_figure
+from common.decoding import beam
 from common.svg import ORANGE
-from common.tree_figure import DROPPED, FINISHED, KEPT, Branch, beam_tree, share
+from common.tree_figure import DROPPED, FINISHED, KEPT, Branch, beam_tree, search_steps, share
 
 STEPS = [
     [Branch(0, "she", 0.55, KEPT), Branch(0, "they", 0.45, KEPT)],
@@ -68,7 +69,7 @@ def test_the_words_say_where_each_branch_came_from_and_what_became_of_it():
     text = beam_tree(STEPS).text
     assert "Step 0: she 55 % kept, they 45 % kept." in text
     assert "sleep after they 36 % kept" in text
-    assert "slept after she 16 % dropped" in text
+    assert "slept after she 17 % dropped" in text
     assert "<end> after sleeps 25 % finished" in text
 
 
@@ -78,7 +79,8 @@ def test_a_dropped_branch_is_dashed_box_and_line():
 
 
 @pytest.mark.parametrize(
-    ("probability", "text"), [(1, "100 %"), (0.324, "32 %"), (0.0996, "10 %"), (0.0432, "4.3 %"), (4.32e-4, "0.043 %")]
+    ("probability", "text"),
+    [(1, "100 %"), (0.165, "17 %"), (0.324, "32 %"), (0.0996, "10 %"), (0.0432, "4.3 %"), (4.32e-4, "0.043 %")],
 )
 def test_a_share_has_two_digits_that_count(probability, text):
     assert share(probability) == text
@@ -94,4 +96,69 @@ def test_a_share_has_two_digits_that_count(probability, text):
 )
 def test_a_tree_that_cannot_be_is_refused(branch, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        tree_figure.beam_tree([*STEPS[:2], [branch]])
+        beam_tree([*STEPS[:2], [branch]])
+
+
+WORDS = dict(enumerate(["<start>", "she", "they", "sleeps", "sleep", "well", "<end>"]))
+TABLE = np.zeros((7, 7))
+TABLE[0, [1, 2]] = 0.55, 0.45
+TABLE[1, [3, 4, 6]] = 0.5, 0.2, 0.3
+TABLE[2, [3, 4, 6]] = 0.1, 0.8, 0.1
+TABLE[[3, 4], 5], TABLE[[3, 4], 6] = 0.1, 0.9
+TABLE[5, 6] = 1
+
+
+class Table:
+    params, grads = [], []
+
+    def start(self, xs):
+        return (xs,)
+
+    def step(self, ids, state):
+        with np.errstate(divide="ignore"):
+            return np.log(TABLE[ids]), state, None
+
+
+class Recurrent:
+    """Its state says what was written, so the next logits are wrong where a row has the state of another."""
+
+    params, grads = [], []
+
+    def __init__(self, seed):
+        draw = np.random.default_rng(seed).standard_normal
+        self.E, self.W, self.V = draw((7, 4)), draw((4, 4)), draw((4, 7))
+
+    def start(self, xs):
+        return (np.zeros((len(xs), 4)),)
+
+    def step(self, ids, state):
+        h = np.tanh(state[0] @ self.W + self.E[ids])
+        return 2 * h @ self.V, (h,), None
+
+
+def test_the_steps_of_a_search_are_those_found_by_hand():
+    steps, best = search_steps(Table(), np.array([[0]]), 2, 0, 6, WORDS)
+    assert best == (2, 0)
+    first = [(branch.token, round(branch.probability, 4), branch.fate) for branch in steps[0]]
+    assert first == [("she", 0.55, KEPT), ("they", 0.45, KEPT)]  # what is impossible is not drawn
+    found = [(branch.parent, branch.token, round(branch.probability, 4), branch.fate) for branch in steps[1]]
+    assert found == [
+        (1, "sleep", 0.36, KEPT), (0, "sleeps", 0.275, KEPT), (0, "<end>", 0.165, DROPPED), (0, "sleep", 0.11, DROPPED),
+    ]  # fmt: skip
+    assert [branch.fate for branch in steps[2]] == [FINISHED, FINISHED, KEPT, KEPT]
+
+
+@pytest.mark.parametrize("model", [Table(), *map(Recurrent, range(4))])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_best_of_the_recorded_steps_is_what_the_library_finds(width, model):
+    steps, (t, k) = search_steps(model, np.array([[0]]), width, 0, 6, WORDS)
+    ((found,),) = beam(model, np.array([[0]]), 0, 6, 30, width, 0.0)
+    assert steps[t][k].probability == pytest.approx(np.exp(found.score))
+    words = beam_tree(steps, (t, k)).text.partition("The answer: ")[2].split()
+    assert words == [WORDS[i] for i in found.ids]
+
+
+def test_a_search_that_is_cut_off_has_no_answer():
+    steps, best = search_steps(Table(), np.array([[0]]), 2, 0, 6, WORDS, max_length=2)
+    assert len(steps) == 2
+    assert best is None
