@@ -133,7 +133,7 @@ class Recurrent:
 
     def step(self, ids, state):
         h = np.tanh(state[0] @ self.W + self.E[ids])
-        return 2 * h @ self.V, (h,), None
+        return 2 * h @ self.V + np.eye(7)[6], (h,), None  # the end mark is likely enough
 
 
 def test_the_steps_of_a_search_are_those_found_by_hand():
@@ -148,7 +148,7 @@ def test_the_steps_of_a_search_are_those_found_by_hand():
     assert [branch.fate for branch in steps[2]] == [FINISHED, FINISHED, KEPT, KEPT]
 
 
-@pytest.mark.parametrize("model", [Table(), *map(Recurrent, range(4))])
+@pytest.mark.parametrize("model", [Table(), *map(Recurrent, range(10))])
 @pytest.mark.parametrize("width", [1, 2, 3])
 def test_the_best_of_the_recorded_steps_is_what_the_library_finds(width, model):
     steps, (t, k) = search_steps(model, np.array([[0]]), width, 0, 6, WORDS)
