@@ -4,6 +4,7 @@ from ch08.exercises import (
     attention,
     attention_seq2seq,
     attention_weight,
+    beam_search,
     bidirectional,
     bottleneck,
     date_conversion,
@@ -30,4 +31,5 @@ EXERCISES = (
     *deep_and_residual.EXERCISES,
     *query_key_value.EXERCISES,
     *words.EXERCISES,
+    *beam_search.EXERCISES,
 )
