@@ -94,6 +94,8 @@ def search_steps(model, xs, width, start_id, end_id, id_to_word, max_length=30):
 def share(probability):
     """Return a probability as a percentage with two digits that count: 0.324 -> '32 %', 0.00432 -> '0.43 %'."""
     percentage = 100 * float(probability)
+    if percentage < 0.001:
+        return "< 0.001 %"
     return f"{percentage + 1e-9:.0f} %" if percentage >= 9.5 else f"{percentage:.2g} %"
 
 

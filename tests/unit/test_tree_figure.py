@@ -80,7 +80,7 @@ def test_a_dropped_branch_is_dashed_box_and_line():
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(1, "100 %"), (0.165, "17 %"), (0.324, "32 %"), (0.0996, "10 %"), (0.0432, "4.3 %"), (4.32e-4, "0.043 %")],
+    [(1, "100 %"), (0.165, "17 %"), (0.324, "32 %"), (0.0996, "10 %"), (0.0432, "4.3 %"), (4.32e-4, "0.043 %"), (3e-9, "< 0.001 %")],
 )
 def test_a_share_has_two_digits_that_count(probability, text):
     assert share(probability) == text
@@ -148,7 +148,7 @@ def test_the_steps_of_a_search_are_those_found_by_hand():
     assert [branch.fate for branch in steps[2]] == [FINISHED, FINISHED, KEPT, KEPT]
 
 
-@pytest.mark.parametrize("model", [Table(), *map(Recurrent, range(10))])
+@pytest.mark.parametrize("model", [Table(), *map(Recurrent, range(9))])
 @pytest.mark.parametrize("width", [1, 2, 3])
 def test_the_best_of_the_recorded_steps_is_what_the_library_finds(width, model):
     steps, (t, k) = search_steps(model, np.array([[0]]), width, 0, 6, WORDS)
