@@ -61,9 +61,10 @@ STEP = Exercise(
     "parents, words = np.arange(100)[parents], np.arange(100)[words]",  # integers, to index a state with
     outputs=("parents", "words", "new_totals"),
     cases=(
-        Case("one beginning", lambda rng: _beam(rng, 1, size(rng, 4, 7), 2)),
+        Case("two beginnings", lambda rng: _beam(rng, 2, size(rng, 4, 7), 3)),
         Case("B = V = width", lambda rng: _beam(rng, 3, 3, 3)),
         Case("B, V and width all differ", lambda rng: _beam(rng, 4, size(rng, 6, 9), 3)),
+        Case("one beginning", lambda rng: _beam(rng, 1, size(rng, 4, 7), 2)),
         Case("one that is far ahead", lambda rng: _beam(rng, 3, 5, 4) | {"totals": np.array([-9.0, -0.1, -8.0])}),
     ),
     reference=_step_by_list,
@@ -193,8 +194,8 @@ SEARCH = Exercise(
             ),
         ),
         Mistake(
-            "The rows are told apart by a little noise in their sums. Equal words still come several times.",
-            changed(_SEARCH, (_FIRST, "-1e-6 * np.arange(width)")),
+            "The rows are told apart by small numbers in their sums. Equal words still come several times.",
+            changed(_SEARCH, (_FIRST, "-0.1 * np.arange(width)")),
         ),
         Mistake(
             "No word is taken twice in a step now. Two hypotheses may well end in the same word.",
@@ -341,9 +342,9 @@ CONTEXTS = Exercise(
     outputs=("c",),
     cases=(
         Case("one sentence, three hypotheses", lambda rng: _rows(rng, 1, 3, 4, 2)),
-        Case("three sentences, one hypothesis each", lambda rng: _rows(rng, 3, 1, 4, 2)),
         Case("two sentences, two hypotheses each", lambda rng: _rows(rng, 2, 2, 3, 3)),
         Case("N, B, T and H all differ", lambda rng: _rows(rng, 3, 2, size(rng, 4, 7), 5)),
+        Case("three sentences, one hypothesis each", lambda rng: _rows(rng, 3, 1, 4, 2)),
     ),
     reference=_contexts_one_by_one,
     given={"softmax": softmax},

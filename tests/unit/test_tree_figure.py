@@ -80,7 +80,15 @@ def test_a_dropped_branch_is_dashed_box_and_line():
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(1, "100 %"), (0.165, "17 %"), (0.324, "32 %"), (0.0996, "10 %"), (0.0432, "4.3 %"), (4.32e-4, "0.043 %"), (3e-9, "< 0.001 %")],
+    [
+        (1, "100 %"),
+        (0.165, "17 %"),
+        (0.324, "32 %"),
+        (0.0996, "10 %"),
+        (0.0432, "4.3 %"),
+        (4.32e-4, "0.043 %"),
+        (3e-9, "< 0.001 %"),
+    ],
 )
 def test_a_share_has_two_digits_that_count(probability, text):
     assert share(probability) == text
