@@ -7,7 +7,7 @@ from common.np import host, np, to_cpu
 from common.svg import BLUE, GREEN, HEAT_LETTER, INK, LINE, MUTED, ORANGE, Drawing, Picture, breadth
 
 KEPT, DROPPED, FINISHED = "kept", "dropped", "finished"
-_HEIGHT, _ROW, _GAP, _EDGE, _TOP = 38, 48, 34, 12, 36  # of a box, from box to box, between columns, around it all
+_HEIGHT, _ROW, _GAP, _EDGE, _TOP = 38, 46, 26, 10, 36  # of a box, from box to box, between columns, around it all
 _STYLES = {KEPT: (BLUE, 1.5, None), DROPPED: (LINE, 1.2, "4 3"), FINISHED: (GREEN, 3, None)}
 
 
@@ -130,7 +130,7 @@ def _rows(steps):
 
 
 def _width(branch):
-    return max(HEAT_LETTER * breadth(branch.token), 7 * len(share(branch.probability))) + 18
+    return max(HEAT_LETTER * breadth(branch.token), 6.5 * len(share(branch.probability))) + 10
 
 
 def _box(drawing, x, y, width, token, below, style, ink):
