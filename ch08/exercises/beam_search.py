@@ -522,22 +522,22 @@ def answers(log_table, first, end, length):
 _DONE_TOTAL, _DONE_ID = "np.where(done, 0, log_p.max(axis=1))", "np.where(done, 0, ids)"
 
 
-def _chain(rng, steps, length):
+def _chain(rng, steps, length, end_last=False):
     """Word k is followed by word k - 1, word 2, the end, comes last, and it is followed by the largest one.
 
-    steps: for each row, how many words it writes with the end mark.
+    steps: for each row, how many words it writes with the end mark. end_last: the words are numbered the other way
+    round, so that the end has the largest id.
     """
     V = max(steps) + 4
     logits = rng.standard_normal((V, V))
     logits[np.arange(3, V), np.arange(2, V - 1)] += 6
     logits[2, V - 1] += 6
     logits[:, :2] -= 6  # padding and start are not written
-    return {
-        "log_table": np.log(softmax(logits)),
-        "first": np.array(steps) + 2,
-        "end": 2,
-        "length": length,
-    }
+    order = np.arange(V)
+    if end_last:
+        order[2:] = order[:1:-1]
+    log_table = np.log(softmax(logits))[order][:, order]
+    return {"log_table": log_table, "first": order[np.array(steps) + 2], "end": int(order[2]), "length": length}
 
 
 ANSWERS = Exercise(
@@ -551,7 +551,7 @@ ANSWERS = Exercise(
         Case("one sentence", lambda rng: _chain(rng, [size(rng, 2, 5)], 9)),
         Case("sentences that end together", lambda rng: _chain(rng, [3, 3], 9)),
         Case("a short sentence beside a long one", lambda rng: _chain(rng, rng.permutation([1, 5]), 9)),
-        Case("N = T", lambda rng: _chain(rng, rng.permutation([1, 2, 4, 3]), 9)),
+        Case("N = T", lambda rng: _chain(rng, rng.permutation([1, 2, 4, 3]), 9, end_last=True)),
         Case("a sentence that does not end in time", lambda rng: _chain(rng, rng.permutation([2, 3, 7]), 5)),
     ),
     reference=_answers_alone,
