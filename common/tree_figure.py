@@ -8,6 +8,7 @@ from common.svg import BLUE, GREEN, HEAT_LETTER, INK, LINE, MUTED, ORANGE, Drawi
 
 KEPT, DROPPED, FINISHED = "kept", "dropped", "finished"
 _HEIGHT, _ROW, _GAP, _EDGE, _TOP = 38, 46, 26, 10, 36  # of a box, from box to box, between columns, around it all
+_LEGEND = 350  # the width of the legend
 _STYLES = {KEPT: (BLUE, 1.5, None), DROPPED: (LINE, 1.2, "4 3"), FINISHED: (GREEN, 3, None)}
 
 
@@ -40,7 +41,7 @@ def beam_tree(steps, best=None, start="<start>"):
         left.append(x)
         x += width + _GAP
     count = max(map(len, steps))
-    drawing = Drawing(x - _GAP + _EDGE, _TOP + _ROW * count + 30, _say(steps, path))
+    drawing = Drawing(max(x - _GAP + _EDGE, _LEGEND), _TOP + _ROW * count + 30, _say(steps, path))
     root = _TOP + _ROW * (count - 1) / 2 + _HEIGHT / 2
     middles = [[_TOP + _ROW * row + _HEIGHT / 2 for row in order] for order in rows]
     for t, branches in enumerate(steps):  # lines first, below the boxes; those of the best path last

@@ -52,6 +52,12 @@ def test_boxes_are_inside_the_picture_and_do_not_touch():
         assert x + w < u or u + s < x or y + h < v or v + t < y
 
 
+def test_the_legend_is_inside_a_picture_of_a_single_step():
+    svg = beam_tree([[Branch(0, "a", 1.0, FINISHED)]], best=(0, 0)).svg
+    width = float(re.search(r'width="([\d.]+)"', svg)[1])
+    assert float(re.search(r'<text x="([\d.]+)"[^>]*>the answer<', svg)[1]) + 7 * len("the answer") < width
+
+
 def test_children_stand_in_the_order_of_their_parents_so_that_no_lines_cross():
     svg = beam_tree(STEPS).svg
     assert _middle(svg, "she") < _middle(svg, "they")
