@@ -82,7 +82,8 @@ def beam(
 
     At each step every live hypothesis is extended by every token. Of the ``beam_size`` best of these extensions, those
     that wrote the end mark are finished and take no further step; the best ``beam_size`` of the others live on. A row
-    of xs is done when it has ``beam_size`` finished hypotheses, or when no live one can still get among the ``n_best``.
+    of xs is done when no live hypothesis can still get among the ``n_best``. It is also done when ``beam_size`` have
+    finished, but not while the best live one is still ahead of the ``n_best`` of them: bad short answers finish first.
     What lives after ``max_length`` steps is cut off, and counts only where fewer than ``n_best`` have finished. With
     ``beam_size`` 1 this is ``greedy`` up to the end mark.
 
@@ -272,8 +273,8 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
         )
         open_ = host.array(
             [
-                len(finished[s]) < K and not _decided(finished[s], n_best, total[0] / penalty(max_length))
-                for s, total in zip(alive.tolist(), totals, strict=True)
+                not _decided(finished[s], n_best, total / penalty(t + 1 if len(finished[s]) >= K else max_length))
+                for s, total in zip(alive.tolist(), totals.max(axis=1, initial=-host.inf), strict=True)
             ]
         )
         parents, ids = rows[open_].ravel(), tokens[open_].ravel()
@@ -302,9 +303,10 @@ def _ranked(entries):
 
 
 def _decided(finished, n_best, bound):
-    """Whether the n_best finished hypotheses score at least ``bound``, which no live one can exceed.
+    """Whether the n_best finished hypotheses score at least ``bound``.
 
-    A log-probability only falls as tokens are added, and no length divides it by more than the greatest one does.
+    With the best log-probability of a live one divided as for the greatest length, none that lives can exceed it: a
+    log-probability only falls as tokens are added, and no length divides it by more.
     """
     return len(finished) >= n_best and _ranked(finished)[n_best - 1][0] >= bound
 

@@ -5,6 +5,7 @@ from ch08.exercises import (
     attention_seq2seq,
     attention_weight,
     bahdanau,
+    beam_search,
     bidirectional,
     bottleneck,
     date_conversion,
@@ -32,4 +33,5 @@ EXERCISES = (
     *query_key_value.EXERCISES,
     *words.EXERCISES,
     *bahdanau.EXERCISES,
+    *beam_search.EXERCISES,
 )

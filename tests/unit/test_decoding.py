@@ -518,7 +518,7 @@ def plain_beam(model, x, max_length, K, alpha):
         extended.sort(key=lambda pair: -pair[1])
         finished += [(total / ((5 + len(ids)) / 6) ** alpha, ids) for ids, total in extended[:K] if ids[-1] == END]
         live = [(ids, total) for ids, total in extended if ids[-1] != END][:K]
-        if len(finished) >= K:
+        if len(finished) >= K and max(finished)[0] >= live[0][1] / ((5 + len(live[0][0])) / 6) ** alpha:
             break
     return max(finished)[1] if finished else live[0][0]
 
@@ -574,6 +574,26 @@ def test_it_goes_on_while_a_live_hypothesis_can_win():
     (found,) = beam(Late(), np.array([[1]]), 1, 2, 9, beam_size=3, length_penalty=0.0)
     assert found[0].ids.tolist() == [0, 2]
     assert np.exp(found[0].score) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+def test_bad_answers_that_finish_first_do_not_end_the_search_for_the_good_one(alpha):
+    class Short:
+        """Writes 0 five times and then the end mark, with probability 0.9; all else ends at once, and is unlikely."""
+
+        def start(self, xs):
+            return (np.zeros(len(xs)), np.zeros(len(xs)))  # how much is written; whether all of it is 0
+
+        def step(self, ids, state):
+            t, other = state
+            other = np.where(t > 0, np.maximum(other, ids != 0), 0)
+            on, end = np.array([0.9, 0.04, 0.02, 0.04]), np.array([1e-3, 1e-3, 0.997, 1e-3])
+            return np.log(np.where((other + (t == 5))[:, None] > 0, end, on)), (t + 1, other), None
+
+    (found,) = beam(Short(), np.array([[1]]), 1, 2, 9, beam_size=3, length_penalty=alpha)
+    assert found[0].ids.tolist() == [0, 0, 0, 0, 0, 2]
+    (several,) = beam(Short(), np.array([[1]]), 1, 2, 9, beam_size=3, length_penalty=alpha, n_best=3)
+    assert several[0].ids.tolist() == [0, 0, 0, 0, 0, 2]
 
 
 def test_what_is_cut_off_counts_only_where_too_few_have_finished():
