@@ -10,6 +10,7 @@ from ch08.exercises import (
     bottleneck,
     date_conversion,
     deep_and_residual,
+    luong,
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
@@ -33,5 +34,6 @@ EXERCISES = (
     *query_key_value.EXERCISES,
     *words.EXERCISES,
     *bahdanau.EXERCISES,
+    *luong.EXERCISES,
     *beam_search.EXERCISES,
 )
