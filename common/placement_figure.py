@@ -1,4 +1,4 @@
-"""The drawing of a decoder's two steps: three places where the context can go, see chapter 8.10; chapter 8.14."""
+"""The drawing of a decoder's two steps: where the context can go, see chapters 8.10, 8.14 and 8.15."""
 
 from common.alt_text import set_alt
 from common.graph_figure import draw_arrow, inch_axes
@@ -23,6 +23,11 @@ PLACES = {  # where the context goes, in words: the query's part and the context
         "the GRU's state h of the step before",
         "the context goes into the GRU of the same step, and with its h and x through an affine layer to the logits.",
     ),
+    "attentional state": (
+        "the LSTM's state h of the step",
+        "the context is joined with h and goes through a tanh layer; its result, fed, goes through an affine layer to "
+        "the logits: no LSTM reads it.",
+    ),
 }
 BLUE, ORANGE, GREEN = COLORS[:3]
 GREEN_INK = "#00694c"  # of texts: COLORS' green is too light for them
@@ -37,13 +42,13 @@ def placement_figure(place):
     """Draw two steps of a decoder with attention, and in orange where the context goes.
 
     Args: place, a key of PLACES: "output" (AttentionSeq2seq), "next step" (InputFeedingSeq2seq), "same step"
-    (SameStepSeq2seq) or "translator" (BahdanauSeq2seq). Returns: a matplotlib Figure on a white ground, with its
-    content in words for screen readers.
+    (SameStepSeq2seq), "translator" (BahdanauSeq2seq) or "attentional state" (LuongSeq2seq).
+    Returns: a matplotlib Figure on a white ground, with its content in words for screen readers.
     Raises: ValueError for another place.
     """
     if place not in PLACES:
         raise ValueError(f"placement_figure: there is no place {place!r}; there are {', '.join(PLACES)}")
-    top = ROWS["fed"] + (1.4 if place == "next step" else 0.3)
+    top = ROWS["fed"] + (1.4 if place in ("next step", "attentional state") else 0.3)
     drawing = _Drawing(inch_axes(2 * APART + 0.35, top), place)
     drawing.states()
     for step in (0, 1):
@@ -115,6 +120,7 @@ class _Drawing:
             "next step": self.to_next_step,
             "same step": self.to_same_step,
             "translator": self.to_translator,
+            "attentional state": self.to_attentional_state,
         }[self.place](x, c)
 
     def attention(self, c):
@@ -138,16 +144,20 @@ class _Drawing:
         self.up_to_the_output(x, c)
         self.logits(x, ROWS["joined"])
 
-    def to_next_step(self, x, c):
+    def to_attentional_state(self, x, c):
         self.query_of_this_step(x, c)
         self.arrow(
             [(c + 0.1, ROWS["context"] + 0.22), (c + 0.1, ROWS["joined"]), (x + 0.41, ROWS["joined"])], ORANGE, 2.6
         )
         self.box(x, ROWS["joined"], 0.8, "tanh", ORANGE, INK)
         self.arrow([(x, ROWS["joined"] + 0.2), (x, ROWS["fed"] + 0.3)], ORANGE, 2.6)
-        self.dot(x, ROWS["fed"], ORANGE)
         self.text(x - 0.12, ROWS["fed"], "fed", INK, ha="right", style="italic")
         self.logits(x, ROWS["fed"] + 0.52)
+
+    def to_next_step(self, x, c):
+        """As in the attentional state, which goes into the next step as well."""
+        self.to_attentional_state(x, c)
+        self.dot(x, ROWS["fed"], ORANGE)
         into = [(x - 0.25, ROWS["low"]), (x - 0.25, ROWS["lstm"] - 0.22)]  # the LSTM, from below
         if x < APART:  # what the step before has fed comes from outside of the drawing
             self.arrow([(0.1, ROWS["low"]), *into], ORANGE, 2.6)
