@@ -12,16 +12,13 @@ SECTION = "notebook 8.15"
 # --- 8.15.1: six steps ------------------------------------------------------------------------------------------
 
 
-def _six_steps_by_query(h, hs, mask, Wa, Wc, W):
-    """Every query by itself, over the words of its sentence alone."""
-    logits, a = np.empty((*h.shape[:2], W.shape[1])), np.zeros((*h.shape[:2], hs.shape[1]))
-    for n, k in np.ndindex(h.shape[:2]):
-        words = hs[n, mask[n]]
-        e = np.exp([h[n, k] @ Wa @ word for word in words])
-        a[n, k, mask[n]] = e / e.sum()
-        context = sum(share * word for share, word in zip(e / e.sum(), words, strict=True))
-        logits[n, k] = np.tanh(np.append(context, h[n, k]) @ Wc) @ W
-    return logits, a
+def _six_steps_in_parts(h, hs, mask, Wa, Wc, W):
+    """The matrix of the score meets the encoder's states, padding is a factor, and Wc is cut in two."""
+    s = h @ (hs @ Wa.T).swapaxes(1, 2)
+    e = np.exp(s - s.max(axis=2, keepdims=True)) * mask[:, None]
+    a = e / e.sum(axis=2, keepdims=True)
+    upper, lower = np.split(Wc, 2)
+    return np.tanh((a @ hs) @ upper + h @ lower) @ W, a
 
 
 _SIX = """\
@@ -33,6 +30,7 @@ def six_steps(h, hs, mask, Wa, Wc, W):
     fed = np.tanh(both @ Wc)
     return fed @ W, a
 """
+_SIX_CALL = "logits, a = answer(h, hs, mask, Wa, Wc, W)"
 
 
 def _six_inputs(rng, lengths, T, T_dec, H, V):
@@ -46,14 +44,28 @@ SIX_STEPS = Exercise(
     title="Six steps, and no loop",
     name="six_steps",
     points=3,
-    call="logits, a = answer(h, hs, mask, Wa, Wc, W)",
+    call=_SIX_CALL,
     outputs=("logits", "a"),
     cases=(
         Case("one sentence without padding", lambda rng: _six_inputs(rng, [2], 2, 2, 2, 3)),
         Case("all sizes are 3", lambda rng: _six_inputs(rng, rng.permutation([1, 2, 3]), 3, 3, 3, 3)),
         Case("all sizes differ", lambda rng: _six_inputs(rng, rng.permutation([3, 5]), size(rng, 6, 8), 4, 3, 5)),
     ),
-    reference=_six_steps_by_query,
+    large=(
+        Case(
+            "100,000 sentences",
+            lambda rng: _six_inputs(rng, [1, 2], 2, 2, 2, 2),
+            f"{_SIX_CALL}\nlogits, a = logits[::1000], a[::1000]",
+            repeat=dict.fromkeys(("h", "hs", "mask"), (50_000, 0)),
+        ),
+        Case(
+            "100,000 decoder steps",
+            lambda rng: _six_inputs(rng, [2], 2, 2, 2, 2),
+            f"{_SIX_CALL}\nlogits, a = logits[:, ::1000], a[:, ::1000]",
+            repeat={"h": (50_000, 1)},
+        ),
+    ),
+    reference=_six_steps_in_parts,
     given={"softmax": softmax},
     mistakes=(
         Mistake(
@@ -196,9 +208,7 @@ STATE = Exercise(
         ),
         Mistake(
             "dWc is that of the first step alone. All steps share the weight, so their gradients are added.",
-            changed(
-                _STATE, ('np.einsum("nki,nkj->ij", both, dz)', 'np.einsum("ni,nj->ij", both[:, 0], dz[:, 0])')
-            ),
+            changed(_STATE, ('np.einsum("nki,nkj->ij", both, dz)', 'np.einsum("ni,nj->ij", both[:, 0], dz[:, 0])')),
         ),
     ),
     hints=(
