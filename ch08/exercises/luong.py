@@ -212,7 +212,7 @@ STATE = Exercise(
         ),
     ),
     hints=(
-        "In forward, count how often h stands on the right of an equals sign, and how often hs.",
+        "In forward, count how often h is used to compute something, and how often hs. (The cache only keeps them.)",
         "Tanh; Wc; split into dcontext and the first part of dh; the weighted sum gives da and the first part of dhs; "
         "the softmax gives ds; the product of h and hs gives the second part of both.",
     ),
