@@ -57,16 +57,24 @@ def load_pretrained(name, folder=PRETRAINED, dtype=np.float32):
             f"{path} does not exist. To train this model: python -m ch08.train {name}; "
             f"then load_pretrained({name!r}, 'runs/ch08')"
         )
-    arrays = load_arrays(path)
+    sizes = sizes_in(load_arrays(path), f"{path} does not hold {name}")
+    model = SYSTEMS[name].model(_dates(), rng=0, dtype=dtype, **sizes)
+    model.vocab = list(_dates().vocab.char_to_id)
+    model.load_params(path)
+    return model
+
+
+def sizes_in(arrays, problem):
+    """Return {"wordvec_size": D, "hidden_size": H} of a model with an encoder and a decoder, from its arrays by name.
+
+    Raises: ValueError that begins with ``problem`` if they are not those of such a model.
+    """
     try:
         _, D = arrays["decoder.embed.W"].shape
         H, _ = next(array for n, array in arrays.items() if n.startswith("decoder.") and n.endswith("Wh")).shape
     except (KeyError, StopIteration, ValueError):
-        raise ValueError(f"{path} does not hold {name}: its arrays are {', '.join(arrays)}") from None
-    model = SYSTEMS[name].model(_dates(), rng=0, dtype=dtype, wordvec_size=D, hidden_size=H)
-    model.vocab = list(_dates().vocab.char_to_id)
-    model.load_params(path)
-    return model
+        raise ValueError(f"{problem}: its arrays are {', '.join(arrays)}") from None
+    return dict(wordvec_size=D, hidden_size=H)
 
 
 def available(folder=PRETRAINED):
@@ -74,26 +82,28 @@ def available(folder=PRETRAINED):
     return [name for name in NAMES if (Path(folder) / name / "weights.npz").is_file()]
 
 
-class _Shipped(Mapping):
-    """The models of a folder by their names in the menu; each is loaded when it is first asked for."""
+class Shipped(Mapping):
+    """Models by their names in a menu; each is loaded when it is first asked for.
 
-    def __init__(self, systems, folder):
-        self._systems, self._folder, self._loaded = {NAMES[name]: name for name in systems}, folder, {}
+    Args: systems, {name in the menu: name of the system}; load, a function from the latter to the model.
+    """
+
+    def __init__(self, systems, load):
+        self.systems, self._load, self._loaded = systems, load, {}
 
     def __getitem__(self, name):
         if name not in self._loaded:
-            # in float64 every machine draws the same picture, to the last digit shown
-            self._loaded[name] = load_pretrained(self._systems[name], self._folder, np.float64)
+            self._loaded[name] = self._load(self.systems[name])
         return self._loaded[name]
 
     def __iter__(self):
-        return iter(self._systems)
+        return iter(self.systems)
 
     def __len__(self):
-        return len(self._systems)
+        return len(self.systems)
 
     def __contains__(self, name):  # Mapping's own would load the model
-        return name in self._systems
+        return name in self.systems
 
 
 def reader(vocab, trim=True, reverse=True, answer_length=10):
@@ -208,7 +218,9 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
                 f"{folder} has no weights ({', '.join(f'{n}/weights.npz' for n in NAMES)}). To train a model: "
                 f"python -m ch08.train; then explorer(folder='runs/ch08')"
             )
-        models = _Shipped(found, folder)
+        # in float64 every machine draws the same picture, to the last digit shown
+        load = functools.partial(load_pretrained, folder=folder, dtype=np.float64)
+        models = Shipped({NAMES[name]: name for name in found}, load)
         if missing:
             options.setdefault(
                 "note",

@@ -27,7 +27,7 @@ from common.base_model import Composite
 from common.init import init_affine, init_embedding, init_lstm
 from common.layers import Softmax, Tanh
 from common.np import default_rng, normal, np
-from common.recurrent import state_of
+from common.recurrent import Bidirectional, state_of
 from common.steps import LSTM
 from common.time_layers import TimeDropout, TimeSoftmaxWithLoss
 from common.unroll import Unroll
@@ -46,14 +46,33 @@ def make_score(name, H, dtype, rng):
 
 
 class LuongEncoder(Composite):
-    """Read xs (N, T) ids; padding is skipped. Args: as for LuongSeq2seq."""
+    """Read xs (N, T) ids; padding is skipped. Args: as for LuongSeq2seq.
 
-    def __init__(self, vocab_size, wordvec_size, hidden_size, *, dropout=0.0, pad_id=0, dtype=np.float32, rng=None):
+    With ``bidirectional`` two LSTMs of half the size read, one from each end; their hidden states stand side by side.
+    """
+
+    def __init__(
+        self,
+        vocab_size,
+        wordvec_size,
+        hidden_size,
+        *,
+        bidirectional=False,
+        dropout=0.0,
+        pad_id=0,
+        dtype=np.float32,
+        rng=None,
+    ):
         V, D, H = vocab_size, wordvec_size, hidden_size
-        self.pad_id = pad_id
+        if bidirectional and H % 2:
+            raise ValueError(f"LuongEncoder: two LSTMs share hidden_size, so it must be even, got {H}")
+        self.pad_id, self.bidirectional = pad_id, bidirectional
         self.embed = init_embedding(V, D, dtype, rng)
         self.dropout = TimeDropout(dropout, rng)
-        self.lstm = init_lstm(D, H, dtype, rng)
+        if bidirectional:
+            self.lstm = Bidirectional(init_lstm(D, H // 2, dtype, rng), init_lstm(D, H // 2, dtype, rng))
+        else:
+            self.lstm = init_lstm(D, H, dtype, rng)
 
     def forward(self, xs):
         """Return all that the decoder needs: hs (N, T, H), the last h and c (N, H), mask (N, T), True = a word.
@@ -67,11 +86,19 @@ class LuongEncoder(Composite):
                 f"LuongEncoder: row {int(empty[0])} of xs is all padding, so there is nothing to attend to"
             )
         hs = self.lstm.forward(self.dropout.forward(self.embed.forward(xs)), mask)  # (N, T, H)
-        return hs, self.lstm.h, self.lstm.c, mask
+        if self.bidirectional:
+            ahead, back = self.lstm.last_states  # (h, c) of each, (N, H / 2): after the last word, and after the first
+            h, c = (np.concatenate(parts, axis=1) for parts in zip(ahead, back, strict=True))
+        else:
+            h, c = self.lstm.h, self.lstm.c
+        return hs, h, c, mask
 
     def backward(self, dhs, dh, dc):
         """Args: dhs (N, T, H); dh and dc (N, H), the gradients of the last state."""
-        self.embed.backward(self.dropout.backward(self.lstm.backward(dhs, dh, dc)))
+        dlast = dh, dc
+        if self.bidirectional:
+            dlast = zip(np.split(dh, 2, axis=1), np.split(dc, 2, axis=1), strict=True)  # each LSTM's half of both
+        self.embed.backward(self.dropout.backward(self.lstm.backward(dhs, *dlast)))
 
 
 class LuongAttention(Composite):
@@ -233,6 +260,7 @@ class LuongSeq2seq(Seq2seq):
     Args:
         source_vocab_size, target_vocab_size, wordvec_size D, hidden_size H of both LSTMs.
         score: "dot", "general" or "concat". input_feeding: whether the attentional state is read at the next step.
+        bidirectional: whether two LSTMs of half the size read the sentence, one from each end. The paper has one.
         dropout: the share of the numbers of the embeddings and of the attentional states before the output layer that
             are dropped in training.
         label_smoothing: the share of the target that all words get alike in training, see ``CrossEntropy``.
@@ -249,6 +277,7 @@ class LuongSeq2seq(Seq2seq):
         *,
         score="dot",
         input_feeding=False,
+        bidirectional=False,
         dropout=0.0,
         label_smoothing=0.0,
         pad_id=0,
@@ -259,7 +288,7 @@ class LuongSeq2seq(Seq2seq):
         rng = None if rng is None else default_rng(rng)
         options = dict(dropout=dropout, dtype=dtype, rng=rng)
         decoder = LuongFeedingDecoder if input_feeding else LuongDecoder
-        self.encoder = LuongEncoder(source_vocab_size, *sizes, pad_id=pad_id, **options)
+        self.encoder = LuongEncoder(source_vocab_size, *sizes, bidirectional=bidirectional, pad_id=pad_id, **options)
         self.decoder = decoder(target_vocab_size, *sizes, score=score, **options)
         self.softmax = TimeSoftmaxWithLoss(label_smoothing)
         self.softmax.ignore_label = pad_id

@@ -96,7 +96,7 @@ class AdditiveScore:
     Shapes: see above, with Wq (H_dec, A), Wk (H_enc, A), v (A,). Source: Bahdanau et al. 2015.
 
     A decoder that asks one step at a time would compute hs Wk again at every step. With Wk None it does so itself, once
-    (a bias is welcome), and hands these keys (N, T, A) over in place of hs.
+    (a bias is welcome), and hands over these keys (N, T, A) instead of hs.
 
     Every query meets every hidden state, which takes N T_dec T A neurons. They are never all there: blocks of them, of
     ``block_size`` numbers or the T A of one query, are computed, used and forgotten, and computed again in backward.

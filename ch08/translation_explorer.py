@@ -7,11 +7,10 @@ The weights that the course ships lie in ``ch08/pretrained/<system>/weights.npz`
 """
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
-from ch08.explorer import PRETRAINED
+from ch08.explorer import PRETRAINED, Shipped, sizes_in
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
 from ch08.translator import Translator, vocabularies
@@ -73,11 +72,7 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
         )
     arrays = load_arrays(path)
     tokens = arrays.pop(VOCAB, None)
-    try:
-        _, D = arrays["encoder.embed.W"].shape
-        H, _ = next(array for n, array in arrays.items() if n.startswith("decoder.") and n.endswith("Wh")).shape
-    except (KeyError, StopIteration, ValueError):
-        raise ValueError(f"{path} does not hold {name}: its arrays are {', '.join(arrays)}") from None
+    sizes = sizes_in(arrays, f"{path} does not hold {name}")
     if tokens is None:
         raise ValueError(f"{path} holds no vocabulary, so nobody knows which words its numbers stand for")
     languages = TRANSLATORS[name][0].split("-")
@@ -86,7 +81,7 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
     except ValueError:
         raise ValueError(f"{path} does not hold {name}: its vocabulary is not that of two languages") from None
     task = SimpleNamespace(source_vocab=source, target_vocab=target)
-    model = SYSTEMS[name].model(task, rng=0, dtype=dtype, wordvec_size=D, hidden_size=H)
+    model = SYSTEMS[name].model(task, rng=0, dtype=dtype, **sizes)
     model.load_params(path)
     return Translator(model, source, target, tokenize=sentence_tokens)
 
@@ -94,32 +89,6 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
 def available(folder=PRETRAINED):
     """Return the names of the translators whose weights are in ``folder``."""
     return [name for name in TRANSLATORS if (Path(folder) / name / "weights.npz").is_file()]
-
-
-class _Shipped(Mapping):
-    """The translators of a folder by their names in the menu; each is loaded when it is first asked for."""
-
-    def __init__(self, systems, folder):
-        self._systems, self._folder, self._loaded = {NAMES[name]: name for name in systems}, folder, {}
-
-    def __getitem__(self, name):
-        if name not in self._loaded:
-            # in float64 every machine draws the same picture, to the last digit shown
-            self._loaded[name] = load_translator(self._systems[name], self._folder, np.float64)
-        return self._loaded[name]
-
-    def __iter__(self):
-        return iter(self._systems)
-
-    def __len__(self):
-        return len(self._systems)
-
-    def __contains__(self, name):  # Mapping's own would load the model
-        return name in self._systems
-
-    def pair(self, name):
-        """Return the languages of a translator, without loading it."""
-        return TRANSLATORS[self._systems[name]][0]
 
 
 _splits = functools.cache(sentences.load)
@@ -219,7 +188,9 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
                 f"{folder} has no weights ({', '.join(f'{n}/weights.npz' for n in TRANSLATORS)}). To train a model: "
                 f"python -m ch08.train {FIRST}; then translation_explorer(folder='runs/ch08')"
             )
-        models = _Shipped(found, folder)
+        # in float64 every machine draws the same picture, to the last digit shown
+        load = functools.partial(load_translator, folder=folder, dtype=np.float64)
+        models = Shipped({NAMES[name]: name for name in found}, load)
         if missing:
             options.setdefault(
                 "note",
@@ -230,7 +201,7 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
             options.setdefault("model", FIRST)
         for which in {"model", "beside"} & options.keys():
             options[which] = NAMES.get(options[which], options[which])
-        kinds = {name: (models.pair(name), sentence_tokens) for name in models}
+        kinds = {name: (TRANSLATORS[system][0], sentence_tokens) for name, system in models.systems.items()}
     else:
         kinds = {name: (_pair(model), model.tokenize) for name, model in models.items()}
     return SentenceExplorer(

@@ -15,11 +15,12 @@ from dataset import words
 class Answer(NamedTuple):
     """One translation, on the CPU.
 
-    tokens: T words and marks without start and end. text: the same as a sentence. score: what a beam compares.
+    tokens: T words or sub-words and marks, without start and end. text: the same as a sentence. score: what a beam
+    compares.
     probs (T + 1,): the probability that the model gave each token and the end mark, given those before it.
     weights (T + 1, S): where each of them looked, over the S tokens of the sentence with its start and end mark; None
     for a model without attention. unknown: the positions of words that were unknown to the target vocabulary.
-    An answer that was cut off at the greatest length has no end mark: T in place of T + 1.
+    An answer that was cut off at the greatest length has no end mark: probs and weights then have T rows.
     """
 
     tokens: list
@@ -35,16 +36,28 @@ class Translator:
 
     Args:
         model, with ``start`` and ``step``; source_vocab and target_vocab, two ``dataset.words.WordVocab``.
-        tokenize: a function from a text to its tokens; None for that of the source vocabulary's language.
+        tokenize: a function from a text to its tokens; None for that of the source vocabulary's language. join: a
+            function from the tokens of a translation to its words; None where tokens are words.
         replace_unknown: write, where the model wrote the mark for an unknown word, the word of the sentence that it
             looked at most. Source: Luong et al. 2015, "Addressing the Rare Word Problem", where a model without
             attention is taught to point.
         max_length: of a translation, in tokens; None for twice the longest sentence of a call and 10 more.
     """
 
-    def __init__(self, model, source_vocab, target_vocab, *, tokenize=None, replace_unknown=False, max_length=None):
+    def __init__(
+        self,
+        model,
+        source_vocab,
+        target_vocab,
+        *,
+        tokenize=None,
+        join=None,
+        replace_unknown=False,
+        max_length=None,
+    ):
         self.model, self.source_vocab, self.target_vocab = model, source_vocab, target_vocab
         self.tokenize = tokenize or (lambda text: words.tokenize(text, source_vocab.language))
+        self.join = join or list
         self.replace_unknown, self.max_length = replace_unknown, max_length
 
     def translate(self, sentences, beam_size=1, n_best=1, length_penalty=0.6):
@@ -86,7 +99,7 @@ class Translator:
                 tokens[t] = sentence[int(weights[t, 1:-1].argmax())]
         return Answer(
             tokens,
-            words.detokenize(tokens),
+            words.detokenize(self.join(tokens)),
             hypothesis.score,
             host.exp(hypothesis.log_probs),
             weights,

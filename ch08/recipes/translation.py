@@ -8,10 +8,12 @@ which words of a translation go with which words of the sentence.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ch08.alignment import alignment_error_rate
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.translator import Translator, joined
 from common.decoding import forced_log_probs
 from common.metrics import bleu, exact_match, perplexity
@@ -21,7 +23,7 @@ from common.plots import attention_heatmap
 from common.training.batch import Batch
 from common.training.recipe import Recipe, System
 from common.training.task import content_hash
-from dataset import multi30k, sentences, words
+from dataset import multi30k, sentences, subwords, words
 
 
 class Side(NamedTuple):
@@ -33,13 +35,23 @@ class Side(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """Sentences and translations to learn from, to look at meanwhile, and to test with; the two languages."""
+    """Sentences and translations to learn from, to look at meanwhile, and to test with; the two languages.
+
+    tokenize: a function from a text of the source language to tokens, as the sentences were cut; None for
+    ``dataset.words.tokenize``. pieces: None, or the sub-words of either language, two lists, that the tokens are.
+    """
 
     name: str
     languages: tuple
     train: Side
     valid: Side
     test: Side
+    tokenize: Callable | None = None
+    pieces: tuple | None = None
+
+    def join(self, tokens):
+        """Return the words that tokens of a sentence write, a list."""
+        return subwords.join(tokens) if self.pieces else list(tokens)
 
 
 def sentence_corpus(pair="de-en"):
@@ -53,7 +65,7 @@ def sentence_corpus(pair="de-en"):
         )
         for split in splits
     ]
-    return Corpus(f"sentences {pair}", tuple(pair.split("-")), *sides)
+    return Corpus(f"sentences {pair}", tuple(pair.split("-")), *sides, tokenize=sentence_tokens)
 
 
 def sentence_tokens(text):
@@ -83,6 +95,27 @@ def file_corpus(path, languages=("de", "en"), share=0.05):
     return Corpus(str(path), tuple(languages), *sides)
 
 
+def subword_corpus(corpus, size):
+    """Return a Corpus of words as one of sub-words, at most ``size`` in each language; they are learned from ``train``.
+
+    Gold links count words, so it has none. Raises: as ``dataset.subwords.learn``.
+    """
+    pieces = tuple(subwords.learn(getattr(corpus.train, name), size) for name in ("source", "target"))
+    source, target = map(frozenset, pieces)
+    sides = [
+        Side([subwords.cut(x, source) for x in side.source], [subwords.cut(t, target) for t in side.target])
+        for side in (corpus.train, corpus.valid, corpus.test)
+    ]
+    tokenize = corpus.tokenize or functools.partial(words.tokenize, language=corpus.languages[0])
+    return Corpus(
+        f"{corpus.name}, {size} sub-words",
+        corpus.languages,
+        *sides,
+        tokenize=lambda text: subwords.cut(tokenize(text), source),
+        pieces=pieces,
+    )
+
+
 def _tokenized(source, target, languages):
     both = zip((source, target), languages, strict=True)
     return Side(*([words.tokenize(text, language) for text in texts] for texts, language in both))
@@ -94,7 +127,7 @@ class Translation:
     Args:
         corpus: a Corpus.
         batch_size, seed: of the batches, whose rows have like lengths.
-        min_count: how often a word must occur in the training sentences to be known.
+        min_count: how often a word must occur in the training sentences to be known; sub-words are known in any case.
         headline: what is measured first, "exact_match" or "bleu".
         beam_size: of the search in full measurements; 1 is greedy.
         replace_unknown: write, where the model wrote the mark for an unknown word, the word of the sentence that it
@@ -121,9 +154,12 @@ class Translation:
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.headline, self.beam_size, self.replace_unknown = headline, beam_size, replace_unknown
         self.labeled = labeled
-        source, target = corpus.languages
-        self.source_vocab = words.WordVocab.of(corpus.train.source, source, min_count)
-        self.target_vocab = words.WordVocab.of(corpus.train.target, target, min_count)
+        if corpus.pieces:
+            vocabs = map(words.WordVocab, corpus.pieces, corpus.languages)
+        else:
+            both = zip((corpus.train.source, corpus.train.target), corpus.languages, strict=True)
+            vocabs = (words.WordVocab.of(side, language, min_count) for side, language in both)
+        self.source_vocab, self.target_vocab = vocabs
         self.xs, x_lengths = self.source_vocab.encode_all(corpus.train.source)
         self.ts, t_lengths = self.target_vocab.encode_all(corpus.train.target)
         self._lengths = host.stack((x_lengths, t_lengths), axis=1)
@@ -193,10 +229,11 @@ class Translation:
         return found
 
     def _of_answers(self, side, answers):
-        guesses = [best.tokens for best, *_ in answers]
+        guesses = [self.corpus.join(best.tokens) for best, *_ in answers]
+        right = [self.corpus.join(tokens) for tokens in side.target]
         if self.headline == "bleu":
-            return {"bleu": bleu(guesses, side.target).score}
-        return {"exact_match": exact_match(guesses, side.target)}
+            return {"bleu": bleu(guesses, right).score}
+        return {"exact_match": exact_match(guesses, right)}
 
     def encoded(self, side):
         """Return the ids of a Side, xs (N, T_enc) and ts (N, T_dec + 1), with their marks."""
@@ -224,7 +261,8 @@ class Translation:
             model,
             self.source_vocab,
             self.target_vocab,
-            tokenize=sentence_tokens if self.corpus.name.startswith("sentences") else None,
+            tokenize=self.corpus.tokenize,
+            join=self.corpus.join,
             replace_unknown=self.replace_unknown,
             max_length=self.max_length,
         )
@@ -236,8 +274,9 @@ class Translation:
         lines = []
         for source, [answer], target in zip(side.source, answers, side.target, strict=True):
             right = answer.tokens == target
-            wanted = "" if right else f"   (right: {words.detokenize(target)})"
-            lines.append(f"{'right' if right else 'WRONG'}  {words.detokenize(source)}  ->  {answer.text}{wanted}")
+            text, wanted = (words.detokenize(self.corpus.join(tokens)) for tokens in (source, target))
+            wanted = "" if right else f"   (right: {wanted})"
+            lines.append(f"{'right' if right else 'WRONG'}  {text}  ->  {answer.text}{wanted}")
         return lines
 
     def figures(self, model):
@@ -256,9 +295,15 @@ def translation_model(model_class, task, *, rng, dtype=np.float32, wordvec_size=
     return model_class(*sizes, dtype=dtype, rng=rng)
 
 
-def multi30k_task(data=None, *, batch_size, seed, **options):
-    """Return the task of translating Multi30k. Args: data, a file of your own pairs in its place; see Translation."""
+def multi30k_task(data=None, *, batch_size, seed, pieces=None, **options):
+    """Return the task of translating Multi30k.
+
+    Args: data, a file of your own pairs in its place; pieces, the number of sub-words in each language, or None for
+    words that occur at least twice; the rest as for Translation.
+    """
     corpus = multi30k_corpus() if data is None else file_corpus(data)
+    if pieces is not None:
+        corpus = subword_corpus(corpus, pieces)
     return Translation(corpus, batch_size=batch_size, seed=seed, min_count=2, headline="bleu", **options)
 
 
@@ -270,6 +315,7 @@ def prepare(model, task=None):
 
 
 NOTES = Recipe(epochs=10, learning_rate=0.001, warmup_steps=200, max_grad=1.0)
+LUONG = Recipe(epochs=15, learning_rate=0.002, warmup_steps=400, max_grad=5.0)
 
 SYSTEMS = {
     "multi30k-notes": System(
@@ -279,6 +325,25 @@ SYSTEMS = {
             translation_model, functools.partial(BahdanauSeq2seq, dropout=0.5), wordvec_size=256, hidden_size=512
         ),
         NOTES,
+        prepare,
+    ),
+    "multi30k-luong": System(
+        "Multi30k, German to English, Luong with input feeding, two readers and sub-words",
+        functools.partial(multi30k_task, pieces=4000, beam_size=5),
+        functools.partial(
+            translation_model,
+            functools.partial(
+                LuongSeq2seq,
+                score="general",
+                input_feeding=True,
+                bidirectional=True,
+                dropout=0.4,
+                label_smoothing=0.1,
+            ),
+            wordvec_size=192,
+            hidden_size=320,
+        ),
+        LUONG,
         prepare,
     ),
 }

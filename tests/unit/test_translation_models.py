@@ -27,6 +27,8 @@ MODELS = {
     "luong, dot, feeding": partial(LuongSeq2seq, input_feeding=True),
     "luong, general, feeding": partial(LuongSeq2seq, score="general", input_feeding=True),
     "luong, concat, feeding": partial(LuongSeq2seq, score="concat", input_feeding=True),
+    "luong, two readers": partial(LuongSeq2seq, bidirectional=True),
+    "luong, two readers, feeding": partial(LuongSeq2seq, bidirectional=True, input_feeding=True),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -371,3 +373,5 @@ def test_a_teacher_forcing_that_is_not_a_probability(teacher_forcing):
 def test_an_unknown_score():
     with pytest.raises(ValueError, match='score must be "dot", "general" or "concat", got \'local\''):
         LuongSeq2seq(9, 8, 4, 6, score="local")
+    with pytest.raises(ValueError, match="two LSTMs share hidden_size, so it must be even, got 5"):
+        LuongSeq2seq(9, 8, 4, 5, bidirectional=True)

@@ -153,7 +153,7 @@ def test_measuring_leaves_the_model_alone():
 
 def test_alignment_error_by_hand():
     weights = np.array([[0.8, 0.2, 0], [0.6, 0.3, 0.1], [0, 0.4, 0.6], [1, 0, 0]])
-    # Row 0 looks where it should; row 1 at 0 in place of 1; row 2 may look at 1 or 2; row 3 goes with nothing.
+    # Row 0 looks where it should; row 1 looks at 0, not at 1; row 2 may look at 1 or 2; row 3 goes with nothing.
     links = [(0, 0), (1, 1), (2, 1), (2, 2)]
     assert alignment_error_rate([weights], [links]) == pytest.approx(1 - (1 + 2) / (3 + 2))
     assert alignment_error_rate([weights] * 2, [links, [(0, 0), (3, 0)]]) == pytest.approx(1 - (3 + 4) / (5 + 4))
@@ -252,10 +252,15 @@ def test_a_file_of_pairs_is_split_the_same_way_each_time(tmp_path):
     path.write_text("".join(f"Satz {k}.\tSentence {k}.\tsource {k}\n" for k in range(60)), encoding="utf-8")
     corpus = file_corpus(path, ("de", "en"))
     assert corpus == file_corpus(path, ("de", "en"))
-    assert [len(part.source) for part in corpus[2:]] == [54, 3, 3]
-    pairs = [pair for part in corpus[2:] for pair in zip(part.source, part.target, strict=True)]
+    parts = corpus.train, corpus.valid, corpus.test
+    assert [len(part.source) for part in parts] == [54, 3, 3]
+    pairs = [
+        pair
+        for part in (corpus.train, corpus.valid, corpus.test)
+        for pair in zip(part.source, part.target, strict=True)
+    ]
     assert sorted(pairs) == sorted((["satz", f"{k}."], ["sentence", str(k), "."]) for k in range(60))
-    assert all(part.links is None for part in corpus[2:])
+    assert all(part.links is None for part in parts)
 
 
 def test_a_file_that_is_too_small_is_named(tmp_path):
