@@ -333,8 +333,9 @@ def look(hs, h):
 """
 
 
-def _look_inputs(rng, N, T, T_dec, H):
-    return normal(rng, hs=(N, T, H), h=(N, T_dec, H))
+def _look_inputs(rng, N, T, T_dec, H, scale=1):
+    drawn = normal(rng, hs=(N, T, H), h=(N, T_dec, H))
+    return drawn | {"h": scale * drawn["h"]}
 
 
 LOOK = Exercise(
@@ -349,6 +350,7 @@ LOOK = Exercise(
         Case("all sizes are 3", lambda rng: _look_inputs(rng, 3, 3, 3, 3)),
         Case("all sizes differ", lambda rng: _look_inputs(rng, 2, size(rng, 5, 7), 4, 3)),
         Case("a single step", lambda rng: _look_inputs(rng, 2, size(rng, 3, 6), 1, 2)),
+        Case("large scores", lambda rng: _look_inputs(rng, 2, 5, 3, 4, scale=2000)),
     ),
     reference=_look_by_query,
     bug=Mistake(
