@@ -26,6 +26,7 @@ TRANSLATORS = {
     "luong": ("de-en", "German, Luong"),
     "bahdanau": ("de-en", "German, Bahdanau"),
     "bahdanau-guided": ("de-en", "German, Bahdanau, told where to look"),
+    "bahdanau-unsmoothed": ("de-en", "German, Bahdanau, without label smoothing"),
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),

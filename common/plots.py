@@ -107,8 +107,8 @@ def font_families(text, first="DejaVu Sans Mono"):
         missing = {ord(c) for c in text if c.isprintable()} - have
         if not missing:
             return families
-        if entry.style != "normal" or entry.name in families:
-            continue
+        if entry.style != "normal" or entry.name in families or entry.name.startswith("Last Resort"):
+            continue  # matplotlib's last resort has a box for every character
         more = missing & set(get_font(entry.fname).get_charmap())
         if more:
             families.append(entry.name)

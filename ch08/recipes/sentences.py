@@ -31,7 +31,7 @@ def prepare_guided(model, task):
 
 
 def _system(about, pair, model_class, hidden_size=128, labeled=0, recipe=RECIPE, **options):
-    model = functools.partial(model_class, label_smoothing=0.1, **options)
+    model = functools.partial(model_class, **{"label_smoothing": 0.1} | options)
     return System(
         about,
         functools.partial(sentence_task, pair, labeled=labeled),
@@ -48,6 +48,9 @@ PLAIN = dict(model_class=WordSeq2seq, hidden_size=192, recipe=LONGER)
 SYSTEMS = {
     "bahdanau": _system(f"{GERMAN}, additive attention, two readers", "de-en", BahdanauSeq2seq),
     "bahdanau-guided": _system(f"{GERMAN}, told where to look 1 time in 100", "de-en", BahdanauSeq2seq, labeled=180),
+    "bahdanau-unsmoothed": _system(
+        f"{GERMAN}, additive attention, without label smoothing", "de-en", BahdanauSeq2seq, label_smoothing=0
+    ),
     "luong": _system(f"{GERMAN}, general score", "de-en", **LUONG),
     "plain-words": _system(f"{GERMAN}, without attention", "de-en", **PLAIN),
     "bahdanau-ko": _system(f"{KOREAN}, additive attention, two readers", "ko-en", BahdanauSeq2seq),

@@ -315,7 +315,7 @@ def prepare(model, task=None):
 
 
 NOTES = Recipe(epochs=10, learning_rate=0.001, warmup_steps=200, max_grad=1.0)
-LUONG = Recipe(epochs=15, learning_rate=0.002, warmup_steps=400, max_grad=5.0)
+LUONG = Recipe(epochs=12, batch_size=64, learning_rate=0.002, warmup_steps=400)
 
 SYSTEMS = {
     "multi30k-notes": System(

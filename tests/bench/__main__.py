@@ -30,6 +30,7 @@ TITLES = {
     "step-bahdanau": "Training step of BahdanauSeq2seq, N=128 T_enc=T_dec=14 D=256 H=512, 7,800 and 5,900 words",
     "step-luong": "Training step of LuongSeq2seq with input feeding and a general score, sizes as for step-bahdanau",
     "step-luong-plain": "Training step of LuongSeq2seq with a dot product and no feeding, sizes as for step-bahdanau",
+    "step-multi30k": "Training step of the LuongSeq2seq of multi30k-luong, N=64 T_enc=T_dec=16 D=192 H=320 V=4,004",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
@@ -41,7 +42,8 @@ TITLES = {
 DEFAULT = "step,step-bidirectional,step-feeding,step-same,step-deep,attention,general,additive,decode,memory,scaling"
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 SINGLE_CALLS = "additive-long", "beam"  # jobs whose calls take many seconds
-FEW_CALLS = {"step-bahdanau": 3, "step-luong": 3, "step-luong-plain": 3}  # jobs whose calls take about a second
+# Jobs whose calls take about a second.
+FEW_CALLS = dict.fromkeys(("step-bahdanau", "step-luong", "step-luong-plain", "step-multi30k"), 3)
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
@@ -53,6 +55,7 @@ GOALS = [
     ("step-bahdanau", "library", "torch", 1.0),
     ("step-luong", "library", "torch", 1.0),
     ("step-luong-plain", "library", "torch", 1.0),
+    ("step-multi30k", "library", "torch", 1.0),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
     ("general", "library", "torch", 1.0),

@@ -15,6 +15,7 @@ ADDITIVE = {"N": 64, "T_enc": 30, "T_dec": 10, "H": 256, "A": 256}
 ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
 # The sizes of the PyTorch notes: V words in the source language, V_target in the other.
 TRANSLATION = {"N": 128, "T_enc": 14, "T_dec": 14, "V": 7800, "V_target": 5900, "D": 256, "H": 512}
+MULTI30K = {"N": 64, "T_enc": 16, "T_dec": 16, "V": 4004, "V_target": 4004, "D": 192, "H": 320}
 BEAM = {"V": 3000, "V_target": 3000, "D": 256, "H": 256}
 BEAM_SEARCH = {"start_id": 1, "end_id": 2, "max_length": 20, "beam_size": 5}
 DATES, DATES_ONE_BY_ONE = 5000, 200
@@ -80,6 +81,11 @@ MODELS = {
         "ch08.luong_seq2seq",
         TRANSLATION,
         {"score": "general", "input_feeding": True, "dropout": 0.5},
+    ),
+    "LuongSeq2seq, of the course": (
+        "ch08.luong_seq2seq",
+        MULTI30K,
+        {"score": "general", "input_feeding": True, "bidirectional": True, "dropout": 0.4},
     ),
 }
 
@@ -304,6 +310,7 @@ JOBS = {
     "step-bahdanau": step_of("BahdanauSeq2seq"),
     "step-luong": step_of("LuongSeq2seq, feeding"),
     "step-luong-plain": step_of("LuongSeq2seq"),
+    "step-multi30k": step_of("LuongSeq2seq, of the course"),
     "attention": {
         "library": attention_library,
         "plain": attention_plain,

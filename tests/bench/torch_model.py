@@ -185,19 +185,31 @@ class BahdanauSeq2seq(nn.Module):
 class LuongSeq2seq(nn.Module):
     """The LSTM reads, then the attention is asked; with input feeding an ``nn.LSTMCell`` in a loop, else ``nn.LSTM``.
 
-    A general score meets the hidden states once, not at every step.
+    A general score meets the hidden states once, not at every step. ``bidirectional``: two LSTMs of half the size read.
     """
 
     def __init__(
-        self, source_vocab_size, target_vocab_size, wordvec_size, hidden_size, score, input_feeding=False, dropout=0.0
+        self,
+        source_vocab_size,
+        target_vocab_size,
+        wordvec_size,
+        hidden_size,
+        score,
+        input_feeding=False,
+        bidirectional=False,
+        dropout=0.0,
     ):
         super().__init__()
         D, H = wordvec_size, hidden_size
         self.input_feeding = input_feeding
         self.embed_enc, self.embed_dec = nn.Embedding(source_vocab_size, D), nn.Embedding(target_vocab_size, D)
         self.dropout = nn.Dropout(dropout)
-        self.lstm_enc = nn.LSTM(D, H, batch_first=True)
-        self.lstm_dec = nn.LSTMCell(D + H, H) if input_feeding else nn.LSTM(D, H, batch_first=True)
+        H_enc = H // 2 if bidirectional else H
+        self.lstm_enc = nn.LSTM(D, H_enc, batch_first=True, bidirectional=bidirectional)
+        if input_feeding:
+            self.cell = nn.LSTMCell(D + H, H)
+        else:
+            self.lstm_dec = nn.LSTM(D, H, batch_first=True)
         self.keys = nn.Linear(H, H, bias=False) if score == "general" else nn.Identity()
         self.joined = nn.Linear(2 * H, H)
         self.affine = nn.Linear(H, target_vocab_size)
@@ -210,13 +222,14 @@ class LuongSeq2seq(nn.Module):
 
     def forward(self, xs, ts):
         mask = (xs != 0)[:, None]  # (N, 1, T_enc)
-        hs_enc, (h, c) = self.lstm_enc(self.dropout(self.embed_enc(xs)))
+        hs_enc, last = self.lstm_enc(self.dropout(self.embed_enc(xs)))
+        h, c = (torch.cat(tuple(part), dim=1)[None] for part in last)  # of both readers side by side, if there are two
         keys, embedded = self.keys(hs_enc), self.dropout(self.embed_dec(ts[:, :-1]))
         if self.input_feeding:
             h, c, outs = h[0], c[0], []
             fed = torch.zeros_like(h)
             for x in embedded.unbind(dim=1):
-                h, c = self.lstm_dec(torch.cat((x, fed), dim=1), (h, c))
+                h, c = self.cell(torch.cat((x, fed), dim=1), (h, c))
                 fed = self.attend(h[:, None], hs_enc, keys, mask)[:, 0]
                 outs.append(fed)
             fed = torch.stack(outs, dim=1)

@@ -1,5 +1,7 @@
 """The models: loss, gradient of every parameter, greedy decode, and twenty steps of training together."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bidirectional_seq2seq import BiAttentionSeq2seq
 from ch08.deep_seq2seq import DeepAttentionSeq2seq
 from ch08.input_feeding_seq2seq import InputFeedingSeq2seq
+from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.same_step_seq2seq import SameStepSeq2seq
 from common.optimizer import Adam
 from common.util import clip_grads
@@ -140,8 +143,9 @@ def test_twenty_steps_of_training_stay_together(rng, name):
         close(which, p, expected, rtol=1e-8, atol=1e-10)
 
 
-# --- the models of sections 8.9 to 8.11, and the nn.Modules that tests/bench races against ----------------------
+# --- the models of sections 8.9 to 8.11 and 8.15, and the nn.Modules that tests/bench races against -----------------
 
+LUONG = partial(LuongSeq2seq, V), partial(torch_model.LuongSeq2seq, V)  # source and target have V words each
 ONE_PAGE = {
     "attention": (AttentionSeq2seq, torch_model.AttentionSeq2seq, {}),
     "both ways": (BiAttentionSeq2seq, torch_model.BiAttentionSeq2seq, {}),
@@ -151,6 +155,10 @@ ONE_PAGE = {
     "same step": (SameStepSeq2seq, torch_model.SameStepSeq2seq, {}),
     "deep": (DeepAttentionSeq2seq, torch_model.DeepAttentionSeq2seq, {"layers": 3}),
     "deep, plain": (DeepAttentionSeq2seq, torch_model.DeepAttentionSeq2seq, {"layers": 2, "residual": False}),
+    "luong": (*LUONG, {"score": "dot"}),
+    "luong, feeding": (*LUONG, {"score": "general", "input_feeding": True}),
+    "luong, two readers": (*LUONG, {"score": "general", "bidirectional": True}),
+    "luong, two readers, feeding": (*LUONG, {"score": "general", "input_feeding": True, "bidirectional": True}),
 }
 OURS_TO_THEIRS = {  # the beginning of a name
     "encoder.embed.W": "embed_enc.weight",
@@ -163,6 +171,10 @@ OURS_TO_THEIRS = {  # the beginning of a name
     "decoder.lstm": "lstm_dec",
     "decoder.steps.step.lstm": "cell",
     "decoder.steps.step.affine": "joined",
+    "decoder.attention.score.W": "keys.weight",
+    "decoder.attention.affine": "joined",
+    "decoder.steps.step.attention.score.W": "keys.weight",
+    "decoder.steps.step.attention.affine": "joined",
     "decoder.affine": "affine",
 }
 
@@ -197,8 +209,9 @@ def test_the_same_model_as_a_module_of_pytorch(rng, name, dtype, N, T_enc, T_dec
         p[...] = 0.7 * rng.normal(size=p.shape)
     theirs = theirs(V, D, H - 1, **options).to(getattr(torch, dtype))
     theirs.load_state_dict(in_torch(model.param_names, model.params))
-    model.forward(*batch(rng, N + 1, T_enc + 2, T_dec + 2))  # what it leaves behind must not matter
-    xs, ts = batch(rng, N, T_enc, T_dec)
+    padding = 1 if "luong" in name else 0  # 0 is padding for the one and a character like others for the rest
+    model.forward(*(padding + ids % (V - padding) for ids in batch(rng, N + 1, T_enc + 2, T_dec + 2)))  # not to matter
+    xs, ts = (padding + ids % (V - padding) for ids in batch(rng, N, T_enc, T_dec))
     expected = theirs(torch.tensor(xs), torch.tensor(ts))
     expected.backward()
     close("loss", model.forward(xs, ts), expected)

@@ -123,6 +123,7 @@ def test_fonts_are_looked_for_only_where_the_first_one_lacks_a_character():
     assert font_families("september 27, 1994 ␣ äß Ж") == ["DejaVu Sans Mono"]
     families = font_families("ﷺ")  # which DejaVu Sans has, and its Mono has not
     assert families is None or len(families) == 2
+    assert not any("Last Resort" in name for name in font_families("가") or [])  # which draws boxes
 
 
 def test_a_heatmap_in_a_script_that_no_font_of_the_machine_has_is_an_svg(monkeypatch, tmp_path):
