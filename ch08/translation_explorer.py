@@ -18,7 +18,7 @@ from common.base_model import VOCAB
 from common.np import host, np
 from common.npz import load_arrays
 from common.widgets import Alternative, Captions, Reading, SentenceExplorer
-from dataset import sentences, words
+from dataset import sentences, subwords, words
 
 # system: (languages of source and target, its name in the explorer's menu)
 TRANSLATORS = {
@@ -30,7 +30,9 @@ TRANSLATORS = {
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),
+    "multi30k-luong": ("de-en", "German, Luong, captions of photographs"),
 }
+PHOTOGRAPHS = ("multi30k-luong",)  # they learned from Multi30k, in sub-words
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}
@@ -40,6 +42,16 @@ UNKNOWN = {
     "ko": "로봇이 교사에게 전화했어요.",
     "en": "The robot called the teacher.",
 }
+CAPTIONS_OF_PHOTOGRAPHS = (
+    "Ein Mann in einem roten Hemd fährt mit dem Fahrrad durch die Stadt.",
+    "Zwei Kinder spielen am Strand mit einem Hund.",
+    "Eine Frau mit Sonnenbrille sitzt auf einer Bank und liest ein Buch.",
+    "Drei junge Männer spielen auf der Straße Gitarre.",
+    "Ein Fußballspieler in einem weißen Trikot schießt den Ball.",
+    "Ein kleines Mädchen springt in ein Schwimmbecken.",
+    "Mehrere Leute stehen vor einem großen Gebäude und warten auf den Bus.",
+    "Ein schwarzer Hund läuft durch den Schnee.",
+)
 EXAMPLES = 10  # before that one, from the test sentences
 LONGEST = 40  # words; ours have at most 20
 CAPTIONS = Captions(
@@ -52,7 +64,7 @@ CAPTIONS = Captions(
     no_truth="is not one of our sentences",
     no_source="nothing in the sentence goes with it",
     marks=frozenset({words.PAD, words.START, words.END}),  # an unknown word is a word
-    write=words.detokenize,
+    write=lambda tokens: words.detokenize(subwords.join(tokens)),
 )
 
 
@@ -84,7 +96,13 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
     task = SimpleNamespace(source_vocab=source, target_vocab=target)
     model = SYSTEMS[name].model(task, rng=0, dtype=dtype, **sizes)
     model.load_params(path)
-    return Translator(model, source, target, tokenize=sentence_tokens)
+    if name not in PHOTOGRAPHS:
+        return Translator(model, source, target, tokenize=sentence_tokens)
+
+    def tokenize(text):
+        return subwords.cut(words.tokenize(text, source.language), source.word_to_id)
+
+    return Translator(model, source, target, tokenize=tokenize, join=subwords.join)
 
 
 def available(folder=PRETRAINED):
@@ -165,6 +183,15 @@ def _reading(pair, tokenize):
     )
 
 
+def _reading_of_photographs(translator):
+    return Reading(
+        language=f"{LANGUAGES[translator.source_vocab.language]} sub-words",  # no other model reads these tokens
+        tokenize=lambda text: [words.START, *translator.tokenize(text), words.END],
+        examples=CAPTIONS_OF_PHOTOGRAPHS,
+        max_length=LONGEST,
+    )
+
+
 def translation_explorer(models=None, *, folder=PRETRAINED, **options):
     """Return a SentenceExplorer for translations of our sentences.
 
@@ -203,12 +230,21 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
         for which in {"model", "beside"} & options.keys():
             options[which] = NAMES.get(options[which], options[which])
         kinds = {name: (TRANSLATORS[system][0], sentence_tokens) for name, system in models.systems.items()}
+        photographs = {NAMES[name] for name in PHOTOGRAPHS}
     else:
         kinds = {name: (_pair(model), model.tokenize) for name, model in models.items()}
+        photographs = ()
+
+    def reading(name):
+        """The sentences of a language are read when it is first chosen, and so is a model's vocabulary."""
+        if name in photographs:
+            return _reading_of_photographs(models[name])
+        return _reading(*kinds[name])
+
     return SentenceExplorer(
         models,
         search,
-        reading=lambda name: _reading(*kinds[name]),  # the sentences of a language are read when it is first chosen
+        reading=reading,
         unknown=unknown,
         captions=CAPTIONS,
         **options,

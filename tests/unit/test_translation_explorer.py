@@ -2,6 +2,7 @@
 
 import html
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 
@@ -99,7 +100,7 @@ def texts(svg):
 def test_the_table_names_systems_and_their_languages():
     assert TRANSLATORS.keys() <= SYSTEMS.keys()
     for name, (pair, label) in TRANSLATORS.items():
-        assert SYSTEMS[name].task.args[0] == pair
+        assert name in module.PHOTOGRAPHS or SYSTEMS[name].task.args[0] == pair
         assert label.startswith(module.LANGUAGES[pair[:2]])
 
 
@@ -277,9 +278,33 @@ def test_the_menu_holds_what_is_there_and_the_rest_is_named(folder):
     e = translation_explorer(folder=folder, model="luong", beside="bahdanau")
     assert e.model.options == tuple(NAMES[name] for name in TRANSLATORS if name in CLASSES)
     assert (e.model.value, e.beside.value) == (NAMES["luong"], NAMES["bahdanau"])
-    assert "not in the menu: bahdanau-guided, plain-words-ko, luong-ko" in html.unescape(e.notes[0].value)
+    assert "not in the menu: bahdanau-guided, bahdanau-unsmoothed, plain-words-ko, luong-ko" in html.unescape(e.notes[0].value)
     with pytest.raises(ValueError, match="SentenceExplorer has no model 'nobody'"):
         translation_explorer(folder=folder, model="nobody")
+
+
+def test_a_model_of_photographs_reads_subwords_and_has_examples_of_its_own(tmp_path, folder):
+    letters = [prefix + letter for letter in "abdeilmnrstuwz." for prefix in ("", "##")]
+    vocabs = [words.WordVocab([*letters, "hund", "##meister"], language) for language in ("de", "en")]
+    task = SimpleNamespace(source_vocab=vocabs[0], target_vocab=vocabs[1])
+    model = SYSTEMS["multi30k-luong"].model(task, rng=0, wordvec_size=4, hidden_size=6)
+    model.vocab = joined(*vocabs)
+    model.save_params(tmp_path / "multi30k-luong" / "weights.npz", dtype="float16")
+    for name in ("bahdanau", "luong"):
+        shutil.copytree(folder / name, tmp_path / name)
+    translator = load_translator("multi30k-luong", tmp_path)
+    assert translator.tokenize("Hundmeister.") == ["hund", "##meister", "."]
+    assert translator.join(["hund", "##meister"]) == ["hundmeister"]
+    e = translation_explorer(folder=tmp_path, model="multi30k-luong", beside="luong", text="Hundmeister!", beam=2)
+    for token in ("hund", "##meister", "!"):
+        assert f">{token}<" in e.picture.value
+    assert "so it is not shown beside" in said(e)
+    assert "is not one of our sentences" in said(e)
+    e.example.click()
+    assert e.text.value == module.CAPTIONS_OF_PHOTOGRAPHS[0]
+    e.model.value = NAMES["bahdanau"]
+    e.example.click()
+    assert e.text.value in examples("de-en")
 
 
 # --- what is right ---
