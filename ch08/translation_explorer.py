@@ -23,10 +23,10 @@ from dataset import sentences, subwords, words
 # system: (languages of source and target, its name in the explorer's menu)
 TRANSLATORS = {
     "plain-words": ("de-en", "German, without attention"),
+    "plain-words-unsmoothed": ("de-en", "German, without attention and label smoothing"),
     "luong": ("de-en", "German, Luong"),
     "bahdanau": ("de-en", "German, Bahdanau"),
     "bahdanau-guided": ("de-en", "German, Bahdanau, told where to look"),
-    "bahdanau-unsmoothed": ("de-en", "German, Bahdanau, without label smoothing"),
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),

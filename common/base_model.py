@@ -10,10 +10,10 @@ VOCAB = "__vocab__"  # the name of the vocabulary's array in a file of parameter
 
 def is_layer(value):
     """Whether a value is a layer or a model: it has ``forward``, ``params`` and ``grads``."""
-    if isinstance(value, type):
-        return False
-    # not hasattr(value, "params") for a Composite: that would walk it, and without end where layers form a cycle
-    return isinstance(value, Composite) or all(hasattr(value, name) for name in ("forward", "params", "grads"))
+    if isinstance(value, Composite):  # hasattr(value, "params") would walk it, without end where layers form a cycle
+        return True
+    parts = hasattr(value, "forward") and hasattr(value, "params") and hasattr(value, "grads")
+    return parts and not isinstance(value, type)
 
 
 def sublayers(layer):

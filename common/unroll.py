@@ -58,7 +58,8 @@ class Unroll(Composite):
         steps, outs = [], None
         x = xs[:, 0]
         for t in range(T):
-            step = _copy(self.step, {})
+            copies = {}
+            step = _copy(self.step, copies)
             results = _tuple(step.forward(x, *state, *shared))
             count = len(results) - self.states
             if count < 0:
@@ -68,7 +69,7 @@ class Unroll(Composite):
             for out, now in zip(outs, results, strict=False):
                 out[:, t] = now
             state = results[count:]
-            steps.append(step)
+            steps.append((step, list(copies.values())))
             if t + 1 < T:
                 fed = None if feed is None else feed(t, *results[:count])
                 x = xs[:, t + 1] if fed is None else fed
@@ -97,12 +98,12 @@ class Unroll(Composite):
         dstate = [np.zeros(*state) if d is None else d for d, state in zip(dlast, states, strict=True)]
         floating = [k for k, x in enumerate(inputs) if _is_floating(x)]
         dinputs = {}  # by the place among forward's arguments
-        layers = [_all_layers(step) for step in steps]
+        layers = [copies for _, copies in steps]
         for layer in chain(*layers):
             layer.waiting = []
         totals = None
         for t in reversed(range(len(steps))):
-            results = _tuple(steps[t].backward(*(d if d is None else d[:, t] for d in douts), *dstate))
+            results = _tuple(steps[t][0].backward(*(d if d is None else d[:, t] for d in douts), *dstate))
             if len(results) != len(floating):
                 raise ValueError(f"{self._name}: backward returned {len(results)} gradients, expected {len(floating)}")
             for k, d in zip(floating, results, strict=True):
@@ -162,7 +163,7 @@ def _own(value, made):
 
 
 def _all_layers(layer):
-    """Return a layer and all layers in it, each once; of two copies in the same order."""
+    """Return a layer and all layers in it, each once, in the order in which ``_copy`` makes their copies."""
     found = {}
 
     def visit(layer):

@@ -48,11 +48,11 @@ PLAIN = dict(model_class=WordSeq2seq, hidden_size=192, recipe=LONGER)
 SYSTEMS = {
     "bahdanau": _system(f"{GERMAN}, additive attention, two readers", "de-en", BahdanauSeq2seq),
     "bahdanau-guided": _system(f"{GERMAN}, told where to look 1 time in 100", "de-en", BahdanauSeq2seq, labeled=180),
-    "bahdanau-unsmoothed": _system(
-        f"{GERMAN}, additive attention, without label smoothing", "de-en", BahdanauSeq2seq, label_smoothing=0
-    ),
     "luong": _system(f"{GERMAN}, general score", "de-en", **LUONG),
     "plain-words": _system(f"{GERMAN}, without attention", "de-en", **PLAIN),
+    "plain-words-unsmoothed": _system(
+        f"{GERMAN}, without attention and label smoothing", "de-en", **PLAIN, label_smoothing=0
+    ),
     "bahdanau-ko": _system(f"{KOREAN}, additive attention, two readers", "ko-en", BahdanauSeq2seq),
     "luong-ko": _system(f"{KOREAN}, general score", "ko-en", **LUONG),
     "plain-words-ko": _system(f"{KOREAN}, without attention", "ko-en", **PLAIN),

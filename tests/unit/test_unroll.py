@@ -333,7 +333,7 @@ def test_copies_share_parameters_and_nothing_else(rng):
     lstm = OneStepAtATime(TimeLSTM(*recurrent_params(rng, 4, 2, 3), stateful=True))
     unroll = Unroll(lstm, states=2)
     unroll.forward(rng.standard_normal((2, 3, 2)), np.zeros((2, 3)), np.zeros((2, 3)))
-    steps = unroll.cache[0]
+    steps = [step for step, _ in unroll.cache[0]]
     assert len({id(step) for step in steps} | {id(unroll.step)}) == 4
     for step in steps:
         assert all(a is b for a, b in zip(step.params, unroll.params, strict=True))
