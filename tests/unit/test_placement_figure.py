@@ -33,8 +33,9 @@ def test_no_two_texts_overlap_and_all_are_inside(place):
 def test_both_steps_are_drawn_and_told_in_words(place):
     figure = placement_figure(place)
     shown = [text.get_text() for text in texts(figure)]
-    assert all(shown.count(word) == 2 for word in ("LSTM", "Affine", "logits", "c", "query", "attention"))
-    assert shown.count("tanh") == shown.count("fed") == (2 if place == "next step" else 0)
+    cell = "GRU" if place == "translator" else "LSTM"
+    assert all(shown.count(word) == 2 for word in (cell, "Affine", "logits", "c", "query", "attention"))
+    assert shown.count("tanh") == shown.count("fed") == (2 if place in ("next step", "attentional state") else 0)
     assert all(words in figure.alt_text for words in PLACES[place])
 
 
