@@ -139,7 +139,7 @@ def search(log_table, start, width, length):
     V = len(log_table)
     ids = np.full((width, 1), start)  # a row for each hypothesis
     totals = np.where(np.arange(width) == 0, 0.0, -np.inf)
-    for t in range(length):
+    for _ in range(length):
         sums = totals[:, None] + log_table[ids[:, -1]]  # (width, V)
         best = np.argsort(-sums, axis=None, kind="stable")[:width]
         parents, words = np.divmod(best, V)
@@ -238,7 +238,7 @@ _WRITE = """\
 def write(E, W, out, h, width, length):
     state = h[None]  # (B, H), a row for each hypothesis; one before the first word
     ids, totals = np.zeros((1, 0), int), np.zeros(1)
-    for t in range(length):
+    for _ in range(length):
         sums = totals[:, None] + np.log(softmax(state @ out))  # (B, V)
         best = np.argsort(-sums, axis=None)[:width]
         parents, words = np.divmod(best, sums.shape[1])
@@ -509,7 +509,7 @@ _ANSWERS = """\
 def answers(log_table, first, end, length):
     ids, totals, done = first, np.zeros(len(first)), np.zeros(len(first), bool)
     written = []
-    for t in range(length):
+    for _ in range(length):
         log_p = log_table[ids]  # (N, V)
         ids = log_p.argmax(axis=1)
         totals = totals + np.where(done, 0, log_p.max(axis=1))

@@ -278,7 +278,8 @@ def test_the_menu_holds_what_is_there_and_the_rest_is_named(folder):
     e = translation_explorer(folder=folder, model="luong", beside="bahdanau")
     assert e.model.options == tuple(NAMES[name] for name in TRANSLATORS if name in CLASSES)
     assert (e.model.value, e.beside.value) == (NAMES["luong"], NAMES["bahdanau"])
-    assert "not in the menu: plain-words-unsmoothed, bahdanau-guided, plain-words-ko, luong-ko" in html.unescape(e.notes[0].value)
+    note = html.unescape(e.notes[0].value)
+    assert "not in the menu: plain-words-unsmoothed, bahdanau-guided, plain-words-ko, luong-ko" in note
     with pytest.raises(ValueError, match="SentenceExplorer has no model 'nobody'"):
         translation_explorer(folder=folder, model="nobody")
 
