@@ -31,8 +31,9 @@ TRANSLATORS = {
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),
     "multi30k-luong": ("de-en", "German, Luong, captions of photographs"),
+    "multi30k-notes": ("de-en", "German, Bahdanau, captions of photographs"),
 }
-PHOTOGRAPHS = ("multi30k-luong",)  # they learned from Multi30k, in sub-words
+PHOTOGRAPHS = ("multi30k-luong", "multi30k-notes")  # they learned from Multi30k
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}
@@ -98,6 +99,8 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
     model.load_params(path)
     if name not in PHOTOGRAPHS:
         return Translator(model, source, target, tokenize=sentence_tokens)
+    if not any(token.startswith(subwords.CONTINUES) for token in tokens.tolist()):
+        return Translator(model, source, target, replace_unknown=True)
 
     def tokenize(text):
         return subwords.cut(words.tokenize(text, source.language), source.word_to_id)
@@ -185,7 +188,7 @@ def _reading(pair, tokenize):
 
 def _reading_of_photographs(translator):
     return Reading(
-        language=f"{LANGUAGES[translator.source_vocab.language]} sub-words",  # no other model reads these tokens
+        language=f"{LANGUAGES[translator.source_vocab.language]} of photographs",  # no other model reads these tokens
         tokenize=lambda text: [words.START, *translator.tokenize(text), words.END],
         examples=CAPTIONS_OF_PHOTOGRAPHS,
         max_length=LONGEST,
@@ -210,7 +213,7 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
     """
     if models is None:
         found = available(folder)
-        missing = [name for name in TRANSLATORS if name not in found]
+        missing = [name for name in TRANSLATORS if name not in found and name not in PHOTOGRAPHS]
         if not found:
             raise FileNotFoundError(
                 f"{folder} has no weights ({', '.join(f'{n}/weights.npz' for n in TRANSLATORS)}). To train a model: "

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-PROGRAMS = ["ch07/train.py", "ch08/train.py", "ch08/compare.py", "ch08/visualize_attention.py"]
+PROGRAMS = ["ch07/train.py", "ch08/train.py", "ch08/compare.py", "ch08/translate.py", "ch08/visualize_attention.py"]
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["from the root", "from the chapter"])
