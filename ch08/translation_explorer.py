@@ -14,11 +14,12 @@ from ch08.explorer import PRETRAINED, Shipped, sizes_in
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
 from ch08.translator import Translator, vocabularies
+from common import subwords
 from common.base_model import VOCAB
 from common.np import host, np
 from common.npz import load_arrays
 from common.widgets import Alternative, Captions, Reading, SentenceExplorer
-from dataset import sentences, subwords, words
+from dataset import sentences, words
 
 # system: (languages of source and target, its name in the explorer's menu)
 TRANSLATORS = {

@@ -15,6 +15,7 @@ from ch08.alignment import alignment_error_rate
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.translator import Translator, joined
+from common import subwords
 from common.decoding import forced_log_probs
 from common.metrics import bleu, exact_match, perplexity
 from common.np import host, np, to_cpu
@@ -23,7 +24,7 @@ from common.plots import attention_heatmap
 from common.training.batch import Batch
 from common.training.recipe import Recipe, System
 from common.training.task import content_hash
-from dataset import multi30k, sentences, subwords, words
+from dataset import multi30k, sentences, words
 
 
 class Side(NamedTuple):
@@ -98,7 +99,7 @@ def file_corpus(path, languages=("de", "en"), share=0.05):
 def subword_corpus(corpus, size):
     """Return a Corpus of words as one of sub-words, at most ``size`` in each language; they are learned from ``train``.
 
-    Gold links count words, so it has none. Raises: as ``dataset.subwords.learn``.
+    Gold links count words, so it has none. Raises: as ``common.subwords.learn``.
     """
     pieces = tuple(subwords.learn(getattr(corpus.train, name), size) for name in ("source", "target"))
     source, target = map(frozenset, pieces)

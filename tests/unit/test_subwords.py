@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.recipes.translation import Translation, subword_corpus, translation_model
+from common import subwords
 from common.metrics import bleu
-from dataset import subwords
 from dataset.words import MARKS, UNKNOWN_ID
 from tests.unit.test_translation_task import small_corpus
 
@@ -57,7 +57,7 @@ def test_learned_pieces_write_every_word():
 
 def test_another_process_learns_the_same_pieces():
     """A checkpoint is of no use if the vocabulary is another one when the training goes on."""
-    code = f"from dataset import subwords; print(subwords.learn({SENTENCES!r}, 40))"
+    code = f"from common import subwords; print(subwords.learn({SENTENCES!r}, 40))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == str(subwords.learn(SENTENCES, 40))
 

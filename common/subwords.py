@@ -10,15 +10,13 @@ word the longest piece is cut off, then the longest of what is left.
 Sources: Schuster and Nakajima 2012 (word pieces); Wu et al. 2016, section 4.1; Sennrich et al. 2016 (sub-words).
 """
 
-from dataset.words import MARKS, UNKNOWN
-
 CONTINUES = "##"
 
 
 def learn(sentences, size):
     """Return a list of at most ``size`` pieces for sentences, lists of words: all letters, then the most useful pieces.
 
-    Args: size, of the list; the four marks of a vocabulary come on top. Raises: ImportError that says what to install,
+    Args: size, of the list; a vocabulary's marks come on top. Raises: ImportError that says what to install,
     if the library ``tokenizers`` is not there; ValueError if ``size`` is too small for the letters.
     """
     try:
@@ -32,7 +30,7 @@ def learn(sentences, size):
     letters = sorted({word[0] for word in words} | {CONTINUES + letter for word in words for letter in word[1:]})
     if len(letters) > size:
         raise ValueError(f"the sentences have {len(letters)} letters, which do not fit into {size} sub-words")
-    tokenizer = Tokenizer(WordPiece(unk_token=UNKNOWN))
+    tokenizer = Tokenizer(WordPiece())
     tokenizer.pre_tokenizer = WhitespaceSplit()
     # The library numbers letters in random order and lets the numbers decide between pairs that are equally frequent.
     # Special tokens keep the order in which they are given.
@@ -41,7 +39,7 @@ def learn(sentences, size):
     )
     tokenizer.train_from_iterator((" ".join(sentence) for sentence in sentences), trainer)
     found = tokenizer.get_vocab()
-    return [piece for piece in sorted(found, key=found.get)[:size] if piece not in MARKS]
+    return sorted(found, key=found.get)[:size]
 
 
 def cut(words, pieces):
