@@ -19,7 +19,7 @@ from common.svg import (
     shade,
     visible,
 )
-from common.widgets.base import CHARACTERS
+from common.widgets.base import CHARACTERS, quoted
 
 CELL, ROW = 22, 22  # width of a column for one character, height of a row
 GAP = 2.5  # between a cell and the border of its place, where the frames run
@@ -51,7 +51,7 @@ def describe_attention(
         return [f"{name} answers “{captions.join(question)}” with nothing."]
     token = captions.token
     words = [
-        f"{name} reads “{captions.join(question)}” and writes “{captions.join(answer)}”.",
+        f"{name} reads “{captions.join(question)}” and writes {quoted(captions.join(answer))}",
         f"Step {step} writes “{visible(answer[step])}”, {percent(confidence[step])} sure.",
     ]
     if len(unknown):

@@ -63,6 +63,11 @@ class Captions:
 CHARACTERS = Captions()
 
 
+def quoted(text):
+    """Return a text in quotation marks as the end of a sentence: with a period, unless it has one of its own."""
+    return f"“{text}”" + ("" if text.endswith((".", "?", "!")) else ".")
+
+
 def message(text, kind="status"):
     """Return a sentence as HTML, readable in light and dark themes; ``live_region`` holds it.
 

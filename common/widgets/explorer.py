@@ -12,6 +12,7 @@ from common.widgets.base import (
     live_region,
     message,
     picture_frame,
+    quoted,
 )
 from common.widgets.reasons import describe_reasons, render_reasons
 from common.widgets.texts import button_options, characters, complaint
@@ -275,7 +276,7 @@ class AttentionExplorer(Widget):
         for picture in (self.picture, self.second, self.reasons):
             (picture.add_class if self.complaint else picture.remove_class)(OLD)
         if self.complaint:
-            kept = f" The picture below still shows “{self.question}”."
+            kept = f" The picture below still shows {quoted(self.question)}"
             self.message.value = message(self.complaint + kept, kind="alert")
             if change is not None and change["owner"] is self.text:
                 return

@@ -17,7 +17,7 @@ from common.svg import (
     percent,
     visible,
 )
-from common.widgets.base import CHARACTERS, Picture, Widget, box_of, controls, picture_frame
+from common.widgets.base import CHARACTERS, Picture, Widget, box_of, controls, picture_frame, quoted
 
 POINTS = 200  # of the loss curve, at most
 SAMPLES = 60  # that are kept, at most
@@ -94,7 +94,7 @@ def describe_training(
         words.append(f"{percent(accuracies[-1][1])} of the answers are right.")
     if sample:
         when = "" if moment is None else f"After step {moment:,}, "
-        words.append(f"{when}“{captions.join(sample[0])}” becomes “{captions.join(sample[1])}”.")
+        words.append(f"{when}“{captions.join(sample[0])}” becomes {quoted(captions.join(sample[1]))}")
     return " ".join(words)
 
 

@@ -19,7 +19,7 @@ from ch08.translator import Translator, joined
 from ch08.word_seq2seq import WordSeq2seq
 from common.widgets import render_attention
 from common.widgets.attention import RISING
-from common.widgets.base import OLD
+from common.widgets.base import OLD, quoted
 from dataset import sentences, words
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -351,3 +351,7 @@ def test_labels_rise_where_columns_would_be_too_wide():
         if text.get("transform"):
             assert float(text.get("x")) + 0.7 * 9 * len(text.text) <= width
     assert "rotate" not in render_attention(question[:3], answer[:3], np.ones(3), np.eye(3))
+
+
+def test_a_quoted_sentence_keeps_its_own_period():
+    assert [quoted(text) for text in ("Er geht.", "Er geht", "Geht er?")] == ["“Er geht.”", "“Er geht”.", "“Geht er?”"]
