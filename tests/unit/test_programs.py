@@ -282,6 +282,18 @@ def test_compare_does_not_take_old_runs_for_new_ones(arguments, tmp_path, capsys
     assert "task.content" in error_of(capsys, ch08_compare.main, [*words, "--data", other])
 
 
+def test_compare_takes_over_what_train_has_trained(arguments, tmp_path, capsys):
+    folder = tmp_path / "out" / "seq2seq-4"
+    words = [word if word != str(tmp_path / "out") else str(folder) for word in arguments]
+    assert ch08_train.main(argv=["seq2seq", "--seed", "4", *words]) == 0
+    trained = json.loads((folder / "history.json").read_text())
+    assert ch08_compare.main(argv=["seq2seq", "--seeds", "4", *arguments]) == 0
+    compared = json.loads((folder / "history.json").read_text())
+    assert compared["epochs"] == trained["epochs"]
+    assert compared["final"] == trained["final"]
+    assert compared["seconds"] > 0
+
+
 def test_a_corrupt_history_is_named(arguments, tmp_path, capsys):
     words = ["seq2seq", "--seeds", "0", *arguments]
     assert ch08_compare.main(argv=words) == 0
