@@ -23,6 +23,7 @@ these are 0.33 MB a step in float32, 13 MB for a sequence of 41 steps.
 Sources: Graves, Wayne and Danihelka 2014; Collier and Beel 2018 for the first memory and what squashes which number.
 """
 
+from ch08.score_layers import swap
 from ch08.ntm_layers import Add, Addressing, Erase, Read, Softplus, TimeSigmoidWithLoss
 from common.base_model import BaseModel, Composite
 from common.functions import softmax
@@ -183,7 +184,7 @@ class NTMStep(Composite):
         dweights = dweights.copy() if dseen is None else dweights + dseen
         dreads = (dreads + dout[:, H:]).reshape(shape[0], self.read_heads, shape[2])
         dread_memory, dw = self.read.backward(dreads)  # 3. read
-        dmemory = dmemory + dread_memory
+        dmemory = dread_memory + dmemory
         dweights[:, : self.read_heads] += dw
         derase, dadd = (np.empty((shape[0], len(writing), shape[2]), dout.dtype) for _ in range(2))
         for k, m in reversed(writing):  # 2. write
@@ -320,7 +321,8 @@ class FirstState:
         first = memory[0] if memory else np.full(self.shape, FIRST_NUMBER, self.dtype)
         weights = softmax(logits)
         self.cache = (N, weights)
-        return tuple(np.repeat(array[None], N, axis=0) for array in (first, weights, reads.reshape(-1)))
+        memory = swap(np.repeat(swap(first[None]), N, axis=0))  # columns lie together, as in ``outer``
+        return memory, np.repeat(weights[None], N, axis=0), np.repeat(reads.reshape(1, -1), N, axis=0)
 
     def backward(self, dmemory, dweights, dreads):
         """All sequences began with the same: sum over the batch, then softmax's rule for the weightings."""

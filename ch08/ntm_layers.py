@@ -11,6 +11,9 @@ Shapes: N sequences, a memory of R rows of width W, M heads, S shifts. memory (N
 weight for each row, its sum is 1; a key is (N, W), and what a head has one number of, such as its strength, is (N,).
 With M heads at once a weighting is (N, M, R), a key (N, M, W), a number (N, M); below, (..., R) stands for both.
 
+A memory may lie in main memory in any order. Those made here (``outer``) have the R numbers of a column side by side,
+and NumPy keeps that order: its loops over 128 rows take a fifth of the time of loops over 20 columns.
+
 Source: Graves, Wayne and Danihelka 2014, section 3; the derivations and the code are our own.
 """
 
@@ -49,7 +52,7 @@ class CosineSimilarity:
             raise ValueError(f"{type(self).__name__}: key is {key.shape}, but it must be {(N, W)} or ({N}, M, {W})")
         k = as_sequence(key)  # (N, M, W)
         key_length = np.sqrt(_dot(k, k) + self.eps)[..., None]  # (N, M, 1)
-        row_length = np.sqrt(_dot(memory, memory) + self.eps)[:, None]  # (N, 1, R)
+        row_length = np.sqrt((memory * memory).sum(axis=2) + self.eps)[:, None]  # (N, 1, R)
         k_hat = k / key_length
         s = np.matmul(k_hat, swap(memory))  # (N, M, R)
         s /= row_length
@@ -69,7 +72,7 @@ class CosineSimilarity:
         dkey -= _dot(dkey, k_hat)[..., None] * k_hat
         dkey /= key_length
         along = (scaled * s).sum(axis=1)[:, None] / row_length  # (N, 1, R)
-        dmemory = np.matmul(swap(scaled), k_hat)  # (N, R, W)
+        dmemory = swap(np.matmul(swap(k_hat), scaled))  # (N, R, W)
         dmemory -= swap(along) * memory
         return dmemory, dkey.reshape(shape)
 
@@ -291,7 +294,7 @@ class Erase:
 
     def _kept(self, w, erase):
         """Return 1 - w e, the share of every number that is kept, (N, R, W)."""
-        kept = w[..., None] * erase[:, None]
+        kept = outer(w, erase)
         return np.subtract(1, kept, out=kept)
 
 
@@ -309,7 +312,7 @@ class Add:
         """Return the memory after it, (N, R, W), a new array. Raises: ValueError for shapes that do not fit."""
         _check_write(self, memory, w, add, "add")
         self.cache = (w, add)
-        out = w[..., None] * add[:, None]
+        out = outer(w, add)
         out += memory
         return out
 
@@ -319,7 +322,7 @@ class Add:
         check_dout(self, dout, (*w.shape, add.shape[1]))
         dw = np.matmul(dout, add[..., None])[..., 0]  # (N, R)
         dadd = np.matmul(w[:, None], dout)[:, 0]  # (N, W)
-        return dout.copy(), dw, dadd
+        return dout.copy(order="K"), dw, dadd
 
 
 class Softplus:
@@ -381,10 +384,14 @@ class TimeSigmoidWithLoss:
 # --- for all of them -------------------------------------------------------------------------------------------
 
 
+def outer(w, v):
+    """Return w_i v for every row i, (N, R, W), of w (N, R) and v (N, W); columns lie together, see above."""
+    return swap(v[..., None] * w[:, None])
+
+
 def _dot(x, y):
-    """Return the sums over the last axis of x y, both (..., K), as a product with ones: the fastest way for short K."""
-    both = x * y
-    return np.matmul(both.reshape(-1, both.shape[-1]), np.ones(both.shape[-1], both.dtype)).reshape(both.shape[:-1])
+    """Return the sums over the last axis of x y, both (..., K): as products, which is faster than a sum."""
+    return np.matmul(x[..., None, :], y[..., None])[..., 0, 0]
 
 
 def _ring(w, half):
