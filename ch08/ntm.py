@@ -23,8 +23,10 @@ these are 0.33 MB a step in float32, 13 MB for a sequence of 41 steps.
 Sources: Graves, Wayne and Danihelka 2014; Collier and Beel 2018 for the first memory and what squashes which number.
 """
 
-from ch08.score_layers import swap
+from itertools import accumulate
+
 from ch08.ntm_layers import Add, Addressing, Erase, Read, Softplus, TimeSigmoidWithLoss
+from ch08.score_layers import swap
 from common.base_model import BaseModel, Composite
 from common.functions import softmax
 from common.init import init_affine, init_lstm
@@ -73,7 +75,7 @@ class NTM(BaseModel):
         D, B, H = input_size, output_size, hidden_size
         rng = None if rng is None else default_rng(rng)
         heads = read_heads, write_heads
-        self.read_heads = read_heads
+        self.input_size, self.read_heads = D, read_heads
         self.controller_states = CONTROLLERS[controller].states
         self.hidden_size = H
         self.first = FirstState(rows, width, heads, first_memory, dtype, rng)
@@ -103,7 +105,7 @@ class NTM(BaseModel):
 
         Args: xs (N, T, D); ts (N, T, B) of 0 and 1; mask (N, T) bool, True for the steps whose bits count.
         """
-        (xs,) = cast(self.affine.params[0].dtype, xs)
+        xs = _inputs(self, xs)
         outs, self.weights, self.memory, *_ = self.steps.forward(xs, *self.start(len(xs)))
         return self.loss.forward(self.affine.forward(outs), ts, mask)
 
@@ -134,6 +136,7 @@ class NTM(BaseModel):
 
         Step by step, so its memory does not grow with T.
         """
+        xs = _inputs(self, xs)
         state, logits = self.start(len(xs)), []
         for t in range(xs.shape[1]):
             now, state, _ = self.step(xs[:, t], state)
@@ -213,40 +216,38 @@ class Heads(Composite):
     """
 
     def __init__(self, hidden_size, width, heads, dtype, rng):
-        self.width, self.heads, self.writing = width, sum(heads), heads[1]
-        M, numbers = self.heads, self.writing * width
-        self.sizes = M * width, numbers, M, numbers, M, M, 3 * M
-        self.affine = init_affine(hidden_size, sum(self.sizes), dtype, rng)
+        M, writing, W = sum(heads), heads[1], width
+        self.shape = M, writing, W
+        sizes = (M + writing) * W, M + writing * W, 2 * M, 3 * M  # what is squashed in each of the four ways
+        self.ends = list(accumulate(sizes[:-1]))
+        self.affine = init_affine(hidden_size, sum(sizes), dtype, rng)
         self.tanh, self.sigmoid, self.softplus, self.softmax = Tanh(), Sigmoid(), Softplus(), Softmax()
 
     def forward(self, out):
         """Return ((key, strength, gate, shift, gamma), erase, add)."""
-        N, M, W = len(out), self.heads, self.width
-        z = self.affine.forward(out)
-        keys, adds, gates, erases, strengths, gammas, shifts = self.sizes
-        ends = keys + adds, keys + adds + gates + erases, -shifts
-        tanh, sigmoid, softplus, shift = np.split(z, ends, axis=1)
-        tanh, sigmoid, softplus = self.tanh.forward(tanh), self.sigmoid.forward(sigmoid), self.softplus.forward(softplus)
+        N, (M, writing, W) = len(out), self.shape
+        vectors, shares, numbers, shift = np.split(self.affine.forward(out), self.ends, axis=1)
+        vectors = self.tanh.forward(vectors).reshape(N, M + writing, W)
+        shares = self.sigmoid.forward(shares)
+        numbers = self.softplus.forward(numbers)
         shift = self.softmax.forward(shift.reshape(N, M, 3))
-        key, add = tanh[:, :keys].reshape(N, M, W), tanh[:, keys:].reshape(N, -1, W)
-        gate, erase = sigmoid[:, :gates], sigmoid[:, gates:].reshape(N, -1, W)
-        strength, gamma = softplus[:, :strengths], 1 + softplus[:, strengths:]
-        return (key, strength, gate, shift, gamma), erase, add
+        addresses = vectors[:, :M], numbers[:, :M], shares[:, :M], shift, 1 + numbers[:, M:]
+        return addresses, shares[:, M:].reshape(N, writing, W), vectors[:, M:]
 
     def backward(self, daddresses, derase, dadd):
         """Each squashing by its own rule, then the affine map. Return dout (N, H)."""
         dkey, dstrength, dgate, dshift, dgamma = daddresses
         N = len(dkey)
-        dtanh = np.concatenate((dkey.reshape(N, -1), dadd.reshape(N, -1)), axis=1)
-        dsigmoid = np.concatenate((dgate, derase.reshape(N, -1)), axis=1)
-        dsoftplus = np.concatenate((dstrength, dgamma), axis=1)
-        parts = (
-            self.tanh.backward(dtanh),
-            self.sigmoid.backward(dsigmoid),
-            self.softplus.backward(dsoftplus),
+        dvectors = np.concatenate((dkey, dadd), axis=1).reshape(N, -1)
+        dshares = np.concatenate((dgate, derase.reshape(N, -1)), axis=1)
+        dnumbers = np.concatenate((dstrength, dgamma), axis=1)
+        dz = (
+            self.tanh.backward(dvectors),
+            self.sigmoid.backward(dshares),
+            self.softplus.backward(dnumbers),
             self.softmax.backward(dshift).reshape(N, -1),
         )
-        return self.affine.backward(np.concatenate(parts, axis=1))
+        return self.affine.backward(np.concatenate(dz, axis=1))
 
 
 class LSTMController(Composite):
@@ -347,6 +348,7 @@ class PlainLSTM(BaseModel):
             raise ValueError(f"PlainLSTM: layers must be at least 1, got {layers}")
         D, B, H = input_size, output_size, hidden_size
         rng = None if rng is None else default_rng(rng)
+        self.input_size = D
         self.lstms = [init_lstm(H if k else D, H, dtype, rng) for k in range(layers)]
         for lstm in self.lstms:
             lstm.params[2][:H] = 1  # the forget gates begin open
@@ -371,7 +373,15 @@ class PlainLSTM(BaseModel):
 
     def predict(self, xs):
         """Return the logits (N, T, B) for xs (N, T, D)."""
-        (hs,) = cast(self.affine.params[0].dtype, xs)
+        hs = _inputs(self, xs)
         for lstm in self.lstms:
             hs = lstm.forward(hs)
         return self.affine.forward(hs)
+
+
+def _inputs(model, xs):
+    """Return xs in the dtype of the model's parameters, or raise a ValueError unless it is (N, T, D)."""
+    D = model.input_size
+    if xs.ndim != 3 or 0 in xs.shape or xs.shape[2] != D:
+        raise ValueError(f"{type(model).__name__}: xs must be (N, T, {D}), N and T at least 1, got {xs.shape}")
+    return cast(model.affine.params[0].dtype, xs)[0]

@@ -62,8 +62,8 @@ class CosineSimilarity:
     def backward(self, ds):
         """What stretches a vector does not turn it: of each gradient the part along the vector is taken away.
 
-        With k_hat = k / |k| and m_hat = m / |m|: dk = (g - (g . k_hat) k_hat) / |k| with g = sum over i of ds_i m_hat_i,
-        and dm_i = ds_i (k_hat - s_i m_hat_i) / |m_i|. Return (dmemory, dkey).
+        With k_hat = k / |k| and m_hat = m / |m|: dk = (g - (g . k_hat) k_hat) / |k|, g the sum of ds_i m_hat_i, and
+        dm_i = ds_i (k_hat - s_i m_hat_i) / |m_i|. Return (dmemory, dkey).
         """
         memory, k_hat, key_length, row_length, s, shape = cached(self)
         check_dout(self, ds, (*shape[:-1], s.shape[-1]), "ds")
@@ -151,11 +151,13 @@ class CircularShift:
         self.cache = None
 
     def forward(self, w, shift):
-        """Return the shifted weighting (..., R). Raises: ValueError for an even S, or one larger than R."""
+        """Return the shifted weighting (..., R). Raises: ValueError for an even S, or one above 2 R + 1."""
         R, S = w.shape[-1], shift.shape[-1]
         _check(self, "shift", shift, (*w.shape[:-1], S))
-        if S % 2 == 0 or S > R:
-            raise ValueError(f"CircularShift: the number of shifts must be odd and at most the {R} rows, got {S}")
+        if S % 2 == 0 or S > 2 * R + 1:
+            raise ValueError(
+                f"CircularShift: for {R} rows the number of shifts must be odd, at most {2 * R + 1}, got {S}"
+            )
         ring = _ring(w, S // 2)
         self.cache = (ring, shift)
         # ring[half + i] is w_i, so w_(i - j + half) is ring[i + S - 1 - j]

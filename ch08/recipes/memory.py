@@ -243,8 +243,8 @@ ADAM = Recipe(epochs=20, batch_size=32, learning_rate=0.001, max_grad=10.0)
 LONG = Recipe(epochs=40, batch_size=32, learning_rate=0.001, max_grad=10.0)
 
 SYSTEMS = {
-    **_systems("copy", Copy, ADAM, ADAM, 116),
-    **_systems("repeat-copy", RepeatCopy, LONG, LONG, 116),
-    **_systems("recall", AssociativeRecall, LONG, LONG, 116),
-    **_systems("sort", PrioritySort, LONG, LONG, 116),
+    **_systems("copy", Copy, ADAM, ADAM, 119),
+    **_systems("repeat-copy", RepeatCopy, LONG, LONG, 119),
+    **_systems("recall", AssociativeRecall, LONG, LONG, 119),
+    **_systems("sort", PrioritySort, LONG, LONG, 119),
 }

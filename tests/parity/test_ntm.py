@@ -150,8 +150,9 @@ class TorchNTM:
     def __init__(self, model):
         self.weights = dict(zip(model.param_names, leaves(model.params), strict=True))
         step = model.steps.step
-        self.readers, self.sizes = model.read_heads, step.heads.sizes
-        self.R, self.W = model.first.shape
+        self.readers, (M, writing, self.W) = model.read_heads, step.heads.shape
+        self.sizes = M * self.W, writing * self.W, M, writing * self.W, M, M, 3 * M
+        self.R = model.first.shape[0]
 
     def controller(self, x, state):
         w = self.weights
@@ -168,8 +169,8 @@ class TorchNTM:
         w = self.weights
         memory = w.get("first.memory", torch.full((self.R, self.W), 1e-6, dtype=like.dtype)).expand(N, -1, -1)
         weights = torch.softmax(w["first.weights"], dim=1).expand(N, -1, -1)
-        H = len(w["steps.step.heads.affine.W"])
-        return memory, weights, w["first.reads"].reshape(-1).expand(N, -1), (torch.zeros(N, H, dtype=like.dtype),) * states
+        h = torch.zeros(N, len(w["steps.step.heads.affine.W"]), dtype=like.dtype)
+        return memory, weights, w["first.reads"].reshape(-1).expand(N, -1), (h,) * states
 
     def logits(self, xs, states):
         """Return (logits, weights of all steps, last memory)."""

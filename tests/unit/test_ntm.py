@@ -167,7 +167,8 @@ def test_the_first_state_is_that_of_the_parameters():
     memory, weights, reads, h, c = make().start(3)
     assert (memory == FIRST_NUMBER).all()
     assert (weights.argmax(axis=2) == 0).all()
-    assert not h.any() and not c.any()
+    assert not h.any()
+    assert not c.any()
     model = make("LSTM, learned")
     assert model.param_names[:3] == ["first.weights", "first.reads", "first.memory"]
     memory, weights, reads, *_ = model.start(3)
@@ -268,8 +269,12 @@ def test_settings_that_make_no_sense_are_named(options, says):
 def test_inputs_that_do_not_fit_are_named():
     model = make()
     xs, ts, mask = batch()
-    with pytest.raises(ValueError, match="xs is"):
-        model.forward(xs[:, 0], ts, mask)
+    for other in (model, PlainLSTM(D, B, H)):
+        for wrong in (xs[:, 0], xs[:, :0], xs[..., :2]):
+            with pytest.raises(ValueError, match=r"xs must be \(N, T, 3\), N and T at least 1, got \("):
+                other.predict(wrong)
+            with pytest.raises(ValueError, match=r"xs must be \(N, T, 3\)"):
+                other.forward(wrong, ts, mask)
     with pytest.raises(ValueError, match=r"t is \(2, 3, 2\), but it must be \(2, 4, 2\)"):
         model.forward(xs, ts[:, :3], mask)
     with pytest.raises(RuntimeError, match="call forward first"):

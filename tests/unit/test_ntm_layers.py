@@ -21,7 +21,7 @@ from common.gradient_check import gradient_check, numerical_gradient
 from common.layers import SigmoidWithLoss
 
 # N, M (None: one head, without an axis), R, W, S
-SIZES = [(2, None, 4, 3, 3), (2, 3, 5, 2, 5), (1, 1, 3, 1, 3), (3, 2, 1, 4, 1), (1, None, 3, 2, 3)]
+SIZES = [(2, None, 4, 3, 3), (2, 3, 5, 2, 5), (1, 1, 3, 1, 3), (3, 2, 1, 4, 1), (1, None, 3, 2, 3), (2, None, 2, 2, 5)]
 every_size = pytest.mark.parametrize("sizes", SIZES, ids=str)
 
 
@@ -377,8 +377,8 @@ MEMORY, KEY, WEIGHTS = np.zeros((2, 4, 3)), np.zeros((2, 3)), np.full((2, 4), 0.
         (ContentAddressing(), (MEMORY, KEY, np.ones((2, 1))), r"strength is \(2, 1\), but it must be \(2,\)"),
         (Interpolation(), (WEIGHTS, WEIGHTS[:, :3], np.ones(2)), r"previous is \(2, 3\), but it must be \(2, 4\)"),
         (Interpolation(), (WEIGHTS, WEIGHTS, np.ones((2, 1))), r"gate is \(2, 1\), but it must be \(2,\)"),
-        (CircularShift(), (WEIGHTS, np.ones((2, 2))), "must be odd and at most the 4 rows, got 2"),
-        (CircularShift(), (WEIGHTS, np.ones((2, 5))), "must be odd and at most the 4 rows, got 5"),
+        (CircularShift(), (WEIGHTS, np.ones((2, 2))), "for 4 rows the number of shifts must be odd, at most 9, got 2"),
+        (CircularShift(), (WEIGHTS, np.ones((2, 11))), "must be odd, at most 9, got 11"),
         (CircularShift(), (WEIGHTS, np.ones((1, 3))), r"shift is \(1, 3\), but it must be \(2, 3\)"),
         (Sharpening(), (WEIGHTS, np.ones((2, 4))), r"gamma is \(2, 4\), but it must be \(2,\)"),
         (Erase(), (MEMORY, WEIGHTS[:, :3], KEY), r"w is \(2, 3\), but it must be \(2, 4\)"),
