@@ -259,6 +259,16 @@ class Read(WeightSum):
     Source: Graves et al. 2014, equation 2.
     """
 
+    def backward(self, dr):
+        """The rule of WeightSum: dmemory_i = w_i dr, summed over the heads, dw_i = dr . m_i. Return (dmemory, dw)."""
+        memory, w = cached(self)
+        check_dout(self, dr, (*w.shape[:-1], memory.shape[2]), "dr")
+        heads, drs = as_sequence(w), as_sequence(dr)  # (N, M, R) and (N, M, W)
+        dmemory = outer(heads[:, 0], drs[:, 0])
+        for m in range(1, heads.shape[1]):
+            dmemory += outer(heads[:, m], drs[:, m])
+        return dmemory, np.matmul(drs, swap(memory)).reshape(w.shape)
+
 
 class Erase:
     """m_i becomes m_i (1 - w_i e), element by element: what the head points at loses what e says.
