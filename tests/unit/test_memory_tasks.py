@@ -12,6 +12,7 @@ from ch08.ntm import NTM, PlainLSTM
 from ch08.recipes.memory import SYSTEMS, AssociativeRecall, Copy, PrioritySort, RepeatCopy
 from common.metrics import family, shown
 from common.training.program import compare_main, train_main
+from common.training.run import History
 
 TASKS = {task.name: task for task in (Copy, RepeatCopy, AssociativeRecall, PrioritySort)}
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -224,6 +225,14 @@ def test_measures_that_are_not_shares_are_shown_as_numbers():
     assert shown("exact_match", 0.5) == "50.00%"
     assert family("bit_errors_10_times_20") == "bit_errors"
     assert family("exact_match") == "exact_match"
+
+
+def test_the_progress_bar_shows_wrong_bits_as_a_number():
+    history = History("ntm-copy", 0, None, SYSTEMS["ntm-copy"].recipe, make())
+    history.add_step(1, 0.5)
+    assert history.line() == "loss 0.500"
+    history.add_measures(1, {"bit_errors": 2.5, "bits": 3.0})
+    assert history.line() == "loss 0.500, unseen bit errors 2.50"
 
 
 # --- systems ---------------------------------------------------------------------------------------------------
