@@ -40,7 +40,7 @@ class MemoryTask:
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch, self.test_size = steps_per_epoch, test_size
         self.tokens = None
-        self.settings = {"data": self.name, "steps_per_epoch": steps_per_epoch, "test_size": test_size}
+        self.settings = {"sequences": self.name, "steps_per_epoch": steps_per_epoch, "test_size": test_size}
 
     def batches(self, epoch):
         """Yield the Batches (xs, ts, mask) of an epoch."""
