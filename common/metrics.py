@@ -8,18 +8,25 @@ Sentences are lists of tokens, words or ids. BLEU depends on how they were cut i
 """
 
 import math
+import re
 from collections import Counter
 from typing import NamedTuple
 
 from common.np import default_rng, host, to_cpu
 
-LESS_IS_BETTER = frozenset({"alignment_error", "perplexity", "own_words_perplexity"})
-NOT_A_SHARE = frozenset({"bleu", "perplexity", "own_words_perplexity"})  # all others are shares from 0 to 1
+LESS_IS_BETTER = frozenset({"alignment_error", "perplexity", "own_words_perplexity", "bit_errors", "bits"})
+# All others are shares from 0 to 1.
+NOT_A_SHARE = frozenset({"bleu", "perplexity", "own_words_perplexity", "bit_errors", "bits"})
 
 
 def shown(name, value):
     """Return a measured value as text, a share as a percentage: shown("exact_match", 0.5) == "50.00%"."""
-    return f"{value:.2f}" if name in NOT_A_SHARE else f"{value:.2%}"
+    return f"{value:.2f}" if family(name) in NOT_A_SHARE else f"{value:.2%}"
+
+
+def family(name):
+    """Return the name of a measure without what it was measured on: family("bit_errors_120") == "bit_errors"."""
+    return re.sub(r"_\d.*", "", name)
 
 
 def exact_match(guesses, truths):

@@ -121,20 +121,21 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # distinguishable by colo
 MARKERS = ("o", "s", "^", "D")
 
 
-# what a curve shows: the factor, its name in a legend, the label of its axis
+# what a curve shows: the factor, its name in a legend, the label of its axis, the end of its axis (None: as needed)
 MEASURES = {
-    "exact_match": (100, "exact match", "unseen questions right (%)"),
-    "bleu": (1, "BLEU", "BLEU on unseen sentences"),
+    "exact_match": (100, "exact match", "unseen questions right (%)", 102),
+    "bleu": (1, "BLEU", "BLEU on unseen sentences", 102),
+    "bit_errors": (1, "bit errors", "wrong bits in an unseen sequence", None),
 }
 
 
 def learning_curve(loss, values, measure="exact_match"):
     """Draw the training loss, and what was measured on unseen questions, over the steps of one run.
 
-    Args: loss, pairs (step, loss); values, pairs (step, value); measure, "exact_match" (a share from 0 to 1) or "bleu"
-    (0 to 100). Returns: a matplotlib Figure.
+    Args: loss, pairs (step, loss); values, pairs (step, value); measure, "exact_match" (a share from 0 to 1), "bleu"
+    (0 to 100) or "bit_errors" (a number). Returns: a matplotlib Figure.
     """
-    scale, name, axis_label = MEASURES[measure]
+    scale, name, axis_label, top = MEASURES[measure]
     figure, ax = new_figure(7, 4)
     right = ax.twinx()
     lines = []
@@ -148,7 +149,7 @@ def learning_curve(loss, values, measure="exact_match"):
     ax.set_ylabel("mean loss")
     ax.set_ylim(bottom=0)
     right.set_ylabel(axis_label)
-    right.set_ylim(-2, 102)
+    right.set_ylim(-2, top)
     figure.legend(handles=lines, loc="outside upper center", ncols=2)  # so that it covers nothing
     return figure
 
@@ -157,10 +158,10 @@ def accuracy_curves(curves, title=None, measure="exact_match"):
     """Draw what was measured over the epochs of several runs.
 
     Args: curves, a dict label -> list of runs, each a list of values, epoch by epoch; measure, "exact_match" (shares
-    from 0 to 1) or "bleu" (0 to 100). With more than one run, the line is the median and a band runs from the lowest to
-    the highest. Returns: a matplotlib Figure.
+    from 0 to 1), "bleu" (0 to 100) or "bit_errors" (numbers). With more than one run, the line is the median and a band
+    runs from the lowest to the highest. Returns: a matplotlib Figure.
     """
-    scale, _, axis_label = MEASURES[measure]
+    scale, _, axis_label, top = MEASURES[measure]
     figure, ax = new_figure(7, 4)
     for k, (label, runs) in enumerate(curves.items()):
         values = scale * host.array(runs)  # (runs, epochs)
@@ -171,7 +172,7 @@ def accuracy_curves(curves, title=None, measure="exact_match"):
             ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel(axis_label)
-    ax.set_ylim(-2, 102)
+    ax.set_ylim(-2, top)
     ax.grid(color="0.9")
     figure.legend(loc="outside upper center")  # so that it covers nothing
     if title:

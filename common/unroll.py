@@ -4,13 +4,14 @@ Where a step waits for what the step before put out (a context that is fed back,
 steps cannot be fused as in ``common.recurrent``. Write the one step as a layer, forward and backward, and unroll it.
 """
 
-import copy
 from itertools import chain
 
 from common.base_model import Composite, is_layer, sublayers
 from common.layers import cached, check_dout, write_grads
 from common.np import np
 from common.workspace import Workspace
+
+_NO_LAYERS = frozenset((np.ndarray, int, float, bool, str, type(None)))  # what attributes mostly are: found quickly
 
 
 class Unroll(Composite):
@@ -141,14 +142,17 @@ def _copy(layer, made):
     made: the copies that there are, by id; a layer that stands in two places is one layer in the copy, too.
     """
     if id(layer) not in made:
-        made[id(layer)] = other = copy.copy(layer)
+        made[id(layer)] = other = object.__new__(type(layer))
+        mine = vars(other)
         for name, value in vars(layer).items():
-            vars(other)[name] = _own(value, made)
+            mine[name] = _own(value, made)
     return made[id(layer)]
 
 
 def _own(value, made):
     """Return what takes the place of an attribute in the copy of a layer."""
+    if type(value) in _NO_LAYERS:
+        return value
     if is_layer(value):
         return _copy(value, made)
     if isinstance(value, Workspace):

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from common.metrics import LESS_IS_BETTER, NOT_A_SHARE, shown
+from common.metrics import LESS_IS_BETTER, NOT_A_SHARE, family, shown
 from common.npz import check_writable
 from common.plots import accuracy_curves, learning_curve, save_figure
 from common.trainer import DivergedError
@@ -299,7 +299,7 @@ def summarize(histories, command):
     for name in histories[0]["final"]:
         values = [h["final"][name] for h in histories]
         least, most = (values.index(end(values)) for end in (min, max))
-        worst, best = (most, least) if name in LESS_IS_BETTER else (least, most)
+        worst, best = (most, least) if family(name) in LESS_IS_BETTER else (least, most)
         measures[name] = {
             "worst": values[worst],
             "worst_seed": histories[worst]["seed"],

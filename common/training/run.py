@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.checkpoint import read_extra
+from common.metrics import shown
 from common.np import GPU, host
 from common.npz import atomic_write
 from common.parallel import DataParallel
@@ -141,8 +142,10 @@ class History:
 
     def line(self):
         """Return one line for the progress bar."""
-        seen = "" if self.headline is None else f", unseen {self.headline[0].replace('_', ' ')} {self.headline[1]:.1%}"
-        return f"loss {self.smooth:.3f}{seen}"
+        if self.headline is None:
+            return f"loss {self.smooth:.3f}"
+        name, value = self.headline
+        return f"loss {self.smooth:.3f}, unseen {name.replace('_', ' ')} {shown(name, value)}"
 
     def state(self):
         """Return what going on needs, for the checkpoint."""

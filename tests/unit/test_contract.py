@@ -8,11 +8,13 @@ import pytest
 
 from ch07.peeky_seq2seq import PeekyDecoder, PeekySeq2seq
 from ch07.seq2seq import Decoder, Encoder, Seq2seq
+from ch08 import ntm_layers
 from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.ntm import NTM, PlainLSTM
 from ch08.score_layers import AdditiveScore, DotScore, GeneralScore
 from common import layers, recurrent, time_layers
 from common.base_model import Composite
@@ -27,7 +29,8 @@ class Case:
 
     x (n, D)   h (n, H)   X (n, t, D)   E (n, 2t, H)   Q (n, t, H)   a (n, 2t)   A (n, t, 2t)   s (n, V)   S (n, t, V)
     i (n,) ids below V   I (n, t) ids   Z (n, 2t) ids   J (n, t + 1) ids   b (n,) of 0 and 1   f (n,) floats
-    m (n, 2t) mask   p (n, t, 2t) shares of 1   g (n, t, 2t) bool
+    m (n, 2t) mask   p (n, t, 2t) shares of 1   g (n, t, 2t) bool   B (n, t, V) of 0 and 1   M (n, t) mask
+    u (n, t) from 0 to 1   3 (n, t, 3) shares of 1
 
     Options: model, made of sizes; in_place, its loss is given the logits to work in.
     """
@@ -50,7 +53,7 @@ class Case:
         rng = np.random.default_rng(seed)
         shapes = dict(x=(n, D), h=(n, H), X=(n, t, D), E=(n, 2 * t, H), Q=(n, t, H), a=(n, 2 * t), A=(n, t, 2 * t))
         shapes |= dict(s=(n, V), S=(n, t, V), f=(n,))
-        ids = dict(i=(V, (n,)), I=(V, (n, t)), b=(2, (n,)), J=(V, (n, t + 1)), Z=(V, (n, 2 * t)))
+        ids = dict(i=(V, (n,)), I=(V, (n, t)), b=(2, (n,)), J=(V, (n, t + 1)), Z=(V, (n, 2 * t)), B=(2, (n, t, V)))
         out = []
         for kind in self.kinds:
             if kind in ids:
@@ -58,10 +61,15 @@ class Case:
             elif kind == "m":
                 out.append(rng.uniform(size=(n, 2 * t)) < 0.7)
                 out[-1][:, 0] = True
+            elif kind == "M":
+                out.append(rng.uniform(size=(n, t)) < 0.7)
+                out[-1][:, 0] = True
+            elif kind == "u":
+                out.append(rng.uniform(size=(n, t)).astype(dtype))
             elif kind == "g":
                 out.append(rng.uniform(size=(n, t, 2 * t)) < 0.3)
-            elif kind == "p":
-                shares = rng.uniform(size=(n, t, 2 * t))
+            elif kind in "p3":
+                shares = rng.uniform(size=(n, t, 2 * t if kind == "p" else 3))
                 out.append((shares / shares.sum(axis=2, keepdims=True)).astype(dtype))
             else:
                 out.append(rng.standard_normal(shapes[kind]).astype(dtype))
@@ -101,6 +109,15 @@ class GuidedSeq2seq(AttentionSeq2seq):
 def translator(model_class, **settings):
     """A model of translation with one vocabulary for both languages."""
     return lambda V, D, H, **options: model_class(V, V, D, H, **settings, **options)
+
+
+def machine(**settings):
+    """A Neural Turing Machine for vectors of size D."""
+    return lambda V, D, H, **options: NTM(D, V, H, rows=4, width=3, **settings, **options)
+
+
+def plain_lstm(V, D, H, **options):
+    return PlainLSTM(D, V, H, layers=2, **options)
 
 
 class Step(Composite):
@@ -209,6 +226,18 @@ CASES = {
     "Attention, additive": Case(additive(Attention), ADDITIVE, "Exm"),
     "TimeAttention, additive": Case(additive(TimeAttention), ADDITIVE, "EXm"),
     "TimeAttention, additive, parts": Case(additive(TimeAttentionInParts), ADDITIVE, "EXm"),
+    "CosineSimilarity": Case(ntm_layers.CosineSimilarity, [], "EQ"),
+    "CosineSimilarity, one key": Case(ntm_layers.CosineSimilarity, [], "Eh"),
+    "ContentAddressing": Case(ntm_layers.ContentAddressing, [], "EQu"),
+    "Interpolation": Case(ntm_layers.Interpolation, [], "ppu"),
+    "CircularShift": Case(ntm_layers.CircularShift, [], "p3"),
+    "Sharpening": Case(ntm_layers.Sharpening, [], "pu"),
+    "Addressing": Case(ntm_layers.Addressing, [], "EpQuu3u"),
+    "Read": Case(ntm_layers.Read, [], "Ea"),
+    "Erase": Case(ntm_layers.Erase, [], "Eah"),
+    "Add": Case(ntm_layers.Add, [], "Eah"),
+    "Softplus": Case(ntm_layers.Softplus, [], "s"),
+    "TimeSigmoidWithLoss": Case(ntm_layers.TimeSigmoidWithLoss, [], "SBM"),
     "AlignmentLoss": Case(AlignmentLoss, [], "pg"),
     "Encoder": Case(Encoder, [], "I", model=True),
     "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
@@ -222,11 +251,17 @@ CASES = {
     "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJImg", model=True),
     "BahdanauSeq2seq": Case(translator(BahdanauSeq2seq), [], "ZJ", model=True, in_place=True),
     "LuongSeq2seq": Case(translator(LuongSeq2seq), [], "ZJ", model=True, in_place=True),
+    "NTM": Case(machine(), [], "XBM", model=True),
+    "NTM, feed-forward, learned": Case(
+        machine(controller="feedforward", first_memory="learned", write_heads=2), [], "XBM", model=True
+    ),
+    "PlainLSTM": Case(plain_lstm, [], "XBM", model=True),
     "LuongSeq2seq, concat, fed": Case(
         translator(LuongSeq2seq, score="concat", input_feeding=True), [], "ZJ", model=True, in_place=True
     ),
 }
 RANDOM = {"Dropout", "TimeDropout"}
+MEANS = "Loss", "Seq2seq", "NTM", "PlainLSTM"  # what has these in its name returns a mean over the batch
 
 
 @pytest.fixture(params=CASES, name="case")
@@ -494,7 +529,7 @@ def test_batches_of_other_sizes_before_change_nothing(case, sizes):
 
 def test_each_row_of_a_batch_is_computed_as_if_alone(case):
     """Outputs of row k depend on row k alone; with a sum over the batch as loss, so do the gradients."""
-    if case.name in RANDOM or "Loss" in case.name or "Seq2seq" in case.name:
+    if case.name in RANDOM or any(name in case.name for name in MEANS):
         return  # one draw for the whole batch, one mean over the whole batch
     layer, inputs = case.make(), case.inputs()
     outs, returned, grads = run(case, layer, inputs)

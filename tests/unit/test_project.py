@@ -65,6 +65,9 @@ PUBLIC_NAMES = {
     "ch08.deep_seq2seq": "DeepAttentionSeq2seq",
     "ch08.bahdanau_seq2seq": "BahdanauSeq2seq",
     "ch08.luong_seq2seq": "LuongSeq2seq",
+    "ch08.ntm_layers": "CosineSimilarity ContentAddressing Interpolation CircularShift Sharpening Addressing "
+    "Read Erase Add",
+    "ch08.ntm": "NTM PlainLSTM",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
