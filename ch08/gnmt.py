@@ -1,4 +1,4 @@
-"""GNMT: Google's translator of 2016 in small. Deep LSTMs, two readers at the bottom, shortcuts, attention for all layers.
+"""GNMT: Google's translator of 2016 in small, with many LSTMs on top of each other.
 
     encoder   xs -> embed -+-> LSTM, first to last --+-> side by side -> LSTM 1 -> LSTM 2 (+ its input) -> ... -> hs_enc
                            +-> LSTM, last to first --+                                                  |
@@ -10,15 +10,15 @@
               all steps of the layers above at once:
                   hs of LSTM 0 -> LSTM 1 of (hs, contexts) -> LSTM 2 of (hs, contexts) (+ hs) -> ... -> affine -> logits
 
-The bottom layer asks with what it said at the step before, so its steps have to wait for one another. Then all contexts
+The bottom layer asks with its output of the step before, so its steps have to wait for one another. Then all contexts
 are known, and every layer above is computed for all steps at once.
 
-Source: Wu et al. 2016, section 3. As there, both stacks have the same number of layers (8 in the paper), the bottom of
-the encoder reads in both directions (3.2), what a layer says has its input added to it from the third layer from the
-bottom on (3.1), the query is the bottom decoder layer's output of the previous step, the context goes to every decoder
-layer, and the top layer alone feeds the softmax. The paper does not say where the decoder starts: here each of its LSTMs
-starts from the last state of the encoder's on the same level, at the bottom from that of the LSTM that ends at the
-first word.
+Source: Wu et al. 2016, section 3. As there, both stacks have the same number of layers (8 in the paper), the bottom
+layer of the encoder reads in both directions (3.2), the output of a layer has its input added to it from the third
+layer from the bottom on (3.1), the query is the bottom decoder layer's output of the previous step, the context goes to
+every decoder layer, and the output layer reads the top layer alone. The paper does not say where the decoder starts:
+here each of its LSTMs starts from the last state of the encoder's on the same level, the bottom one from that of the
+LSTM that ends at the first word.
 
 Sentences of a batch are padded at their ends with ``pad_id``, and padding counts nowhere: not in the encoder, whose
 LSTMs skip it, not in the attention, not in the loss.
@@ -37,11 +37,6 @@ from common.time_layers import TimeDropout, TimeSoftmaxWithLoss
 from common.unroll import Unroll
 
 FIRST_RESIDUAL = 2  # the third layer from the bottom, counted from 0
-
-
-def memory_size(hidden_size, layers):
-    """Return the size of the hidden states that the attention mixes: those of two readers if there is no layer above."""
-    return 2 * hidden_size if layers == 1 else hidden_size
 
 
 class GNMTEncoder(Composite):
@@ -68,10 +63,10 @@ class GNMTEncoder(Composite):
         self.dropouts = [TimeDropout(dropout, rng) for _ in range(layers)]
 
     def forward(self, xs):
-        """Return all that the decoder needs: hs, mask (N, T), True = a word, then the last h and c (N, H) of each layer.
+        """Return all that the decoder needs: hs, mask (N, T), True = a word, the last h and c (N, H) of every layer.
 
-        hs is (N, T, H), of the top layer; with one layer (N, T, 2H), of both readers. Of the two readers at the bottom
-        the last state is that of the one that ends at the first word.
+        hs is (N, T, H), of the top layer; with one layer (N, T, 2H), of both readers. The last state of the bottom
+        layer is that of the reader that ends at the first word.
         """
         mask = xs != self.pad_id
         hs = self.embed.forward(xs)  # (N, T, D)
@@ -122,10 +117,11 @@ class GNMTStep(Composite):
         return h, context, a, h, c
 
     def backward(self, dout, dcontext, da, dh, dc):
-        """h went to the layers above and into the next step, the context into this layer and into those above: added.
+        """Three values were used twice, and the gradients of each are added.
 
-        The state before went to the LSTM and to the query: its gradients are added as well. dcontext is None where no
-        layer is above; da is what a loss says of the weights, or None. Return (dx, dh, dc, dkeys, dhs_enc).
+        The output h went to the layers above and into the next step, the context into this LSTM and to the layers
+        above, the state before into the LSTM and the query. dcontext is None where no layer is above; da: the gradient
+        of a loss on the weights, or None. Return (dx, dh, dc, dkeys, dhs_enc).
         """
         dboth, dh, dc = self.lstm.backward(dout + dh, dc)  # (N, D + M)
         D = dboth.shape[1] - self.weight_sum.cache[0].shape[2]
@@ -146,7 +142,8 @@ class GNMTDecoder(AttentionDecoder):
     def __init__(
         self, vocab_size, wordvec_size, hidden_size, *, layers, residual, dropout=0.0, dtype=np.float32, rng=None
     ):
-        V, D, H, M = vocab_size, wordvec_size, hidden_size, memory_size(hidden_size, layers)
+        V, D, H = vocab_size, wordvec_size, hidden_size
+        M = 2 * H if layers == 1 else H  # with one layer the encoder hands over the states of both readers
         self.residual = residual
         self.embed = init_embedding(V, D, dtype, rng)
         self.embed_dropout = TimeDropout(dropout, rng)
@@ -175,7 +172,7 @@ class GNMTDecoder(AttentionDecoder):
         return self.affine.forward(self.dropout.forward(hs))
 
     def backward(self, dlogits):
-        """The contexts went to every layer: their gradients are added up. hs_enc became keys and values: so are its two.
+        """The contexts went to every layer, hs_enc became keys and values: the gradients of each are added up.
 
         Return (dhs_enc, of the shape of hs_enc, then dh and dc (N, H) of the first state of each layer).
         """
@@ -220,9 +217,9 @@ class GNMT(Seq2seq):
     Args:
         source_vocab_size, target_vocab_size, wordvec_size D; hidden_size H of every LSTM and of the score.
         layers: of the encoder and of the decoder, at least 1. The encoder's bottom layer has two LSTMs.
-        residual: whether what a layer says has its input added to it, from the third layer from the bottom on.
+        residual: whether a layer's output has its input added to it, from the third layer from the bottom on.
         dropout: the share of the numbers that are dropped in training of what each LSTM reads from below (not of the
-            contexts, nor of what is added past it) and of what the output layer reads.
+            contexts, nor of what a residual connection adds) and of what the output layer reads.
         label_smoothing: the share of the target that all words get alike in training, see ``CrossEntropy``.
         pad_id: the id of padding, in questions and answers.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.

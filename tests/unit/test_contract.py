@@ -12,6 +12,7 @@ from ch08.alignment import AlignmentLoss
 from ch08.attention_layer import Attention, AttentionWeight, TimeAttention, WeightSum
 from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, AttentionSeq2seq
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.score_layers import AdditiveScore, DotScore, GeneralScore
 from common import layers, recurrent, time_layers
@@ -221,6 +222,8 @@ CASES = {
     "AttentionSeq2seq": Case(AttentionSeq2seq, [], "IJ", model=True),
     "AttentionSeq2seq, guided": Case(GuidedSeq2seq, [], "ZJImg", model=True),
     "BahdanauSeq2seq": Case(translator(BahdanauSeq2seq), [], "ZJ", model=True, in_place=True),
+    "GNMT": Case(translator(GNMT, layers=3), [], "ZJ", model=True, in_place=True),
+    "GNMT, 1 layer": Case(translator(GNMT, layers=1), [], "ZJ", model=True, in_place=True),
     "LuongSeq2seq": Case(translator(LuongSeq2seq), [], "ZJ", model=True, in_place=True),
     "LuongSeq2seq, concat, fed": Case(
         translator(LuongSeq2seq, score="concat", input_feeding=True), [], "ZJ", model=True, in_place=True

@@ -123,12 +123,12 @@ def logits_by_hand(model, layers, residual, x, t):
     for word in t:
         a = softmax(np.tanh(states[0][0] @ Wq + keys) @ v)  # the query is what the bottom layer said before
         context = a @ hs
-        below = np.concatenate((named["decoder.embed.W"][word], context))
+        below = named["decoder.embed.W"][word]
         for k in range(layers):
-            states[k] = lstm_step(lstm(f"decoder.lstms.{k - 1}" if k else f"{bottom}.lstm"), below, *states[k])
-            out = states[k][0] + (said if residual and k >= 2 else 0)  # noqa: F821
-            said, below = out, np.concatenate((out, context))
-        logits.append(said @ named["decoder.affine.W"] + named["decoder.affine.b"])
+            name = f"decoder.lstms.{k - 1}" if k else f"{bottom}.lstm"
+            states[k] = lstm_step(lstm(name), np.concatenate((below, context)), *states[k])
+            below = states[k][0] + below if residual and k >= 2 else states[k][0]
+        logits.append(below @ named["decoder.affine.W"] + named["decoder.affine.b"])
         weights.append(a)
     return np.array(logits), np.array(weights)
 

@@ -1,4 +1,4 @@
-"""BahdanauSeq2seq, LuongSeq2seq, GNMT, WordSeq2seq: gradients with padding, which counts nowhere; decoding; own words."""
+"""The translators: gradients with padding, which counts nowhere; decoding; own words."""
 
 import tracemalloc
 from functools import partial
