@@ -805,7 +805,7 @@ def test_a_position_without_any_attention_costs_much_but_scores_stay_finite():
     })  # fmt: skip
     (found,) = beam(hard, np.array([[5, 6, 7]]), 1, 2, 4, 3, 0, 2, coverage_penalty=0.2)
     assert [h.ids.tolist() for h in found] == [[1, 2], [0, 2]]
-    least = np.log(np.finfo(np.float32).tiny)
+    least = np.log(float(np.finfo(np.float32).tiny))
     np.testing.assert_allclose([h.score for h in found], np.log(0.5) + 0.2 * least * np.array([1, 2]), rtol=1e-12)
 
 

@@ -35,7 +35,7 @@ def make_model(layers, residual=True, sizes=(V, V, D, H), scale=0.7, **options):
 
 @each_depth
 def test_every_gradient_with_padding_and_dropout(layers, residual):
-    model = make_model(layers, residual, (V, V, 2, 2), dropout=0.3)
+    model = make_model(layers, residual, (V, V, 1, 2), dropout=0.3)
     dropouts = list(layers_of(model, Dropout))
     assert len(dropouts) == 2 * layers + 1
 

@@ -225,7 +225,7 @@ def test_the_penalties_of_a_search_are_handed_on():
     )
     assert plain.tokens == covered.tokens == short.tokens == ["a", "c", "b"]
     # Every position was looked at once, but nothing looked at the start mark.
-    assert covered.score == pytest.approx(plain.score + 0.1 * np.log(np.finfo(np.float32).tiny), rel=1e-12)
+    assert covered.score == pytest.approx(plain.score + 0.1 * np.log(float(np.finfo(np.float32).tiny)), rel=1e-12)
     assert short.score == pytest.approx(plain.score * (9 / 6) ** 0.6, rel=1e-12)
 
 
