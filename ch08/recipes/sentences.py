@@ -1,9 +1,10 @@
-"""Our own sentences: German and Korean to English (sections 8.14 and 8.15)."""
+"""Our own sentences: German and Korean to English (sections 8.14, 8.15 and 8.17)."""
 
 import functools
 from dataclasses import replace
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.recipes.translation import Translation, file_corpus, prepare, sentence_corpus, translation_model
 from ch08.word_seq2seq import WordSeq2seq
@@ -53,6 +54,7 @@ SYSTEMS = {
     "plain-words-unsmoothed": _system(
         f"{GERMAN}, without attention and label smoothing", "de-en", **PLAIN, label_smoothing=0
     ),
+    "gnmt": _system(f"{GERMAN}, 4 layers with residual connections, two readers at the bottom", "de-en", GNMT),
     "bahdanau-ko": _system(f"{KOREAN}, additive attention, two readers", "ko-en", BahdanauSeq2seq),
     "luong-ko": _system(f"{KOREAN}, general score", "ko-en", **LUONG),
     "plain-words-ko": _system(f"{KOREAN}, without attention", "ko-en", **PLAIN),

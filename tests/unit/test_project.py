@@ -65,6 +65,7 @@ PUBLIC_NAMES = {
     "ch08.deep_seq2seq": "DeepAttentionSeq2seq",
     "ch08.bahdanau_seq2seq": "BahdanauSeq2seq",
     "ch08.luong_seq2seq": "LuongSeq2seq",
+    "ch08.gnmt": "GNMT",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
