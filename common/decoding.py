@@ -119,7 +119,7 @@ def beam(
         )
     if not coverage_penalty >= 0:
         raise ValueError(
-            f"beam: coverage_penalty must be at least 0, got {coverage_penalty}: the logarithms it multiplies are negative"
+            f"beam: coverage_penalty must be at least 0, got {coverage_penalty}: the logarithms are negative"
         )
     search = partial(
         _beam_chunk,

@@ -811,7 +811,7 @@ def test_a_position_without_any_attention_costs_much_but_scores_stay_finite():
 
 def test_what_a_coverage_penalty_needs():
     for penalty in (-0.2, np.nan):
-        with pytest.raises(ValueError, match=rf"coverage_penalty must be at least 0, got {penalty}: the logarithms it m"):
+        with pytest.raises(ValueError, match=rf"coverage_penalty must be at least 0, got {penalty}: the log"):
             beam(Toy(), padded(2), START, END, 4, coverage_penalty=penalty)
     with pytest.raises(ValueError, match=r"needs a weight for every .* but Toy\.step returned no attention weights"):
         beam(Toy(attends=False), padded(2), START, END, 4, coverage_penalty=0.2)
