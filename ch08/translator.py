@@ -60,10 +60,11 @@ class Translator:
         self.join = join or list
         self.replace_unknown, self.max_length = replace_unknown, max_length
 
-    def translate(self, sentences, beam_size=1, n_best=1, length_penalty=0.6):
+    def translate(self, sentences, beam_size=1, n_best=1, length_penalty=0.6, coverage_penalty=0.0):
         """Return a list of ``n_best`` Answers, the best first, for each of N sentences, texts or lists of tokens.
 
-        Args: beam_size, 1 is greedy; length_penalty, see ``common.decoding.beam``.
+        Args: beam_size, 1 is greedy; length_penalty and coverage_penalty, see ``common.decoding.beam``. The start and
+        the end mark of a sentence are positions to cover like its words.
         Raises: ValueError for a sentence without words, with its position.
         """
         sentences = [self.tokenize(text) if isinstance(text, str) else list(text) for text in sentences]
@@ -80,6 +81,7 @@ class Translator:
             beam_size,
             length_penalty,
             n_best,
+            coverage_penalty=coverage_penalty,
             pad_id=words.PAD_ID,
         )
         return [

@@ -15,6 +15,7 @@ from common.np import errstate, host, np, to_cpu
 from common.parallel import replica, run, workers
 
 _CACHED_ROWS = 32  # of logits: as many as a processor's cache holds are searched at a time
+_LEAST_COVERAGE = float(host.finfo(host.float32).tiny)  # what counts for a position that got no attention at all
 
 
 class Decoded(NamedTuple):
@@ -75,6 +76,7 @@ def beam(
     length_penalty=0.6,
     n_best=1,
     *,
+    coverage_penalty=0.0,
     chunk_size=64,
     pad_id=None,
 ):
@@ -85,21 +87,39 @@ def beam(
     of xs is done when no live hypothesis can still get among the ``n_best``. It is also done when ``beam_size`` have
     finished, but not while the best live one is still ahead of the ``n_best`` of them: bad short answers finish first.
     What lives after ``max_length`` steps is cut off, and counts only where fewer than ``n_best`` have finished. With
-    ``beam_size`` 1 this is ``greedy`` up to the end mark.
+    ``beam_size`` 1 and no coverage penalty this is ``greedy`` up to the end mark.
 
-    Long answers multiply more probabilities below 1. So hypotheses of T tokens, the end mark among them, are compared
-    by their log-probability divided by ((5 + T) / 6) ** length_penalty; with a penalty of 0 short ones win.
+    Finished hypotheses Y of an input X are compared by their score
 
-    Args: max_length, of an answer, in tokens; chunk_size, rows of xs at a time, see ``greedy``; pad_id, of xs: rows of
-    like length are read together, for models that mask padding.
+        s(X, Y)  = log P(Y | X) / lp(Y) + cp(X, Y)
+        lp(Y)    = ((5 + T) / (5 + 1)) ** length_penalty              T: the tokens of Y, the end mark among them
+        cp(X, Y) = coverage_penalty * sum over i of log(min(sum over j of p_ij, 1))
+
+    Long answers multiply more probabilities below 1; without lp short ones would win. p_ij is the attention weight of
+    step j on position i of X; positions that hold ``pad_id`` are left out. cp is 0 if every position got a weight of 1
+    in all steps together, and negative if an answer leaves a part of X out. (A position that got exactly 0 counts as if
+    it had got 1.2e-38, so that scores stay finite.) While they grow, hypotheses are compared by log P alone.
+
+    What a hypothesis has left out so far, it can still look at. So a live one counts, where the search asks whether it
+    can still win, as if its cp became 0: none is given up that could still get among the ``n_best`` or, when
+    ``beam_size`` have finished, that may be ahead of them. With a coverage penalty a search may take more steps.
+
+    Args: max_length, of an answer, in tokens; coverage_penalty, 0 or more, for models with attention weights (0.2 in
+    the paper, as the length penalty); chunk_size, rows of xs at a time, see ``greedy``; pad_id, of xs: rows of like
+    length are read together, for models that mask padding.
     Returns: a list of N lists of at most ``n_best`` Hypotheses, the best first.
-    Raises: ValueError for sizes that do not fit; FloatingPointError if logits are NaN or infinite.
-    Source: Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7 (the penalty).
+    Raises: ValueError for sizes and penalties that do not fit, and for a coverage penalty with a model without weights;
+    FloatingPointError if logits are NaN or infinite.
+    Source: Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7 (the penalties).
     """
     _check("beam", xs, max_length)
     if not 1 <= n_best <= beam_size or length_penalty < 0:
         raise ValueError(
             f"beam: n_best {n_best} must be 1 to beam_size, {beam_size}, and length_penalty {length_penalty} at least 0"
+        )
+    if not coverage_penalty >= 0:
+        raise ValueError(
+            f"beam: coverage_penalty must be at least 0, got {coverage_penalty}: the logarithms are negative"
         )
     search = partial(
         _beam_chunk,
@@ -108,7 +128,9 @@ def beam(
         max_length=max_length,
         beam_size=beam_size,
         length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
         n_best=n_best,
+        pad_id=pad_id,
     )
     chunks = _chunks(xs, chunk_size, pad_id)
     found = [None] * len(xs)
@@ -235,7 +257,9 @@ class _Step(NamedTuple):
     weights: object
 
 
-def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_penalty, n_best):
+def _beam_chunk(
+    model, xs, *, start_id, end_id, max_length, beam_size, length_penalty, coverage_penalty, n_best, pad_id
+):
     """Return the hypotheses of each row of xs. The live ones of a sentence are B rows side by side in the state."""
     N, K = len(xs), beam_size
     finished = [[] for _ in range(N)]  # for each sentence (score, t, row, log_prob of the end mark)
@@ -244,9 +268,17 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
     totals = host.zeros((N, 1))  # (S, B), log-probabilities of what was written so far
     ids, state, steps = host.full(N, start_id), model.start(xs), []
     constant = state  # the arrays that every step has handed on as they are
+    counts = host.ones(xs.shape, bool) if pad_id is None else to_cpu(xs != pad_id)  # (N, T_enc)
+    covered = host.zeros(xs.shape)  # (S * B, T_enc), where what was written so far has looked, summed over the steps
 
     def penalty(T):
         return ((5 + T) / 6) ** length_penalty
+
+    def coverage(s, row):
+        """Return cp of sentence s and the hypothesis in this row."""
+        if not coverage_penalty:
+            return 0.0
+        return coverage_penalty * host.log(host.clip(covered[row, counts[s]], _LEAST_COVERAGE, 1)).sum()
 
     for t in range(max_length):
         logits, after, weights = model.step(np.asarray(ids), state)
@@ -255,6 +287,9 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
         tokens, log_probs = _best(logits, min(2 * K, V))  # (S * B, C) each
         if not host.isfinite(log_probs[:, 0]).all():
             raise FloatingPointError(f"beam: the logits of step {t} (the first is 0) are NaN or infinite")
+        weights = None if weights is None else to_cpu(weights)  # (S * B, T_enc)
+        if coverage_penalty:
+            covered = covered + _checked_weights(model, weights, covered.shape)
         C = tokens.shape[1]
         sums = (totals.reshape(-1, 1) + log_probs).reshape(S, B * C)
         # Of 2K extensions at most K write the end mark, one for each live hypothesis: K that go on are always left.
@@ -265,7 +300,8 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
         )
         ends = (tokens == end_id) & (sums > -host.inf)
         for s, k in host.argwhere(ends[:, :K]).tolist():
-            finished[alive[s]].append((sums[s, k] / penalty(t + 1), t, rows[s, k], log_probs[s, k]))
+            score = sums[s, k] / penalty(t + 1) + coverage(alive[s], rows[s, k])
+            finished[alive[s]].append((score, t, rows[s, k], log_probs[s, k]))
 
         go_on = host.argsort(tokens == end_id, axis=1, kind="stable")[:, : min(K, B * (V - 1))]
         rows, totals, tokens, log_probs = (
@@ -278,7 +314,8 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
             ]
         )
         parents, ids = rows[open_].ravel(), tokens[open_].ravel()
-        steps.append(_Step(parents, ids, log_probs[open_].ravel(), None if weights is None else to_cpu(weights)))
+        steps.append(_Step(parents, ids, log_probs[open_].ravel(), weights))
+        covered = covered[parents]
         alive, totals, same_rows = alive[open_], totals[open_], open_.all() and rows.shape[1] == B
         if len(alive) == 0 or totals.shape[1] == 0:
             break
@@ -291,11 +328,26 @@ def _beam_chunk(model, xs, *, start_id, end_id, max_length, beam_size, length_pe
         )
         constant = [array for same, array in zip(handed_on, state, strict=True) if same]
     for k, (s, total) in enumerate(zip(alive.tolist(), totals, strict=True)):
-        cut[s] = [(value / penalty(t + 1), t + 1, k * len(total) + b, None) for b, value in enumerate(total)]
+        rows = range(k * len(total), (k + 1) * len(total))
+        cut[s] = [
+            (value / penalty(t + 1) + coverage(s, row), t + 1, row, None)
+            for row, value in zip(rows, total, strict=True)
+        ]
     return [
         [_traced(steps, end_id, *entry) for entry in (_ranked(done) + _ranked(rest))[:n_best]]
         for done, rest in zip(finished, cut, strict=True)
     ]
+
+
+def _checked_weights(model, weights, shape):
+    """Return the weights, or raise a ValueError unless there is one for every position that is to be covered."""
+    if weights is None or weights.shape != shape:
+        what = "no attention weights" if weights is None else f"attention weights {weights.shape}"
+        raise ValueError(
+            f"beam: coverage_penalty needs a weight for every position of xs, {shape}, but {type(model).__name__}.step "
+            f"returned {what}; leave coverage_penalty at 0"
+        )
+    return weights
 
 
 def _ranked(entries):
@@ -306,7 +358,8 @@ def _decided(finished, n_best, bound):
     """Whether the n_best finished hypotheses score at least ``bound``.
 
     With the best log-probability of a live one divided as for the greatest length, none that lives can exceed it: a
-    log-probability only falls as tokens are added, and no length divides it by more.
+    log-probability only falls as tokens are added, no length divides it by more, and what is added for coverage is at
+    most 0, whatever it is so far: every position may still be looked at.
     """
     return len(finished) >= n_best and _ranked(finished)[n_best - 1][0] >= bound
 

@@ -31,6 +31,7 @@ TITLES = {
     "step-luong": "Training step of LuongSeq2seq with input feeding and a general score, sizes as for step-bahdanau",
     "step-luong-plain": "Training step of LuongSeq2seq with a dot product and no feeding, sizes as for step-bahdanau",
     "step-multi30k": "Training step of the LuongSeq2seq of multi30k-luong, N=64 T_enc=T_dec=16 D=192 H=320 V=4,004",
+    "step-gnmt": "Training step of GNMT with 4 layers in encoder and decoder each, sizes as for step-multi30k",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
@@ -43,7 +44,7 @@ DEFAULT = "step,step-bidirectional,step-feeding,step-same,step-deep,attention,ge
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 SINGLE_CALLS = "additive-long", "beam"  # jobs whose calls take many seconds
 # Jobs whose calls take about a second.
-FEW_CALLS = dict.fromkeys(("step-bahdanau", "step-luong", "step-luong-plain", "step-multi30k"), 3)
+FEW_CALLS = dict.fromkeys(("step-bahdanau", "step-luong", "step-luong-plain", "step-multi30k", "step-gnmt"), 3)
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
@@ -56,6 +57,7 @@ GOALS = [
     ("step-luong", "library", "torch", 1.0),
     ("step-luong-plain", "library", "torch", 1.0),
     ("step-multi30k", "library", "torch", 1.0),
+    ("step-gnmt", "library", "torch", 1.0),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
     ("general", "library", "torch", 1.0),

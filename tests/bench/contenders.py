@@ -87,6 +87,7 @@ MODELS = {
         MULTI30K,
         {"score": "general", "input_feeding": True, "bidirectional": True, "dropout": 0.4},
     ),
+    "GNMT": ("ch08.gnmt", MULTI30K, {"layers": 4, "dropout": 0.2}),
 }
 
 
@@ -311,6 +312,7 @@ JOBS = {
     "step-luong": step_of("LuongSeq2seq, feeding"),
     "step-luong-plain": step_of("LuongSeq2seq"),
     "step-multi30k": step_of("LuongSeq2seq, of the course"),
+    "step-gnmt": step_of("GNMT"),
     "attention": {
         "library": attention_library,
         "plain": attention_plain,

@@ -238,6 +238,55 @@ class LuongSeq2seq(nn.Module):
         return cross_entropy(self.affine(self.dropout(fed)), ts, padding=0)
 
 
+class GNMT(nn.Module):
+    """Stacks of ``nn.LSTM``, the first of the encoder bidirectional; the decoder's bottom layer is an ``nn.LSTMCell``.
+
+    That asks the additive attention with its state before the step, in a loop; above it all steps go at once.
+    """
+
+    def __init__(
+        self,
+        source_vocab_size,
+        target_vocab_size,
+        wordvec_size,
+        hidden_size,
+        layers=4,
+        residual=True,
+        dropout=0.0,
+    ):
+        super().__init__()
+        D, H = wordvec_size, hidden_size
+        M = 2 * H if layers == 1 else H  # the size of the hidden states that are attended to
+        self.residual = residual
+        self.embed_enc, self.embed_dec = nn.Embedding(source_vocab_size, D), nn.Embedding(target_vocab_size, D)
+        self.dropout = nn.Dropout(dropout)
+        self.enc = nn.ModuleList([nn.LSTM(D, H, batch_first=True, bidirectional=True)])
+        self.enc.extend(nn.LSTM(2 * H if k == 1 else H, H, batch_first=True) for k in range(1, layers))
+        self.keys, self.query, self.v = nn.Linear(M, H), nn.Linear(H, H, bias=False), nn.Linear(H, 1, bias=False)
+        self.cell = nn.LSTMCell(D + M, H)
+        self.dec = nn.ModuleList(nn.LSTM(H + M, H, batch_first=True) for _ in range(1, layers))
+        self.affine = nn.Linear(H, target_vocab_size)
+
+    def forward(self, xs, ts):
+        mask, hs, states = xs != 0, self.embed_enc(xs), []
+        for k, lstm in enumerate(self.enc):
+            below, (hs, last) = hs, lstm(self.dropout(hs))
+            hs = hs + below if self.residual and k >= 2 else hs
+            states.append([array[-1:] for array in last])  # of two readers the one that ends at the first word
+        keys, (h, c), outs = self.keys(hs), (array[0] for array in states[0]), []
+        for x in self.dropout(self.embed_dec(ts[:, :-1])).unbind(dim=1):
+            scores = self.v(torch.tanh(self.query(h)[:, None] + keys))[:, :, 0]  # (N, T_enc)
+            a = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=1)
+            context = torch.bmm(a[:, None], hs)[:, 0]
+            h, c = self.cell(torch.cat((x, context), dim=1), (h, c))
+            outs.append((h, context))
+        hs, contexts = (torch.stack(arrays, dim=1) for arrays in zip(*outs, strict=True))
+        for k, lstm in enumerate(self.dec, 1):
+            below, (hs, _) = hs, lstm(torch.cat((self.dropout(hs), contexts), dim=2), states[k])
+            hs = hs + below if self.residual and k >= 2 else hs
+        return cross_entropy(self.affine(self.dropout(hs)), ts, padding=0)
+
+
 def cross_entropy(logits, ts, padding=-100):
     """The mean loss of logits (N, T_dec, V) for what stands in ts (N, T_dec + 1) after the start mark."""
     return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten(), ignore_index=padding)

@@ -11,6 +11,7 @@ from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.bidirectional_seq2seq import BiAttentionSeq2seq
 from ch08.deep_seq2seq import DeepAttentionSeq2seq
+from ch08.gnmt import GNMT
 from ch08.input_feeding_seq2seq import InputFeedingSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.same_step_seq2seq import SameStepSeq2seq
@@ -143,9 +144,12 @@ def test_twenty_steps_of_training_stay_together(rng, name):
         close(which, p, expected, rtol=1e-8, atol=1e-10)
 
 
-# --- the models of sections 8.9 to 8.11 and 8.15, and the nn.Modules that tests/bench races against -----------------
+# --- the models of sections 8.9 to 8.11, 8.15 and 8.17, and the nn.Modules that tests/bench races against -----------
 
-LUONG = partial(LuongSeq2seq, V), partial(torch_model.LuongSeq2seq, V)  # source and target have V words each
+# The translators: source and target have V words each, and 0 is padding.
+LUONG = partial(LuongSeq2seq, V), partial(torch_model.LuongSeq2seq, V)
+OF_GOOGLE = partial(GNMT, V), partial(torch_model.GNMT, V)
+TRANSLATORS = LUONG[0], OF_GOOGLE[0]
 ONE_PAGE = {
     "attention": (AttentionSeq2seq, torch_model.AttentionSeq2seq, {}),
     "both ways": (BiAttentionSeq2seq, torch_model.BiAttentionSeq2seq, {}),
@@ -159,12 +163,18 @@ ONE_PAGE = {
     "luong, feeding": (*LUONG, {"score": "general", "input_feeding": True}),
     "luong, two readers": (*LUONG, {"score": "general", "bidirectional": True}),
     "luong, two readers, feeding": (*LUONG, {"score": "general", "input_feeding": True, "bidirectional": True}),
+    "gnmt, 1 layer": (*OF_GOOGLE, {"layers": 1}),
+    "gnmt, 2 layers": (*OF_GOOGLE, {"layers": 2}),
+    "gnmt, 4 layers": (*OF_GOOGLE, {"layers": 4}),
+    "gnmt, 4 layers, plain": (*OF_GOOGLE, {"layers": 4, "residual": False}),
 }
 OURS_TO_THEIRS = {  # the beginning of a name
     "encoder.embed.W": "embed_enc.weight",
     "decoder.embed.W": "embed_dec.weight",
     "encoder.lstm.forward_layer": "lstm_enc",
     "encoder.lstm.backward_layer": "lstm_enc",
+    "encoder.lstms.0.forward_layer": "enc.0",
+    "encoder.lstms.0.backward_layer": "enc.0",
     "encoder.lstms": "enc",
     "decoder.lstms": "dec",
     "encoder.lstm": "lstm_enc",
@@ -175,6 +185,10 @@ OURS_TO_THEIRS = {  # the beginning of a name
     "decoder.attention.affine": "joined",
     "decoder.steps.step.attention.score.W": "keys.weight",
     "decoder.steps.step.attention.affine": "joined",
+    "decoder.bottom.step.lstm": "cell",
+    "decoder.bottom.step.attention_weight.score.Wq": "query.weight",
+    "decoder.bottom.step.attention_weight.score.v": "v.weight",
+    "decoder.keys": "keys",
     "decoder.affine": "affine",
 }
 
@@ -185,10 +199,12 @@ def in_torch(names, arrays):
     for name, array in zip(names, map(torch.tensor, arrays), strict=True):
         ours = next(beginning for beginning in OURS_TO_THEIRS if name.startswith(beginning))
         theirs, rest = OURS_TO_THEIRS[ours], name.removeprefix(ours).lstrip(".")
-        if ours.endswith("affine"):
+        if ours.endswith(("affine", "keys")):
             out[f"{theirs}.{'weight' if rest == 'W' else 'bias'}"] = array.T if rest == "W" else array
         elif ours.endswith("W"):
             out[theirs] = array
+        elif ours.endswith(("Wq", ".v")):
+            out[theirs] = array.T if array.ndim == 2 else array[None]
         else:  # one of Wx, Wh, b; in front of it the number of the layer
             *number, which = rest.split(".")
             lstms.setdefault((ours, ".".join([theirs, *number])), {})[which] = array
@@ -209,7 +225,7 @@ def test_the_same_model_as_a_module_of_pytorch(rng, name, dtype, N, T_enc, T_dec
         p[...] = 0.7 * rng.normal(size=p.shape)
     theirs = theirs(V, D, H - 1, **options).to(getattr(torch, dtype))
     theirs.load_state_dict(in_torch(model.param_names, model.params))
-    padding = 1 if "luong" in name else 0  # 0 is padding for the one and a character like others for the rest
+    padding = 1 if ours in TRANSLATORS else 0  # 0 is padding for these and a character like others for the rest
     model.forward(*(padding + ids % (V - padding) for ids in batch(rng, N + 1, T_enc + 2, T_dec + 2)))  # not to matter
     xs, ts = (padding + ids % (V - padding) for ids in batch(rng, N, T_enc, T_dec))
     expected = theirs(torch.tensor(xs), torch.tensor(ts))

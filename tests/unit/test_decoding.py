@@ -679,3 +679,142 @@ def test_what_beam_refuses(options):
         beam(Toy(), padded(2), START, END, 4, **options)
     with pytest.raises(ValueError, match=r"beam takes \(N, T_enc\) with N at least 1"):
         beam(Toy(), padded(2), START, END, 0)
+
+
+# --- the coverage penalty ---------------------------------------------------------------------------------------
+
+
+class Table:
+    """A model by hand: of what is written so far, the probabilities of the next token and where the step looks."""
+
+    def __init__(self, table):
+        self.table = table  # {ids so far: (probabilities of 0, START, END, weights)}
+
+    def start(self, xs):
+        return (np.zeros((len(xs), 0), int),)
+
+    def step(self, ids, state):
+        (written,) = state
+        written = np.concatenate((written, ids[:, None]), axis=1)
+        probs, weights = zip(*(self.table[tuple(row[1:])] for row in written.tolist()), strict=True)
+        with np.errstate(divide="ignore"):
+            return np.log(np.array(probs)), (written,), np.array(weights)
+
+
+FIRST, SECOND = [0.9, 0.1], [0.1, 0.9]  # where a step looks, of two positions
+TWO_WORDS = Table({
+    (): ([0.6, 0.4, 0], FIRST),
+    (0,): ([0, 0, 1], FIRST),  # 0 and the end mark: the second position got 0.2
+    (1,): ([0, 0, 1], SECOND),  # 1 and the end mark: all is covered
+})  # fmt: skip
+END_OR_ON = Table({
+    (): ([0.4, 0, 0.6], FIRST),  # the end mark at once: the first position got 0.9, the second 0.1
+    (0,): ([0, 0, 1], SECOND),
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(("beta", "ids", "score"), [
+    (0, [0, 2], np.log(0.6)),
+    (0.2, [0, 2], np.log(0.6) + 0.2 * np.log(0.2)),
+    (0.3, [1, 2], np.log(0.4)),  # the two are equal where beta is log(0.6 / 0.4) / log(1 / 0.2), 0.25
+    (1, [1, 2], np.log(0.4)),
+])  # fmt: skip
+def test_an_answer_that_looks_everywhere_wins_if_coverage_counts_enough(beta, ids, score):
+    (found,) = beam(TWO_WORDS, np.array([[5, 6]]), 1, 2, 4, 3, 0, coverage_penalty=beta)
+    assert found[0].ids.tolist() == ids
+    assert found[0].score == pytest.approx(score, rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.2])
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_an_answer_that_has_looked_at_little_can_still_look(beam_size, alpha):
+    """Whether 1 or fewer than ``beam_size`` have finished: what lives is not given up for what it has yet to cover."""
+    options = dict(beam_size=beam_size, length_penalty=alpha)
+    (plain,) = beam(END_OR_ON, np.array([[5, 6]]), 1, 2, 9, **options)
+    assert plain[0].ids.tolist() == [2]
+    (found,) = beam(END_OR_ON, np.array([[5, 6]]), 1, 2, 9, **options, coverage_penalty=0.5)
+    assert found[0].ids.tolist() == [0, 2]
+    assert found[0].score == pytest.approx(np.log(0.4) / (7 / 6) ** alpha, rel=1e-12)
+
+
+def by_the_formula(model, x, answer, alpha, beta):
+    """s(X, Y) of an answer, from what the model says when it is made to write it; padding in x does not count."""
+    state, log_p, coverage = model.start(x[None]), 0, 0
+    for last, token in zip((START, *answer), answer, strict=False):
+        logits, state, a = model.step(np.array([last]), state)
+        log_p += logits[0, token] - np.log(np.exp(logits[0]).sum())
+        coverage = coverage + a[0]
+    return log_p / ((5 + len(answer)) / 6) ** alpha + beta * np.log(np.minimum(coverage[x != PAD], 1)).sum()
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0, 0.2), (0.2, 0.2), (1, 1)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_beam_that_holds_everything_finds_the_best_of_all_answers_with_coverage(alpha, beta, seed):
+    model, xs, T = Toy(seed, end_bias=-1.0), padded(4)[1:], 3
+    others = [i for i in range(V) if i != END]
+    answers = [(*part, END) for t in range(T) for part in itertools.product(others, repeat=t)]
+    options = dict(n_best=5, coverage_penalty=beta, pad_id=PAD)
+    for x, found in zip(xs, beam(model, xs, START, END, T, 8**3, alpha, **options), strict=True):
+        scores = {answer: by_the_formula(model, x, answer, alpha, beta) for answer in answers}
+        best = sorted(scores, key=lambda answer: -scores[answer])[:5]
+        assert [tuple(h.ids) for h in found] == best
+        np.testing.assert_allclose([h.score for h in found], [scores[answer] for answer in best], rtol=1e-9)
+
+
+@pytest.mark.parametrize("max_length", [4, 9])
+def test_scores_with_coverage_follow_from_the_weights_also_of_what_is_cut_off(max_length):
+    model, xs, alpha, beta = Toy(3, end_bias=-1.0), padded(), 0.2, 0.4
+    changed = cut = 0
+    plain = beam(model, xs, START, END, max_length, 4, alpha, pad_id=PAD)
+    found = beam(model, xs, START, END, max_length, 4, alpha, n_best=4, coverage_penalty=beta, chunk_size=5, pad_id=PAD)
+    for x, hypotheses, (without,) in zip(xs, found, plain, strict=True):
+        changed += hypotheses[0].ids.tolist() != without.ids.tolist()
+        for h in hypotheses:
+            cut += h.ids[-1] != END
+            covered = np.minimum(h.weights.sum(axis=0)[x != PAD], 1)
+            expected = normalized(h.log_probs, alpha) + beta * np.log(covered).sum()
+            assert h.score == pytest.approx(expected, rel=1e-9)
+            assert h.score == pytest.approx(by_the_formula(model, x, h.ids.tolist(), alpha, beta), rel=1e-9)
+    assert changed, "coverage must change a winner"
+    assert cut if max_length == 4 else True
+
+
+def test_padding_does_not_count_for_coverage():
+    model, xs = Toy(2), padded()
+    alone = [beam(model, x[None, x != PAD], START, END, 9, n_best=3, coverage_penalty=0.3)[0] for x in xs]
+    together = beam(model, xs, START, END, 9, n_best=3, coverage_penalty=0.3, chunk_size=4, pad_id=PAD)
+    for mine, theirs in zip(together, alone, strict=True):
+        assert [tuple(h.ids) for h in mine] == [tuple(h.ids) for h in theirs]
+        np.testing.assert_allclose([h.score for h in mine], [h.score for h in theirs], rtol=1e-9)
+
+
+def test_without_a_coverage_penalty_every_result_stays_as_it_is():
+    model, xs = Toy(2), padded()
+    plain, zero = (beam(model, xs, START, END, 9, 4, n_best=4, **options) for options in ({}, {"coverage_penalty": 0}))
+    for mine, theirs in zip(zero, plain, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            assert a.score == b.score == pytest.approx(normalized(a.log_probs, 0.6), rel=1e-12)
+            np.testing.assert_array_equal(a.ids, b.ids)
+
+
+def test_a_position_without_any_attention_costs_much_but_scores_stay_finite():
+    hard = Table({
+        (): ([0.5, 0.5, 0], [1, 0, 0]),
+        (0,): ([0, 0, 1], [1, 0, 0]),  # two positions are left out
+        (1,): ([0, 0, 1], [0, 1, 0]),  # one is
+    })  # fmt: skip
+    (found,) = beam(hard, np.array([[5, 6, 7]]), 1, 2, 4, 3, 0, 2, coverage_penalty=0.2)
+    assert [h.ids.tolist() for h in found] == [[1, 2], [0, 2]]
+    least = np.log(float(np.finfo(np.float32).tiny))
+    np.testing.assert_allclose([h.score for h in found], np.log(0.5) + 0.2 * least * np.array([1, 2]), rtol=1e-12)
+
+
+def test_what_a_coverage_penalty_needs():
+    for penalty in (-0.2, np.nan):
+        with pytest.raises(ValueError, match=rf"coverage_penalty must be at least 0, got {penalty}: the log"):
+            beam(Toy(), padded(2), START, END, 4, coverage_penalty=penalty)
+    with pytest.raises(ValueError, match=r"needs a weight for every .* but Toy\.step returned no attention weights"):
+        beam(Toy(attends=False), padded(2), START, END, 4, coverage_penalty=0.2)
+    with pytest.raises(ValueError, match=r"of xs, \(1, 2\), but Table\.step returned attention weights \(1, 3\)"):
+        beam(Table({(): ([0, 0, 1], [1, 0, 0])}), np.array([[5, 6]]), 1, 2, 4, coverage_penalty=0.2)
+    assert beam(Toy(attends=False), padded(2), START, END, 4)[0][0].weights is None

@@ -82,6 +82,8 @@ ids, probs, weights = greedy(model, xs, 1, 5, chunk_size=2, end_id=2, pad_id=0)
 assert isinstance(ids, np.ndarray) and weights.shape == (3, ids.shape[1], 4)
 hypotheses = beam(model, xs, 1, 2, 5, beam_size=3, n_best=2, chunk_size=2, pad_id=0)
 assert [len(row) for row in hypotheses] == [2, 2, 2]
+covering = beam(model, xs, 1, 2, 5, beam_size=3, coverage_penalty=0.2, chunk_size=2, pad_id=0)
+assert all(row[0].score < 0 for row in covering)
 ts = np.concatenate((np.full((3, 1), 1), ids), axis=1)
 log_probs = forced_log_probs(model, xs, ts, own_tokens=True, pad_id=0)
 assert perplexity(-log_probs.mean()) > 1
@@ -92,6 +94,7 @@ print("all on the device")
 
 TRANSLATE = """
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from common.decoding import beam, greedy
 from common.np import np
@@ -101,6 +104,7 @@ for model in (
     BahdanauSeq2seq(9, 8, 4, 6, dropout=0.3, teacher_forcing=0.5, rng=0),
     LuongSeq2seq(9, 8, 4, 6, dropout=0.3, rng=0),
     LuongSeq2seq(9, 8, 4, 6, score="concat", input_feeding=True, rng=0),
+    GNMT(9, 8, 4, 6, layers=3, dropout=0.3, rng=0),
 ):
     optimizer = Adam()
     for _ in range(6):

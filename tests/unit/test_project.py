@@ -68,6 +68,7 @@ PUBLIC_NAMES = {
     "ch08.ntm_layers": "CosineSimilarity ContentAddressing Interpolation CircularShift Sharpening Addressing "
     "Read Erase Add",
     "ch08.ntm": "NTM PlainLSTM",
+    "ch08.gnmt": "GNMT",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]

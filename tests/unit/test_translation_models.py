@@ -1,4 +1,4 @@
-"""BahdanauSeq2seq, LuongSeq2seq, WordSeq2seq: gradients with padding, which counts nowhere; decoding; own words."""
+"""The translators: gradients with padding, which counts nowhere; decoding; own words."""
 
 import tracemalloc
 from functools import partial
@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.word_seq2seq import WordSeq2seq
+from common.base_model import sublayers
 from common.decoding import beam, forced_log_probs, greedy
 from common.gradient_check import gradient_check
+from common.layers import Dropout
 from common.optimizer import Adam
 from common.parallel import DataParallel
 from common.trainer import Trainer
@@ -29,6 +32,7 @@ MODELS = {
     "luong, concat, feeding": partial(LuongSeq2seq, score="concat", input_feeding=True),
     "luong, two readers": partial(LuongSeq2seq, bidirectional=True),
     "luong, two readers, feeding": partial(LuongSeq2seq, bidirectional=True, input_feeding=True),
+    "gnmt": partial(GNMT, layers=2),  # other depths: test_gnmt.py
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -40,6 +44,14 @@ def make_model(name, *sizes, seed=3, dtype=np.float64, **options):
     for p in model.params:
         p[...] = (1.5 if p.ndim == 2 else 0.1) * rng.standard_normal(p.shape)
     return model
+
+
+def layers_of(layer, kind):
+    """Yield the layers of a kind that are in a layer or model."""
+    for _, sub in sublayers(layer):
+        if isinstance(sub, kind):
+            yield sub
+        yield from layers_of(sub, kind)
 
 
 def sentences(rng, lengths, V, width=None):
@@ -109,14 +121,12 @@ def test_every_gradient_where_the_decoder_reads_its_own_words(rng, teacher_forci
 def test_every_gradient_with_dropout(rng, name):
     model = make_model(name, 5, 5, 2, 2, dropout=0.3)
     xs, ts = pairs(rng, (3, 1), (2, 3), 5, 5)
-    steps = getattr(model.decoder, "steps", None)
-    parts = [model.encoder.dropout, getattr(model.decoder, "embed_dropout", None)]
-    parts += [getattr(model.decoder, "dropout", None), getattr(getattr(steps, "step", None), "dropout", None)]
+    dropouts = list(layers_of(model, Dropout))
+    assert len(dropouts) >= 2
 
     def the_same_numbers():
-        for seed, part in enumerate(parts):
-            if part is not None:
-                part.rng = np.random.default_rng(seed)
+        for seed, layer in enumerate(dropouts):
+            layer.rng = np.random.default_rng(seed)
 
     gradient_check(model, xs, ts, before=the_same_numbers)
 
@@ -214,7 +224,9 @@ def test_steps_are_the_forward_pass_one_word_at_a_time(rng, name):
         else:
             np.testing.assert_allclose(a, weights[:, t], rtol=1e-10)
         kept = sum(array is old for array, old in zip(state, first, strict=True))
-        assert kept == {"bahdanau": 3, "words": 0}.get(name, 2), "what no step changes is handed on as the same object"
+        assert kept == {"bahdanau": 3, "words": 0, "gnmt": 3}.get(name.partition(",")[0], 2), (
+            "what no step changes is handed on as the same object"
+        )
 
 
 @each_model

@@ -216,6 +216,19 @@ def test_an_unknown_word_can_be_taken_from_where_the_model_looked():
     assert taken.text == "a c b zebra."
 
 
+def test_the_penalties_of_a_search_are_handed_on():
+    vocab = words.WordVocab("a b c d".split(), "de")
+    translator = Translator(Copies(99), vocab, vocab)
+    plain, covered, short = (
+        translator.translate(["a c b"], **options)[0][0]
+        for options in ({}, {"coverage_penalty": 0.1}, {"length_penalty": 0})
+    )
+    assert plain.tokens == covered.tokens == short.tokens == ["a", "c", "b"]
+    # Every position was looked at once, but nothing looked at the start mark.
+    assert covered.score == pytest.approx(plain.score + 0.1 * np.log(float(np.finfo(np.float32).tiny)), rel=1e-12)
+    assert short.score == pytest.approx(plain.score * (9 / 6) ** 0.6, rel=1e-12)
+
+
 def test_an_empty_sentence_is_named():
     task = small_task()
     with pytest.raises(ValueError, match=r"sentence 1 \(the first is 0\) has no words"):
