@@ -32,57 +32,54 @@ from common.time_layers import TimeDropout, TimeEmbedding, TimeSoftmaxWithLoss
 
 
 class PreNorm(Composite):
-    """y = x + dropout(part(norm(x))): what stands around a part of a layer.
+    """y = x + dropout(part(norm(x))): what stands around a part of a layer, before it and after it.
 
-    Use: ``enter`` makes what the part reads of x, ``leave`` makes y of x and what the part returned; their backward
-    methods, in reverse order, do the same for gradients. Shapes: all (N, T, D).
+    ``read`` makes what the part reads of x, and ``forward`` makes y of x and what the part returned. Backward, it is
+    ``backward``, the part, and ``read_backward``. Shapes: all (N, T, D).
     """
 
     def __init__(self, wordvec_size, dropout, dtype, rng):
         self.norm = init_layer_norm(wordvec_size, dtype)
         self.dropout = TimeDropout(dropout, rng)
 
-    def enter(self, x):
-        """Return norm(x), which the part is to read."""
+    def read(self, x):
+        """Return norm(x)."""
         return self.norm.forward(x)
 
-    def leave(self, x, out):
+    def forward(self, x, out):
         """Return x + dropout(out). Args: out, what the part returned."""
         y = self.dropout.forward(out)
         y += x
         return y
 
-    def leave_backward(self, dy):
-        """Return (dx, dout): both terms of the sum have the gradient dy."""
+    def backward(self, dy):
+        """Return (dx, dout): each term of the sum gets dy."""
         return dy, self.dropout.backward(dy)
 
-    def enter_backward(self, dx, dread):
-        """Return dx, to which the gradient of what the part read, dread, is added by way of the norm."""
-        dnorm = self.norm.backward(dread)
-        dnorm += dx
-        return dnorm
+    def read_backward(self, dx, dread):
+        """x went past the part and, through the norm, into it: return the sum. Args: dread, what the part returned."""
+        dx_norm = self.norm.backward(dread)
+        dx_norm += dx
+        return dx_norm
 
 
 class PostNorm(PreNorm):
-    """y = norm(x + dropout(part(x))): what stands around a part of a layer. Use: as PreNorm."""
+    """y = norm(x + dropout(part(x))): what stands around a part of a layer, before it and after it. Use: as PreNorm."""
 
-    def enter(self, x):
-        """Return x, which the part is to read."""
+    def read(self, x):
+        """Return x."""
         return x
 
-    def leave(self, x, out):
+    def forward(self, x, out):
         """Return norm(x + dropout(out)). Args: out, what the part returned."""
-        y = self.dropout.forward(out)
-        y += x
-        return self.norm.forward(y)
+        return self.norm.forward(super().forward(x, out))
 
-    def leave_backward(self, dy):
-        """Return (dx, dout): both terms of the sum have the gradient that the norm hands back."""
-        dsum = self.norm.backward(dy)
-        return dsum, self.dropout.backward(dsum)
+    def backward(self, dy):
+        """Return (dx, dout): each term of the sum gets what the norm hands back."""
+        return super().backward(self.norm.backward(dy))
 
-    def enter_backward(self, dx, dread):
-        """Return the sum: x went into the part and past it."""
+    def read_backward(self, dx, dread):
+        """x went past the part and into it: return the sum. Args: dread, what the part returned."""
         dread += dx
         return dread
 
@@ -118,17 +115,17 @@ class EncoderLayer(Composite):
 
     def forward(self, x, mask=None):
         """Return y. mask: bool, True = a word."""
-        out = self.attention.forward(self.around_attention.enter(x), mask=mask)
-        x = self.around_attention.leave(x, out)
-        out = self.feed_forward.forward(self.around_feed_forward.enter(x))
-        return self.around_feed_forward.leave(x, out)
+        out = self.attention.forward(self.around_attention.read(x), mask=mask)
+        x = self.around_attention.forward(x, out)
+        out = self.feed_forward.forward(self.around_feed_forward.read(x))
+        return self.around_feed_forward.forward(x, out)
 
     def backward(self, dy):
         """The two parts in reverse order. Return dx."""
-        dx, dout = self.around_feed_forward.leave_backward(dy)
-        dx = self.around_feed_forward.enter_backward(dx, self.feed_forward.backward(dout))
-        dx, dout = self.around_attention.leave_backward(dx)
-        return self.around_attention.enter_backward(dx, self.attention.backward(dout))
+        dx, dout = self.around_feed_forward.backward(dy)
+        dx = self.around_feed_forward.read_backward(dx, self.feed_forward.backward(dout))
+        dx, dout = self.around_attention.backward(dx)
+        return self.around_attention.read_backward(dx, self.attention.backward(dout))
 
 
 class DecoderLayer(Composite):
@@ -149,22 +146,22 @@ class DecoderLayer(Composite):
 
     def forward(self, hs_enc, x, mask=None):
         """Return y. mask: bool, True = a word of the sentence that was read."""
-        out = self.attention.forward(self.around_attention.enter(x))
-        x = self.around_attention.leave(x, out)
-        out = self.cross_attention.forward(hs_enc, self.around_cross_attention.enter(x), mask)
-        x = self.around_cross_attention.leave(x, out)
-        out = self.feed_forward.forward(self.around_feed_forward.enter(x))
-        return self.around_feed_forward.leave(x, out)
+        out = self.attention.forward(self.around_attention.read(x))
+        x = self.around_attention.forward(x, out)
+        out = self.cross_attention.forward(hs_enc, self.around_cross_attention.read(x), mask)
+        x = self.around_cross_attention.forward(x, out)
+        out = self.feed_forward.forward(self.around_feed_forward.read(x))
+        return self.around_feed_forward.forward(x, out)
 
     def backward(self, dy):
         """The three parts in reverse order. Return (dhs_enc, dx)."""
-        dx, dout = self.around_feed_forward.leave_backward(dy)
-        dx = self.around_feed_forward.enter_backward(dx, self.feed_forward.backward(dout))
-        dx, dout = self.around_cross_attention.leave_backward(dx)
+        dx, dout = self.around_feed_forward.backward(dy)
+        dx = self.around_feed_forward.read_backward(dx, self.feed_forward.backward(dout))
+        dx, dout = self.around_cross_attention.backward(dx)
         dhs_enc, dread = self.cross_attention.backward(dout)
-        dx = self.around_cross_attention.enter_backward(dx, dread)
-        dx, dout = self.around_attention.leave_backward(dx)
-        return dhs_enc, self.around_attention.enter_backward(dx, self.attention.backward(dout))
+        dx = self.around_cross_attention.read_backward(dx, dread)
+        dx, dout = self.around_attention.backward(dx)
+        return dhs_enc, self.around_attention.read_backward(dx, self.attention.backward(dout))
 
     def step(self, x, kv, kv_enc, mask):
         """Take one step, x (N, 1, D). It is forward for the last of t + 1 steps.
@@ -172,12 +169,12 @@ class DecoderLayer(Composite):
         Args: kv (N, t, 2D), keys and values of the t steps before; kv_enc (N, T_enc, 2D), those of the encoder.
         Returns: (y (N, 1, D), kv (N, t + 1, 2D), a new array).
         """
-        out, kv = self.attention.step(self.around_attention.enter(x), kv)
-        x = self.around_attention.leave(x, out)
-        out = self.cross_attention.ask(self.around_cross_attention.enter(x), kv_enc, mask)
-        x = self.around_cross_attention.leave(x, out)
-        out = self.feed_forward.forward(self.around_feed_forward.enter(x))
-        return self.around_feed_forward.leave(x, out), kv
+        out, kv = self.attention.step(self.around_attention.read(x), kv)
+        x = self.around_attention.forward(x, out)
+        out = self.cross_attention.ask(self.around_cross_attention.read(x), kv_enc, mask)
+        x = self.around_cross_attention.forward(x, out)
+        out = self.feed_forward.forward(self.around_feed_forward.read(x))
+        return self.around_feed_forward.forward(x, out), kv
 
 
 class TiedAffine:

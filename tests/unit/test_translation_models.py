@@ -1,4 +1,4 @@
-"""BahdanauSeq2seq, LuongSeq2seq, WordSeq2seq: gradients with padding, which counts nowhere; decoding; own words."""
+"""The models of translation: gradients with padding, which counts nowhere; decoding; own words."""
 
 import tracemalloc
 from functools import partial
@@ -8,11 +8,13 @@ import pytest
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.transformer import Transformer
 from ch08.word_seq2seq import WordSeq2seq
 from common.decoding import beam, forced_log_probs, greedy
 from common.gradient_check import gradient_check
+from common.layers import Dropout
 from common.optimizer import Adam
-from common.parallel import DataParallel
+from common.parallel import DataParallel, inner_layers
 from common.trainer import Trainer
 from common.training.batch import Batch
 from dataset.words import END_ID, PAD_ID, START_ID
@@ -29,7 +31,13 @@ MODELS = {
     "luong, concat, feeding": partial(LuongSeq2seq, score="concat", input_feeding=True),
     "luong, two readers": partial(LuongSeq2seq, bidirectional=True),
     "luong, two readers, feeding": partial(LuongSeq2seq, bidirectional=True, input_feeding=True),
+    "transformer": partial(Transformer, layers=2, heads=2),
+    "transformer, post-norm": partial(Transformer, layers=2, heads=2, pre_norm=False),
+    "transformer, learned, tied": partial(
+        Transformer, layers=1, heads=2, positions="learned", max_length=24, tied=True
+    ),
 }
+HANDED_ON = {"bahdanau": 3, "words": 0, "transformer": 3, "transformer, post-norm": 3}  # arrays of a state, else 2
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -39,7 +47,20 @@ def make_model(name, *sizes, seed=3, dtype=np.float64, **options):
     rng = np.random.default_rng(seed)
     for p in model.params:
         p[...] = (1.5 if p.ndim == 2 else 0.1) * rng.standard_normal(p.shape)
+    for which, p in zip(model.param_names, model.params, strict=True):
+        if which.endswith("gamma"):
+            p += 1
+        if which.endswith("affine1.b"):  # before a ReLU: away from its kink, where there is no gradient
+            p[...] = 20
+            p[::2] = -20
     return model
+
+
+def small_model(name, **options):
+    """A model small enough to move every number of it."""
+    if name.startswith("transformer"):  # normed, two numbers would be 1 and -1, whatever they are
+        return make_model(name, 5, 5, 4, 3, layers=1, **options)
+    return make_model(name, 5, 5, 2, 2, **options)
 
 
 def sentences(rng, lengths, V, width=None):
@@ -65,14 +86,14 @@ def pairs(rng, source, target, V_source=V_SOURCE, V_target=V_TARGET):
 @each_model
 @pytest.mark.parametrize(("source", "target"), [((4, 2, 1), (1, 3, 2)), ((1,), (1,)), ((1, 1), (3, 1))])
 def test_every_gradient_with_padding(rng, name, source, target):
-    model = make_model(name, 5, 5, 2, 2)
+    model = small_model(name)
     xs, ts = pairs(rng, source, target, 5, 5)
     gradient_check(model, xs, ts)
 
 
 @each_model
 def test_every_gradient_where_the_decoder_reads_other_words_and_padding_stands_anywhere(rng, name):
-    model = make_model(name, 5, 5, 2, 2)
+    model = small_model(name)
     xs, ts = np.array([[0, 3, 0, 1, 2], [4, 0, 0, 0, 0]]), np.array([[1, 0, 3, 4], [1, 4, 2, 0]])
     gradient_check(model, xs, ts, np.array([[2, 3, 1], [4, 4, 0]]))
 
@@ -107,16 +128,14 @@ def test_every_gradient_where_the_decoder_reads_its_own_words(rng, teacher_forci
 
 @each_model
 def test_every_gradient_with_dropout(rng, name):
-    model = make_model(name, 5, 5, 2, 2, dropout=0.3)
+    model = small_model(name, dropout=0.3)
     xs, ts = pairs(rng, (3, 1), (2, 3), 5, 5)
-    steps = getattr(model.decoder, "steps", None)
-    parts = [model.encoder.dropout, getattr(model.decoder, "embed_dropout", None)]
-    parts += [getattr(model.decoder, "dropout", None), getattr(getattr(steps, "step", None), "dropout", None)]
+    parts = [layer for layer in inner_layers(model) if isinstance(layer, Dropout)]
+    assert len(parts) >= 2
 
     def the_same_numbers():
         for seed, part in enumerate(parts):
-            if part is not None:
-                part.rng = np.random.default_rng(seed)
+            part.rng = np.random.default_rng(seed)
 
     gradient_check(model, xs, ts, before=the_same_numbers)
 
@@ -189,7 +208,9 @@ def test_another_padding_id(rng, name):
         W = part.embed.params[0]
         W[[0, 1]] = W[[1, 0]]
     W, b = other.decoder.affine.params
-    W[:, [0, 1]], b[[0, 1]] = W[:, [1, 0]], b[[1, 0]]
+    b[[0, 1]] = b[[1, 0]]
+    if W is not other.decoder.embed.params[0]:
+        W[:, [0, 1]] = W[:, [1, 0]]
     xs, ts = pairs(rng, (4, 2), (3, 1))
     assert other.forward(swapped[xs], swapped[ts]) == pytest.approx(model.forward(xs, ts), rel=1e-12)
 
@@ -214,7 +235,7 @@ def test_steps_are_the_forward_pass_one_word_at_a_time(rng, name):
         else:
             np.testing.assert_allclose(a, weights[:, t], rtol=1e-10)
         kept = sum(array is old for array, old in zip(state, first, strict=True))
-        assert kept == {"bahdanau": 3, "words": 0}.get(name, 2), "what no step changes is handed on as the same object"
+        assert kept == HANDED_ON.get(name, 2), "what no step changes is handed on as the same object"
 
 
 @each_model
@@ -313,7 +334,7 @@ def test_label_smoothing_changes_the_loss_in_training_only(rng, name):
     expected = 0.9 * loss - 0.1 * log_p.mean(axis=2)[words].mean()
     assert smoothed.forward(xs, ts) == pytest.approx(expected, rel=1e-12)
     assert smoothed.eval().forward(xs, ts) == loss
-    gradient_check(make_model(name, 5, 5, 2, 2, label_smoothing=0.1), *pairs(rng, (3, 1), (2, 3), 5, 5))
+    gradient_check(small_model(name, label_smoothing=0.1), *pairs(rng, (3, 1), (2, 3), 5, 5))
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
