@@ -31,7 +31,7 @@ each_kind_of_positions = pytest.mark.parametrize("positions", ["sinusoidal", "le
 
 
 def away_from_kinks(layer):
-    """Bring the inputs of every ReLU far away from 0, where it has no derivative."""
+    """Bring the input of every ReLU far away from 0, where it has no derivative."""
     for name, p in zip(layer.param_names, layer.params, strict=True):
         if name.endswith("affine1.b"):
             p[...] = 9
@@ -39,14 +39,19 @@ def away_from_kinks(layer):
     return layer
 
 
-def make(seed=3, sizes=(V, V, D, H), **options):
+def make(seed=3, sizes=(V, V, D, H), shake=0.4, **options):
     """A model of two layers in which nothing is at its first value, such as gamma at 1."""
     options = dict(layers=2, heads=2, max_length=6, dtype=np.float64) | options
     model = Transformer(*sizes, rng=seed, **options)
     rng = np.random.default_rng(seed)
     for p in {id(p): p for p in model.params}.values():
-        p += 0.4 * rng.standard_normal(p.shape)
+        p += shake * rng.standard_normal(p.shape)
     return model
+
+
+def smooth(**options):
+    """A model of one layer that numerical gradients can follow: they move a number by 0.002 at most."""
+    return away_from_kinks(make(**dict(seed=1, shake=0.2, layers=1) | options))
 
 
 def logits_of(model, xs=XS, ts=TS):
@@ -60,13 +65,13 @@ def logits_of(model, xs=XS, ts=TS):
 @each_kind_of_positions
 @each_tie
 def test_every_gradient(pre_norm, positions, tied):
-    model = make(layers=1, pre_norm=pre_norm, positions=positions, tied=tied, label_smoothing=0.1)
-    gradient_check(away_from_kinks(model), XS, TS)
+    model = smooth(pre_norm=pre_norm, positions=positions, tied=tied, label_smoothing=0.1)
+    gradient_check(model, XS[:2, :3], TS[:2, :4])
 
 
 @each_norm
 def test_every_gradient_of_two_layers(pre_norm):
-    gradient_check(away_from_kinks(make(pre_norm=pre_norm)), XS[:2, :3], TS[:2, :4])
+    gradient_check(smooth(layers=2, pre_norm=pre_norm), XS[:2, :3], TS[:2, :4])
 
 
 @each_norm
@@ -85,7 +90,7 @@ def test_every_gradient_of_a_layer(rng, pre_norm, n, t, t_enc):
 
 @each_norm
 def test_every_gradient_with_dropout(pre_norm):
-    model = away_from_kinks(make(layers=1, pre_norm=pre_norm, dropout=0.3, tied=True))
+    model = smooth(pre_norm=pre_norm, dropout=0.3, tied=True)
     parts = [layer for layer in inner_layers(model) if isinstance(layer, Dropout)]
     assert len(parts) == 7, "two on embeddings, one for each part of a layer"
 
@@ -93,7 +98,7 @@ def test_every_gradient_with_dropout(pre_norm):
         for seed, part in enumerate(parts):
             part.rng = np.random.default_rng(seed)
 
-    gradient_check(model, XS[:2], TS[:2], before=the_same_numbers)
+    gradient_check(model, XS[:2, :3], TS[:2, :4], before=the_same_numbers)
 
 
 @pytest.mark.parametrize("kind", [PreNorm, PostNorm])
@@ -150,7 +155,7 @@ def test_no_later_word_changes_an_earlier_logit(pre_norm, positions):
     logits = logits_of(model)
     for t in range(TS.shape[1] - 1):
         other = TS.copy()
-        other[:, t] = 3 + (other[:, t] + 1) % 4
+        other[:, t] = 3 + (other[:, t] - 2) % 4
         changed = np.abs(logits_of(model, ts=other) - logits).max(axis=(0, 2))
         np.testing.assert_array_equal(changed[:t], 0)
         assert (changed[t:] > 1e-6).all()
@@ -229,7 +234,7 @@ def test_a_beam_of_one_is_greedy(rng, tied):
     model = make(sizes=(V, V, 8, H), tied=tied, max_length=12)
     for p in {id(p): p for p in model.params}.values():
         p *= 3
-    xs = rng.integers(3, V, (9, 5))
+    xs = rng.integers(3, V, (20, 5))
     xs[::2, 3:] = PAD_ID
     written = greedy(model, xs, START_ID, 8, 4, end_id=END_ID, pad_id=PAD_ID)
     assert len({tuple(row) for row in written.ids.tolist()}) > 3
