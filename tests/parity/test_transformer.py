@@ -160,9 +160,7 @@ def loss_of_torch(model, ours, xs, ts, pre_norm, positions, label_smoothing):
     """The loss of nn.Transformer with the weights ``ours``, a dict; embeddings and the output layer are outside it."""
     L = len(model.encoder.layers)
     dtype = ours["encoder.embed.W"].dtype
-    norms = [
-        nn.LayerNorm(D, dtype=dtype) if pre_norm else None for _ in range(2)
-    ]  # of post-norm there is none
+    norms = [nn.LayerNorm(D, dtype=dtype) if pre_norm else None for _ in range(2)]  # of post-norm there is none
     options = dict(dropout=0.0, batch_first=True, norm_first=pre_norm, dtype=dtype)
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(D, M, H, **options), L, norms[0], False)
     decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(D, M, H, **options), L, norms[1])
