@@ -29,7 +29,7 @@ def _in_dtype_of(score, *arrays):
     return cast(score.params[0].dtype, *arrays) if score.params else arrays
 
 
-def _check_mask(mask, N, T):
+def check_mask(mask, N, T):
     """Return the mask, (N, T) bool with at least one True in every row, or raise a ValueError that says what is off."""
     mask = np.asarray(mask)
     if mask.shape != (N, T) or mask.dtype != bool:
@@ -92,7 +92,7 @@ class AttentionWeight(Composite):
         check_shapes("AttentionWeight", hs, h, "h")
         s = self.score.forward(hs, h)
         if mask is not None:
-            padding = as_sequence(~_check_mask(mask, *hs.shape[:2]))  # (N, 1, T)
+            padding = as_sequence(~check_mask(mask, *hs.shape[:2]))  # (N, 1, T)
             as_sequence(s)[np.broadcast_to(padding, as_sequence(s).shape)] = -np.inf
         return self.softmax.forward(s, out)
 
@@ -212,7 +212,7 @@ class TimeAttention:
         N, T_enc, H = hs_enc.shape
         T_dec = hs_dec.shape[1]
         if mask is not None:
-            mask = _check_mask(mask, N, T_enc)
+            mask = check_mask(mask, N, T_enc)
         hs_enc, hs_dec = _in_dtype_of(self.score, hs_enc, hs_dec)
         self._inputs = (hs_enc, hs_dec)
         self._rows = self._split(N, T_dec * T_enc)

@@ -15,8 +15,10 @@ from ch08.attention_seq2seq import AttentionDecoder, AttentionEncoder, Attention
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.multi_head_attention import LearnedPositions, MultiHeadAttention, ScaledDotAttention, SinusoidalPositions
 from ch08.ntm import NTM, PlainLSTM
 from ch08.score_layers import AdditiveScore, DotScore, GeneralScore
+from ch08.transformer import DecoderLayer, EncoderLayer, TiedAffine, Transformer
 from common import layers, recurrent, time_layers
 from common.base_model import Composite
 from common.steps import GRU as StepGRU
@@ -119,6 +121,14 @@ def machine(**settings):
 
 def plain_lstm(V, D, H, **options):
     return PlainLSTM(D, V, H, layers=2, **options)
+
+
+def multi_head(heads, **settings):
+    return lambda V, D, H, **options: MultiHeadAttention(H, heads, **settings, **options)
+
+
+def transformer_layer(layer_class, pre_norm):
+    return lambda V, D, H, dtype, rng: layer_class(H, 5, 2, pre_norm, 0.0, dtype, rng)
 
 
 class Step(Composite):
@@ -239,6 +249,17 @@ CASES = {
     "Add": Case(ntm_layers.Add, [], "Eah"),
     "Softplus": Case(ntm_layers.Softplus, [], "s"),
     "TimeSigmoidWithLoss": Case(ntm_layers.TimeSigmoidWithLoss, [], "SBM"),
+    "ScaledDotAttention": Case(ScaledDotAttention, [], "XEm", dict(heads=3)),
+    "MultiHeadAttention": Case(multi_head(3), [], "Q", model=True),
+    "MultiHeadAttention, causal": Case(multi_head(2, causal=True), [], "Q", model=True),
+    "MultiHeadAttention, cross": Case(multi_head(2), [], "EQm", model=True),
+    "SinusoidalPositions": Case(SinusoidalPositions, [], "Q"),
+    "LearnedPositions": Case(LearnedPositions, [(9, H)], "Q"),
+    "TiedAffine": Case(TiedAffine, [(V, H), (V,)], "Q"),
+    "EncoderLayer": Case(transformer_layer(EncoderLayer, True), [], "Em", model=True),
+    "EncoderLayer, post-norm": Case(transformer_layer(EncoderLayer, False), [], "Em", model=True),
+    "DecoderLayer": Case(transformer_layer(DecoderLayer, True), [], "EQm", model=True),
+    "DecoderLayer, post-norm": Case(transformer_layer(DecoderLayer, False), [], "EQm", model=True),
     "AlignmentLoss": Case(AlignmentLoss, [], "pg"),
     "Encoder": Case(Encoder, [], "I", model=True),
     "AttentionEncoder": Case(AttentionEncoder, [], "I", model=True),
@@ -262,6 +283,7 @@ CASES = {
     "LuongSeq2seq, concat, fed": Case(
         translator(LuongSeq2seq, score="concat", input_feeding=True), [], "ZJ", model=True, in_place=True
     ),
+    "Transformer, a Seq2seq": Case(translator(Transformer, heads=3, layers=2), [], "ZJ", model=True, in_place=True),
 }
 RANDOM = {"Dropout", "TimeDropout"}
 MEANS = "Loss", "Seq2seq", "NTM", "PlainLSTM"  # what has these in its name returns a mean over the batch

@@ -96,6 +96,7 @@ TRANSLATE = """
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.transformer import Transformer
 from common.decoding import beam, greedy
 from common.np import np
 from common.optimizer import Adam
@@ -105,6 +106,8 @@ for model in (
     LuongSeq2seq(9, 8, 4, 6, dropout=0.3, rng=0),
     LuongSeq2seq(9, 8, 4, 6, score="concat", input_feeding=True, rng=0),
     GNMT(9, 8, 4, 6, layers=3, dropout=0.3, rng=0),
+    Transformer(9, 8, 4, 6, heads=2, dropout=0.3, label_smoothing=0.1, rng=0),
+    Transformer(9, 9, 4, 6, heads=2, pre_norm=False, positions="learned", tied="all", rng=0),
 ):
     optimizer = Adam()
     for _ in range(6):

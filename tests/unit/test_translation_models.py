@@ -9,13 +9,13 @@ import pytest
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
 from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
+from ch08.transformer import Transformer
 from ch08.word_seq2seq import WordSeq2seq
-from common.base_model import sublayers
 from common.decoding import beam, forced_log_probs, greedy
 from common.gradient_check import gradient_check
 from common.layers import Dropout
 from common.optimizer import Adam
-from common.parallel import DataParallel
+from common.parallel import DataParallel, inner_layers
 from common.trainer import Trainer
 from common.training.batch import Batch
 from dataset.words import END_ID, PAD_ID, START_ID
@@ -33,25 +33,54 @@ MODELS = {
     "luong, two readers": partial(LuongSeq2seq, bidirectional=True),
     "luong, two readers, feeding": partial(LuongSeq2seq, bidirectional=True, input_feeding=True),
     "gnmt": partial(GNMT, layers=2),  # other depths: test_gnmt.py
+    "transformer": partial(Transformer, layers=2, heads=2),
+    "transformer, post-norm": partial(Transformer, layers=2, heads=2, pre_norm=False),
+    "transformer, learned, tied": partial(
+        Transformer, layers=1, heads=2, positions="learned", max_length=24, tied=True
+    ),
 }
+SEEDS = {"transformer, post-norm": 0}  # of weights, else 3: different sentences must get different translations
+HANDED_ON = {
+    "bahdanau": 3,
+    "gnmt": 3,
+    "words": 0,
+    "transformer": 3,
+    "transformer, post-norm": 3,
+}  # arrays of a state, else 2
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
-def make_model(name, *sizes, seed=3, dtype=np.float64, **options):
+def make_model(name, *sizes, seed=None, dtype=np.float64, **options):
     """A model with weights large enough for different sentences to get different translations."""
+    seed = SEEDS.get(name, 3) if seed is None else seed
     model = MODELS[name](*(sizes or (V_SOURCE, V_TARGET, D, H)), dtype=dtype, rng=seed, **options)
     rng = np.random.default_rng(seed)
     for p in model.params:
         p[...] = (1.5 if p.ndim == 2 else 0.1) * rng.standard_normal(p.shape)
+    for which, p in zip(model.param_names, model.params, strict=True):
+        if which.endswith("gamma"):
+            p += 1
+        if which == "encoder.embed.W" and name.startswith("transformer"):
+            p *= 4  # so that a word counts for more than its position and those around it
+        if which.endswith("cross_attention.output.W"):
+            p *= 3
+        elif which.endswith(("attention.output.W", "affine2.W")):
+            p *= 0.3
     return model
 
 
-def layers_of(layer, kind):
-    """Yield the layers of a kind that are in a layer or model."""
-    for _, sub in sublayers(layer):
-        if isinstance(sub, kind):
-            yield sub
-        yield from layers_of(sub, kind)
+def small_model(name, **options):
+    """A model small enough to move every number of it."""
+    if not name.startswith("transformer"):
+        return make_model(name, 5, 5, 2, 2, **options)
+    model = make_model(name, 5, 5, 4, 3, layers=1, **options)  # a layer norm of two numbers returns 1 and -1
+    for which, p in zip(model.param_names, model.params, strict=True):
+        if p.ndim == 2 and (".layers." in which or which == "encoder.embed.W"):
+            p *= 0.2  # large ones, normed, bend so sharply that numerical gradients cannot follow
+        if which.endswith("affine1.b"):  # before a ReLU: away from its kink, where there is no gradient
+            p[...] = 4
+            p[::2] = -4
+    return model
 
 
 def sentences(rng, lengths, V, width=None):
@@ -77,14 +106,14 @@ def pairs(rng, source, target, V_source=V_SOURCE, V_target=V_TARGET):
 @each_model
 @pytest.mark.parametrize(("source", "target"), [((4, 2, 1), (1, 3, 2)), ((1,), (1,)), ((1, 1), (3, 1))])
 def test_every_gradient_with_padding(rng, name, source, target):
-    model = make_model(name, 5, 5, 2, 2)
+    model = small_model(name)
     xs, ts = pairs(rng, source, target, 5, 5)
     gradient_check(model, xs, ts)
 
 
 @each_model
 def test_every_gradient_where_the_decoder_reads_other_words_and_padding_stands_anywhere(rng, name):
-    model = make_model(name, 5, 5, 2, 2)
+    model = small_model(name)
     xs, ts = np.array([[0, 3, 0, 1, 2], [4, 0, 0, 0, 0]]), np.array([[1, 0, 3, 4], [1, 4, 2, 0]])
     gradient_check(model, xs, ts, np.array([[2, 3, 1], [4, 4, 0]]))
 
@@ -119,14 +148,14 @@ def test_every_gradient_where_the_decoder_reads_its_own_words(rng, teacher_forci
 
 @each_model
 def test_every_gradient_with_dropout(rng, name):
-    model = make_model(name, 5, 5, 2, 2, dropout=0.3)
+    model = small_model(name, dropout=0.3)
     xs, ts = pairs(rng, (3, 1), (2, 3), 5, 5)
-    dropouts = list(layers_of(model, Dropout))
-    assert len(dropouts) >= 2
+    parts = [layer for layer in inner_layers(model) if isinstance(layer, Dropout)]
+    assert len(parts) >= 2
 
     def the_same_numbers():
-        for seed, layer in enumerate(dropouts):
-            layer.rng = np.random.default_rng(seed)
+        for seed, part in enumerate(parts):
+            part.rng = np.random.default_rng(seed)
 
     gradient_check(model, xs, ts, before=the_same_numbers)
 
@@ -199,7 +228,9 @@ def test_another_padding_id(rng, name):
         W = part.embed.params[0]
         W[[0, 1]] = W[[1, 0]]
     W, b = other.decoder.affine.params
-    W[:, [0, 1]], b[[0, 1]] = W[:, [1, 0]], b[[1, 0]]
+    b[[0, 1]] = b[[1, 0]]
+    if W is not other.decoder.embed.params[0]:
+        W[:, [0, 1]] = W[:, [1, 0]]
     xs, ts = pairs(rng, (4, 2), (3, 1))
     assert other.forward(swapped[xs], swapped[ts]) == pytest.approx(model.forward(xs, ts), rel=1e-12)
 
@@ -224,9 +255,7 @@ def test_steps_are_the_forward_pass_one_word_at_a_time(rng, name):
         else:
             np.testing.assert_allclose(a, weights[:, t], rtol=1e-10)
         kept = sum(array is old for array, old in zip(state, first, strict=True))
-        assert kept == {"bahdanau": 3, "words": 0, "gnmt": 3}.get(name.partition(",")[0], 2), (
-            "what no step changes is handed on as the same object"
-        )
+        assert kept == HANDED_ON.get(name, 2), "what no step changes is handed on as the same object"
 
 
 @each_model
@@ -325,7 +354,7 @@ def test_label_smoothing_changes_the_loss_in_training_only(rng, name):
     expected = 0.9 * loss - 0.1 * log_p.mean(axis=2)[words].mean()
     assert smoothed.forward(xs, ts) == pytest.approx(expected, rel=1e-12)
     assert smoothed.eval().forward(xs, ts) == loss
-    gradient_check(make_model(name, 5, 5, 2, 2, label_smoothing=0.1), *pairs(rng, (3, 1), (2, 3), 5, 5))
+    gradient_check(small_model(name, label_smoothing=0.1), *pairs(rng, (3, 1), (2, 3), 5, 5))
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
