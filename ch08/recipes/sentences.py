@@ -4,7 +4,6 @@ import functools
 from dataclasses import replace
 
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
-from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.recipes.translation import Translation, file_corpus, prepare, sentence_corpus, translation_model
 from ch08.word_seq2seq import WordSeq2seq
@@ -31,18 +30,7 @@ def prepare_guided(model, task):
     model.alignment_loss.weight = 10.0
 
 
-def prepare_deep(model, task=None):
-    """Let the embeddings of a new model start at 1.
-
-    An LSTM hands on a fraction of a small input. From embeddings of 0.1 the states on top of four layers would hardly
-    differ, and there the attention is to choose among them.
-    """
-    for part in (model.encoder, model.decoder):
-        W = part.embed.params[0]
-        W *= 100
-
-
-def _system(about, pair, model_class, hidden_size=128, labeled=0, recipe=RECIPE, prepare=prepare, **options):
+def _system(about, pair, model_class, hidden_size=128, labeled=0, recipe=RECIPE, **options):
     model = functools.partial(model_class, **{"label_smoothing": 0.1} | options)
     return System(
         about,
@@ -64,9 +52,6 @@ SYSTEMS = {
     "plain-words": _system(f"{GERMAN}, without attention", "de-en", **PLAIN),
     "plain-words-unsmoothed": _system(
         f"{GERMAN}, without attention and label smoothing", "de-en", **PLAIN, label_smoothing=0
-    ),
-    "gnmt": _system(
-        f"{GERMAN}, 4 layers with residual connections, two readers at the bottom", "de-en", GNMT, prepare=prepare_deep
     ),
     "bahdanau-ko": _system(f"{KOREAN}, additive attention, two readers", "ko-en", BahdanauSeq2seq),
     "luong-ko": _system(f"{KOREAN}, general score", "ko-en", **LUONG),

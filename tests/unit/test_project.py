@@ -69,6 +69,8 @@ PUBLIC_NAMES = {
     "Read Erase Add",
     "ch08.ntm": "NTM PlainLSTM",
     "ch08.gnmt": "GNMT",
+    "ch08.multi_head_attention": "MultiHeadAttention",
+    "ch08.transformer": "Transformer",
 }
 # In common, the modules of layers from the ground up: each may import the ones before it.
 ORDER = ["functions", "base_model", "layers", "steps", "recurrent", "time_layers", "init", "unroll"]
