@@ -11,9 +11,8 @@ from common.decoding import beam, forced_log_probs
 from common.functions import sigmoid, softmax
 from common.gradient_check import gradient_check
 from common.layers import Dropout
-from common.parallel import DataParallel
+from common.parallel import DataParallel, inner_layers
 from dataset.words import END_ID, PAD_ID, START_ID
-from tests.unit.test_translation_models import layers_of
 
 V, D, H = 7, 3, 4
 XS = np.array([[1, 4, 5, 6, 2], [1, 5, 2, 0, 0], [1, 6, 6, 2, 0]])
@@ -36,7 +35,7 @@ def make_model(layers, residual=True, sizes=(V, V, D, H), scale=0.7, **options):
 @each_depth
 def test_every_gradient_with_padding_and_dropout(layers, residual):
     model = make_model(layers, residual, (V, V, 1, 2), dropout=0.3)
-    dropouts = list(layers_of(model, Dropout))
+    dropouts = [layer for layer in inner_layers(model) if isinstance(layer, Dropout)]
     assert len(dropouts) == 2 * layers + 1
 
     def the_same_numbers():
