@@ -118,7 +118,7 @@ class NTM(BaseModel):
         return dxs
 
     def start(self, rows):
-        """Return the state before the first step, for so many sequences: (memory, weights, reads) and maybe (h, c)."""
+        """Return the state before the first step of ``rows`` sequences: (memory, weights, reads) and maybe (h, c)."""
         zeros = (np.zeros((rows, self.hidden_size), self.affine.params[0].dtype) for _ in range(self.controller_states))
         return *self.first.forward(rows), *zeros
 

@@ -1,7 +1,7 @@
 """Memory: four tasks that need one, for the Neural Turing Machine and for an LSTM of equal size.
 
     copy                 read some vectors, write them again                        lengths 1 to 20
-    repeat copy          read some vectors and a number, write them so many times   lengths and numbers 1 to 10
+    repeat copy          read some vectors and a number, write them that often       lengths and numbers 1 to 10
     associative recall   read items and then one of them, write the one after it    2 to 6 items
     priority sort        read vectors with priorities, write the most important     16 of 20, in order
 
@@ -49,7 +49,7 @@ class MemoryTask:
             yield self.batch(rng, self.batch_size, **self.sizes(rng))
 
     def batch(self, rng, rows, **sizes):
-        """Return a Batch of so many sequences; mask (rows, T) is True where something is written."""
+        """Return a Batch of ``rows`` sequences; mask (rows, T) is True where something is written."""
         xs, ts, first = self.draw(rng, rows, **sizes)
         mask = host.zeros(xs.shape[:2], bool)
         mask[:, first:] = True
@@ -129,7 +129,7 @@ class Copy(MemoryTask):
 
 
 class RepeatCopy(MemoryTask):
-    """Read vectors of 8 bits, then a mark with a number; write the vectors so many times, then an end mark.
+    """Read vectors of 8 bits, then a mark with a number; write the vectors that often, then an end mark.
 
     Inputs: 8 bits, the mark, the number, scaled to mean 0 and variance 1 over the numbers 1 to 10. Outputs: 8 bits, the
     end mark.

@@ -20,6 +20,7 @@ from ch08.ntm_layers import (
     TimeSigmoidWithLoss,
 )
 from tests.parity.torch_tools import DTYPES, check_layer, close, leaves, lstm_weights, run
+from tests.unit.test_ntm_layers import Problem
 
 EPS = 1e-4
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -71,35 +72,10 @@ def add(memory, w, a):
     return memory + w[:, :, None] * a[:, None]
 
 
-class Problem:
-    """Random arguments of the layers."""
-
-    def __init__(self, sizes, dtype, seed=3):
-        self.rng, self.dtype = np.random.default_rng(seed), dtype
-        self.N, M, self.R, self.W, self.S = sizes
-        self.heads = () if M is None else (M,)
-
-    def normal(self, *shape):
-        return self.rng.standard_normal(shape).astype(self.dtype)
-
-    def number(self, low=0.0):
-        return (low + self.rng.random((self.N, *self.heads))).astype(self.dtype)
-
-    def weights(self, size=None):
-        w = self.rng.random((self.N, *self.heads, size or self.R)) + 0.05
-        return (w / w.sum(axis=-1, keepdims=True)).astype(self.dtype)
-
-    def memory(self):
-        return self.normal(self.N, self.R, self.W)
-
-    def key(self):
-        return self.normal(self.N, *self.heads, self.W)
-
-
 @every_dtype
 @every_size
 def test_addressing(sizes, dtype):
-    p = Problem(sizes, dtype)
+    p = Problem(sizes, dtype=dtype)
     flat = {"zero_ok": p.S == 1 or p.W == 1}
     check_layer(CosineSimilarity(EPS), cosine, p.memory(), p.key(), **flat)
     check_layer(ContentAddressing(EPS), content, p.memory(), p.key(), p.number(0.5), **flat)
@@ -113,7 +89,7 @@ def test_addressing(sizes, dtype):
 @every_dtype
 @every_size
 def test_reading_and_writing(sizes, dtype):
-    p = Problem(sizes, dtype)
+    p = Problem(sizes, dtype=dtype)
     check_layer(Read(), read, p.memory(), p.weights())
     check_layer(Softplus(), F.softplus, p.memory())
     p.heads = ()
@@ -123,7 +99,7 @@ def test_reading_and_writing(sizes, dtype):
 
 @every_dtype
 def test_a_memory_and_a_key_of_zeros(dtype):
-    p = Problem((2, None, 3, 4, 3), dtype)
+    p = Problem((2, None, 3, 4, 3), dtype=dtype)
     memory, key = p.memory(), p.key()
     memory[:, 1] = key[0] = 0
     check_layer(CosineSimilarity(EPS), cosine, memory, key)
