@@ -101,7 +101,7 @@ def load_translator(name, folder=PRETRAINED, dtype=np.float32):
     if name not in PHOTOGRAPHS:
         return Translator(model, source, target, tokenize=sentence_tokens)
     if not any(token.startswith(subwords.CONTINUES) for token in tokens.tolist()):
-        return Translator(model, source, target, replace_unknown=True)
+        return Translator(model, source, target)
 
     def tokenize(text):
         return subwords.cut(words.tokenize(text, source.language), source.word_to_id)

@@ -1,4 +1,4 @@
-"""Our own sentences: German and Korean to English (sections 8.14, 8.15 and 8.17)."""
+"""Our own sentences: German and Korean to English (sections 8.14 to 8.16)."""
 
 import functools
 from dataclasses import replace
