@@ -14,6 +14,7 @@ from ch08.exercises import (
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
+    transformer,
     weight_sum,
     where_the_context_goes,
     words,
@@ -36,4 +37,5 @@ EXERCISES = (
     *bahdanau.EXERCISES,
     *luong.EXERCISES,
     *beam_search.EXERCISES,
+    *transformer.EXERCISES,
 )
