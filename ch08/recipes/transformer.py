@@ -32,9 +32,21 @@ def _sentences(about, pair):
 
 DATES = Recipe(epochs=2, batch_size=64, learning_rate=0.002, warmup_steps=200, max_grad=1.0, beta2=0.99)
 SENTENCES = Recipe(epochs=6, batch_size=64, learning_rate=0.002, warmup_steps=200, max_grad=1.0, beta2=0.99)
+MULTI30K = Recipe(epochs=16, batch_size=128, learning_rate=0.0015, warmup_steps=800, max_grad=1.0, beta2=0.98)
 
 SYSTEMS = {
     "transformer-dates": System("a small Transformer", transformer_dates, date_transformer, DATES),
     "transformer": _sentences(f"{GERMAN}, a small Transformer", "de-en"),
+    "multi30k-transformer": System(
+        "Multi30k, German to English, a Transformer of joint sub-words",
+        functools.partial(multi30k_task, pieces=5000, joint=True, beam_size=5),
+        functools.partial(
+            translation_model,
+            functools.partial(Transformer, layers=3, heads=8, tied="all", dropout=0.25, label_smoothing=0.1),
+            wordvec_size=256,
+            hidden_size=512,
+        ),
+        MULTI30K,
+    ),
     "transformer-ko": _sentences(f"{KOREAN}, a small Transformer", "ko-en"),
 }
