@@ -165,8 +165,10 @@ def norm_of_words(x, gamma, beta):
 """
 
 
-def _axis_inputs(rng, N, T, D):
-    return normal(rng, x=(N, T, D), gamma=(D,), beta=(D,))
+def _axis_inputs(rng, N, T, D, spread=1.0):
+    """With a spread of 0.003 the variance is about as large as 1e-5, which is added to it."""
+    drawn = normal(rng, x=(N, T, D), gamma=(D,), beta=(D,))
+    return drawn | {"x": spread * drawn["x"]}
 
 
 AXIS = Exercise(
@@ -180,6 +182,7 @@ AXIS = Exercise(
         Case("one sentence of two words", lambda rng: _axis_inputs(rng, 1, 2, 3)),
         Case("N = T = D", lambda rng: _axis_inputs(rng, 3, 3, 3)),
         Case("all sizes differ", lambda rng: _axis_inputs(rng, 2, size(rng, 3, 6), 7)),
+        Case("numbers that are nearly equal", lambda rng: _axis_inputs(rng, 2, 4, 3, spread=0.003)),
     ),
     reference=lambda x, gamma, beta: _norm_by_words(x, gamma, beta, 1e-5),
     bug=Mistake(
@@ -488,9 +491,10 @@ def _loss_by_words(log_p, ts):
 
 _COUNTED = """\
 def loss_and_count(log_p, ts):
-    reads, writes = ts[:, :-1], ts[:, 1:]
+    writes = ts[:, 1:]
+    N, T = writes.shape
     counts = writes != 0  # 0 is padding
-    losses = -np.take_along_axis(log_p, writes[:, :, None], axis=2)[:, :, 0]  # (N, T)
+    losses = -log_p[np.arange(N)[:, None], np.arange(T), writes]
     return losses[counts].mean(), counts.sum()
 """
 
@@ -523,20 +527,20 @@ COUNTED = Exercise(
     bug=Mistake(
         "A place counts if a word is read there. It should count if there is a word to write: after the end mark there "
         "is none.",
-        changed(_COUNTED, ("counts = writes != 0", "counts = reads != 0")),
+        changed(_COUNTED, ("counts = writes != 0", "counts = ts[:, :-1] != 0")),
     ),
     mistakes=(
         Mistake(
             "Now all places count, whatever is to be written there.",
-            changed(_COUNTED, ("counts = writes != 0", "counts = reads >= 0")),
+            changed(_COUNTED, ("counts = writes != 0", "counts = writes >= 0")),
         ),
         Mistake(
-            "Now the end mark does not count, neither where it is read nor where it is to be written.",
-            changed(_COUNTED, ("counts = writes != 0", "counts = (reads != 0) & (reads != 2) & (writes != 2)")),
+            "Now the end mark does not count where it is to be written. The model has to learn when to stop.",
+            changed(_COUNTED, ("counts = writes != 0", "counts = (writes != 0) & (writes != 2)")),
         ),
         Mistake(
             "The sum is over the right places now, but it is divided by the number of places where a word is read.",
-            changed(_COUNTED, ("losses[counts].mean()", "losses[counts].sum() / (reads != 0).sum()")),
+            changed(_COUNTED, ("losses[counts].mean()", "losses[counts].sum() / (ts[:, :-1] != 0).sum()")),
         ),
         Mistake(
             "The sum is over the right places now, but it is divided by the number of all places.",
@@ -544,11 +548,11 @@ COUNTED = Exercise(
         ),
         Mistake(
             "The loss is right now, but count is still the number of places where a word is read.",
-            changed(_COUNTED, ("counts.sum()", "(reads != 0).sum()")),
+            changed(_COUNTED, ("counts.sum()", "(ts[:, :-1] != 0).sum()")),
         ),
         Mistake(
             "It is the loss of the words that are read. The decoder is asked for those that come next.",
-            changed(_COUNTED, ("writes[:, :, None]", "reads[:, :, None]")),
+            changed(_COUNTED, ("np.arange(T), writes]", "np.arange(T), ts[:, :-1]]")),
         ),
     ),
     hints=(
