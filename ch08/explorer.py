@@ -70,8 +70,9 @@ def sizes_in(arrays, problem):
     Raises: ValueError that begins with ``problem`` if they are not those of such a model.
     """
     try:
-        _, D = arrays["decoder.embed.W"].shape
-        H, _ = next(array for n, array in arrays.items() if n.startswith("decoder.") and n.endswith("Wh")).shape
+        _, D = arrays["encoder.embed.W"].shape
+        name = next(n for n in arrays if n.startswith("decoder.") and n.endswith(("Wh", "feed_forward.affine2.W")))
+        H, _ = arrays[name].shape
     except (KeyError, StopIteration, ValueError):
         raise ValueError(f"{problem}: its arrays are {', '.join(arrays)}") from None
     return dict(wordvec_size=D, hidden_size=H)

@@ -32,13 +32,16 @@ TRANSLATORS = {
     "luong": ("de-en", "German, Luong"),
     "bahdanau": ("de-en", "German, Bahdanau"),
     "bahdanau-guided": ("de-en", "German, Bahdanau, told where to look"),
+    "transformer": ("de-en", "German, Transformer"),
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),
+    "transformer-ko": ("ko-en", "Korean, Transformer"),
     "multi30k-luong": ("de-en", "German, Luong, captions of photographs"),
     "multi30k-notes": ("de-en", "German, Bahdanau, captions of photographs"),
+    "multi30k-transformer": ("de-en", "German, Transformer, captions of photographs"),
 }
-PHOTOGRAPHS = ("multi30k-luong", "multi30k-notes")  # they learned from Multi30k
+PHOTOGRAPHS = ("multi30k-luong", "multi30k-notes", "multi30k-transformer")  # they learned from Multi30k
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}

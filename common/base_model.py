@@ -197,13 +197,15 @@ class BaseModel(Composite):
     def save_params(self, file_name=None, dtype=None):
         """Write the parameters, and the vocabulary if it is set, to an .npz file and return its path.
 
+        Tied weights, one array under several names, are written once, under the first.
+
         Args: file_name, by default the class name + ``.npz`` in the current folder; dtype, "float16" for a small
         file, "float32", or None for the dtype they have. The file appears only when it is whole, so an interrupted
         save leaves an older file as it was. Raises: ValueError for names that do not fit or numbers too large for
         dtype; OSError with path and reason if the file cannot be written.
         """
         path = Path(file_name or f"{type(self).__name__}.npz")
-        arrays = {n: to_cpu(p) for n, p in named_params(self).items()}
+        arrays = {n: to_cpu(p) for n, p in untied(named_params(self)).items()}
         if dtype is not None:
             arrays = {n: narrow(n, a, dtype, "; save it as float32") for n, a in arrays.items()}
         if self._tokens is not None:
@@ -227,6 +229,8 @@ class BaseModel(Composite):
             numbered = {f"param_{k}": p for k, p in enumerate(params.values())}
             if headers.keys() == numbered.keys():  # saved before the layers of a reader's own model gave the names
                 params = numbered
+            elif headers.keys() != params.keys():  # not of the time when tied arrays were saved twice
+                params = untied(params)
             check_headers(where, headers, params)
             arrays = file.read()
         tokens = match_vocab(where, arrays.pop(VOCAB, None), self.vocab)
@@ -242,6 +246,14 @@ def named_params(model):
             f"{type(model).__name__}: {len(params)} params need as many different names (other than {VOCAB!r}): {names}"
         )
     return dict(zip(names, params, strict=True))
+
+
+def untied(params):
+    """Return a dict name -> array without arrays that stand under an earlier name as well, as tied weights do."""
+    first = {}
+    for name, array in params.items():
+        first.setdefault(id(array), (name, array))
+    return dict(first.values())
 
 
 def check_headers(where, headers, wanted):

@@ -1,6 +1,6 @@
 """What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
 
-from ch08.recipes import dates, deep, placements, scores, sentences, translation
+from ch08.recipes import dates, deep, placements, scores, sentences, transformer, translation
 
 SYSTEMS = {
     **dates.SYSTEMS,
@@ -9,4 +9,5 @@ SYSTEMS = {
     **scores.SYSTEMS,
     **sentences.SYSTEMS,
     **translation.SYSTEMS,
+    **transformer.SYSTEMS,
 }

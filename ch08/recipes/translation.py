@@ -96,12 +96,16 @@ def file_corpus(path, languages=("de", "en"), share=0.05):
     return Corpus(str(path), tuple(languages), *sides)
 
 
-def subword_corpus(corpus, size):
+def subword_corpus(corpus, size, joint=False):
     """Return a Corpus of words as one of sub-words, at most ``size`` in each language; they are learned from ``train``.
 
+    Args: joint, learn one list for both languages together, of at most ``size``, so that they can share embeddings.
     Gold links count words, so it has none. Raises: as ``common.subwords.learn``.
     """
-    pieces = tuple(subwords.learn(getattr(corpus.train, name), size) for name in ("source", "target"))
+    if joint:
+        pieces = 2 * (subwords.learn(corpus.train.source + corpus.train.target, size),)
+    else:
+        pieces = tuple(subwords.learn(getattr(corpus.train, name), size) for name in ("source", "target"))
     source, target = map(frozenset, pieces)
     sides = [
         Side([subwords.cut(x, source) for x in side.source], [subwords.cut(t, target) for t in side.target])
@@ -109,7 +113,7 @@ def subword_corpus(corpus, size):
     ]
     tokenize = corpus.tokenize or functools.partial(words.tokenize, language=corpus.languages[0])
     return Corpus(
-        f"{corpus.name}, {size} sub-words",
+        f"{corpus.name}, {size} {'joint ' if joint else ''}sub-words",
         corpus.languages,
         *sides,
         tokenize=lambda text: subwords.cut(tokenize(text), source),
@@ -296,15 +300,15 @@ def translation_model(model_class, task, *, rng, dtype=np.float32, wordvec_size=
     return model_class(*sizes, dtype=dtype, rng=rng)
 
 
-def multi30k_task(data=None, *, batch_size, seed, pieces=None, **options):
+def multi30k_task(data=None, *, batch_size, seed, pieces=None, joint=False, **options):
     """Return the task of translating Multi30k.
 
-    Args: data, a file of your own pairs in its place; pieces, the number of sub-words in each language, or None for
-    words that occur at least twice; the rest as for Translation.
+    Args: data, a file of your own pairs in its place; pieces, joint, of sub-words as for ``subword_corpus``, or
+    pieces=None for words that occur at least twice; the rest as for Translation.
     """
     corpus = multi30k_corpus() if data is None else file_corpus(data)
     if pieces is not None:
-        corpus = subword_corpus(corpus, pieces)
+        corpus = subword_corpus(corpus, pieces, joint)
     return Translation(corpus, batch_size=batch_size, seed=seed, min_count=2, headline="bleu", **options)
 
 

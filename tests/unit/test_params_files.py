@@ -21,7 +21,8 @@ import pytest
 from ch07.peeky_seq2seq import PeekySeq2seq
 from ch07.seq2seq import Seq2seq
 from ch08.attention_seq2seq import AttentionSeq2seq
-from common.base_model import BaseModel
+from ch08.transformer import Transformer
+from common.base_model import BaseModel, named_params
 from common.npz import check_writable, load_arrays, narrow, save_arrays
 
 V, D, H = 7, 3, 5
@@ -142,6 +143,21 @@ def refuse(model, path, *parts, error=ValueError):
 
 def arrays_of(model):
     return dict(zip(model.param_names, snapshot(model), strict=True))
+
+
+@pytest.mark.parametrize("tied", [True, "all"])
+def test_tied_weights_are_saved_once(tmp_path, tied):
+    """They are the largest arrays of a small translator. A file that has them twice is read as well."""
+    model = Transformer(9, 9, 8, 16, layers=1, heads=2, tied=tied, rng=0)
+    path = model.save_params(tmp_path / "once.npz")
+    names = set(np.load(path).files)
+    assert len(names) == len({id(p) for p in model.params}) < len(model.params)
+    save_arrays(tmp_path / "twice.npz", named_params(model))
+    for file in ("once.npz", "twice.npz"):
+        other = Transformer(9, 9, 8, 16, layers=1, heads=2, tied=tied, rng=1)
+        other.load_params(tmp_path / file)
+        assert all((a == b).all() for a, b in zip(model.params, other.params, strict=True))
+        assert other.decoder.affine.params[0] is other.decoder.embed.params[0]
 
 
 def test_a_missing_file_is_named_with_what_makes_it(tmp_path, monkeypatch):

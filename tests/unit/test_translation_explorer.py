@@ -279,7 +279,7 @@ def test_the_menu_holds_what_is_there_and_the_rest_is_named(folder):
     assert e.model.options == tuple(NAMES[name] for name in TRANSLATORS if name in CLASSES)
     assert (e.model.value, e.beside.value) == (NAMES["luong"], NAMES["bahdanau"])
     note = html.unescape(e.notes[0].value)
-    assert "not in the menu: plain-words-unsmoothed, bahdanau-guided, plain-words-ko, luong-ko" in note
+    assert "not in the menu: plain-words-unsmoothed, bahdanau-guided, transformer, plain-words-ko, luong-ko" in note
     with pytest.raises(ValueError, match="SentenceExplorer has no model 'nobody'"):
         translation_explorer(folder=folder, model="nobody")
 
