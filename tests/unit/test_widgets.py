@@ -34,6 +34,9 @@ from common.widgets import (
     Captions,
     Comparison,
     GradientViewer,
+    HeadsExplorer,
+    HeadWeights,
+    Reading,
     Reasons,
     TrainingMonitor,
     WeightedSumPlayground,
@@ -168,9 +171,19 @@ def test_pictures_need_no_ipywidgets(root):
 
 # --- what all widgets share ------------------------------------------------------------------------------------
 
+
+def make_heads_explorer():
+    def read(tokens):
+        T = len(tokens)
+        return tokens, {"encoder": HeadWeights(np.full((2, 3, T, T), 1 / T), tokens, tokens)}
+
+    return HeadsExplorer(read, reading=Reading("letters", str.split), text="a text of words")
+
+
 MAKERS = {
     "playground": WeightedSumPlayground,
     "explorer": make_explorer,
+    "heads": make_heads_explorer,
     "viewer": GradientViewer,
     "monitor": TrainingMonitor,
     "comparison": lambda: Comparison(steps=5),
