@@ -62,7 +62,9 @@ KINDS = {
     ),
 }
 MEAN = "mean"  # in place of a head: the mean of all heads of a layer
-SMALL = 64  # side of a small heatmap, about
+SMALL = 40, 110  # side of a small heatmap: at least, at most
+TALL = 380  # height of all small heatmaps, if they are not at their smallest
+BETWEEN = 14  # two small heatmaps
 EDGE, TAG = 14, 68  # of the picture of all heads: its margin, the room for the names of the layers
 LEFT = 118  # where the columns of the enlarged heatmap begin, if the tokens that look are characters
 HIDDEN = "#dedede"  # what a step of the decoder cannot see, as it comes later
@@ -127,7 +129,7 @@ def _check_lit(found, layer, head, row=None, column=None):
         raise ValueError(f"either a row or a column is lit, got row {row} and column {column}")
 
 
-def describe_head_grid(kind, found, layer, head):
+def describe_head_grid(kind, found, layer, head, captions=CHARACTERS):
     """Return in words what the small heatmaps show: a list of sentences. Args: as for ``render_head_grid``."""
     found = _checked(kind, found)
     _check_lit(found, layer, head)
@@ -139,26 +141,28 @@ def describe_head_grid(kind, found, layer, head):
     if L * M > 1:
         wide = spread(found.weights)
         ends = [divmod(int(place), M) for place in (wide.argmin(), wide.argmax())]
-        narrow, widest = (f"{_name(*end, M)} (like {wide[end]:.1f} equal weights)" for end in ends)
-        words += [f"The narrowest: {narrow}.", f"The widest: {widest}."]
+        most, least = (f"{_name(*end, M)} (as equal weights on {wide[end]:.1f} {captions.token}s)" for end in ends)
+        words += [f"Most focused: {most}.", f"Least focused: {least}."]
     return words
 
 
-def render_head_grid(kind, found, layer, head):
+def render_head_grid(kind, found, layer, head, captions=CHARACTERS, width=WIDTH):
     """Return a grid of small heatmaps as SVG: a row for each layer, a column for each head and for their mean.
 
-    Args: kind, one of ``KINDS``; found, HeadWeights; layer and head (or ``MEAN``), which one is framed.
+    Args: kind, one of ``KINDS``; found, HeadWeights; layer and head (or ``MEAN``), which one is framed; captions, the
+    words for tokens; width, of the picture in pixels, at least.
     Pressing a heatmap in a widget's box presses buttons of the groups "layer" and "head"; the last head is the mean.
     Raises: ValueError for what does not fit.
     """
     found = _checked(kind, found)
-    words = describe_head_grid(kind, found, layer, head)
+    words = describe_head_grid(kind, found, layer, head, captions)
     (L, M), T_q, T_k = found.shape, len(found.rows), len(found.columns)
-    side = max(SMALL // max(T_q, T_k), 1.5)
-    wide, high = side * T_k, side * T_q
-    across, down = max(wide, 44) + 14, max(high, 24) + 14
     left, top = EDGE + TAG, 62
-    width = max(left + across * (M + 1) + EDGE, 620)
+    room = min((width - left - EDGE) / (M + 1), TALL / L) - BETWEEN
+    side = max(min(max(room, SMALL[0]), SMALL[1]) // max(T_q, T_k), 1.5)
+    wide, high = side * T_k, side * T_q
+    across, down = max(wide, 44) + BETWEEN, max(high, 24) + BETWEEN
+    width = max(width, left + across * (M + 1) + EDGE)
     lines = _wrapped(words[2:], width)
     bottom = top + down * L
     drawing = Drawing(width, bottom + 20 * len(lines) + 44, " ".join(words))
@@ -173,7 +177,7 @@ def render_head_grid(kind, found, layer, head):
             x, y = left + across * j, top + down * k
             weights = found.of(k, which)
             with drawing.pressed(f"layer-{k} head-{j}"):
-                title = f"{_name(k, which, M)}: spread like {spread(weights):.1f} equal weights"
+                title = f"{_name(k, which, M)}: as equal weights on {spread(weights):.1f} {captions.token}s"
                 drawing.rect(x - 4, y - 4, wide + 8, high + 8, fill="#ffffff", title=title)
                 if kind == "decoder":
                     _draw_hidden(drawing, x, y, T_q, T_k, side, side)
@@ -197,7 +201,7 @@ def describe_head(kind, found, layer, head, row=None, column=None, captions=CHAR
         f"{KINDS[kind][0]}, {_name(layer, head, found.shape[1])}.",
         *([_said_of_row(kind, found, weights, row, captions)] if row is not None else []),
         *([_said_of_column(kind, found, weights, column, captions)] if column is not None else []),
-        f"The weight of a row is spread, on average, like {spread(weights):.1f} equal weights.",
+        f"A row is spread, on average, as equal weights on {spread(weights):.1f} {captions.token}s would be.",
     ]
     if len(unknown) and kind != "decoder":
         places = ", ".join(f"“{visible(found.columns[i])}” ({captions.token} {i})" for i in unknown)
@@ -262,10 +266,7 @@ def render_head(kind, found, layer, head, row=None, column=None, captions=CHARAC
     _draw_columns(drawing, grid, found, weights, row, column, captions, unknown)
     _draw_rows(drawing, grid, found, weights, row, column, captions, unknown if kind == "encoder" else ())
     _draw_weights(drawing, grid, kind, found, weights, captions)
-    if row is not None:
-        drawing.rect(grid.left - 1, grid.y(row) - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=GAP)
-    if column is not None:
-        drawing.rect(grid.x(column) - 1, grid.top - 1, grid.column + 2, ROW * grid.rows + 2, stroke=BLUE, width=GAP)
+    _draw_lit(drawing, grid, row, column)
     for k, line in enumerate(lines):
         drawing.text(EDGE, grid.bottom + 26 + 20 * k, line)
     _draw_legend(drawing, below - 8, kind, f"the {captions.token} that is lit")
@@ -299,9 +300,6 @@ def _draw_columns(drawing, grid, found, weights, row, column, captions, unknown)
                 drawing.text(x + grid.column / 2, top + 17, clipped(token), anchor="middle", **style)
             if i in unknown:
                 draw_unknown(drawing, x, top, grid.column)
-            if lit:
-                drawing.rect(x, top, grid.column, 24, stroke=BLUE, width=GAP)
-                drawing.text(x + grid.column / 2, top + 38, "▼", size=12, anchor="middle", color=BLUE)
             if w >= 0.005:
                 drawing.text(x + grid.column / 2, top + 37, f"{100 * w:.0f}", size=11, anchor="middle")
 
@@ -309,19 +307,15 @@ def _draw_columns(drawing, grid, found, weights, row, column, captions, unknown)
 def _draw_rows(drawing, grid, found, weights, row, column, captions, unknown):
     """Write the queries downward, painted with the weights that they give the column that is lit."""
     painted = host.zeros(grid.rows) if column is None else weights[:, column]
-    wide = grid.left - LEFT + CELL  # of the longest token
+    wide = _label_width(grid)
     for k, (token, w) in enumerate(zip(found.rows, painted, strict=True)):
         y, lit = grid.y(k), k == row
         with drawing.pressed(f"row-{k}"):
             drawing.rect(10, y, grid.left - 12, ROW, fill="transparent")
-            if lit:
-                drawing.text(EDGE, y + 16, "▶", size=12, color=BLUE)
             drawing.text(46, y + 16, k, size=11, anchor="end", color=MUTED)
             drawing.rect(52, y, wide, ROW, fill=shade(w), stroke=LINE)
             if k in unknown:
                 draw_unknown(drawing, 52, y - 1, wide)
-            if lit:
-                drawing.rect(52, y, wide, ROW, stroke=BLUE, width=GAP)
             style = _style(token, captions, w, lit, k in unknown)
             drawing.text(52 + wide / 2, y + 16, clipped(token), anchor="middle", **style)
             if w >= 0.005:
@@ -351,6 +345,27 @@ def _draw_weights(drawing, grid, kind, found, weights, captions):
                 title = f"{who} weight {percent(line[i])} on “{visible(found.columns[i])}”"
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(line[i]), title=title)
+
+
+def _label_width(grid):
+    """Return the width of the longest query."""
+    return grid.left - LEFT + CELL
+
+
+def _draw_lit(drawing, grid, row, column):
+    """Frame the row or the column that is lit, and its token."""
+    if row is not None:
+        y = grid.y(row)
+        boxes = (52, y, _label_width(grid), ROW), (grid.left - 1, y - 1, grid.right - grid.left + 2, ROW + 2)
+        drawing.text(EDGE, y + 16, "▶", size=12, color=BLUE)
+    elif column is not None:
+        x = grid.x(column)
+        boxes = (x, grid.head, grid.column, 24), (x - 1, grid.top - 1, grid.column + 2, ROW * grid.rows + 2)
+        drawing.text(x + grid.column / 2, grid.head + 38, "▼", size=12, anchor="middle", color=BLUE)
+    else:
+        return
+    for box in boxes:
+        drawing.rect(*box, stroke=BLUE, width=GAP)
 
 
 def _draw_hidden(drawing, x, y, rows, columns, wide, high):
@@ -605,8 +620,9 @@ class HeadsExplorer(Widget):
         kind, layer, head, row, column = (state[name] for name in ("kind", "layer", "head", "row", "column"))
         found = kinds[kind]
         shown = kind, found, layer, head, row, column, self.captions, self._unknown(tokens)
+        small = kind, found, layer, head, self.captions
         return (
-            Picture(render_head_grid(kind, found, layer, head), " ".join(describe_head_grid(kind, found, layer, head))),
+            Picture(render_head_grid(*small), " ".join(describe_head_grid(*small))),
             Picture(render_head(*shown), " ".join(describe_head(*shown))),
         )
 

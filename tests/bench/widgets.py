@@ -2,7 +2,8 @@
 
 The goal is 100 ms, median, on 2 cores, for models of the shipped size in float64, as `ch08.explorer.explorer` loads
 them: H=256, D=16; the translator H=256, D=128, with sentences of 12 words, as it is not trained and finds no end; the
-Transformer H=256, D=128, 3 layers of 8 heads, the same sentences. What is measured is the kernel's side: from the changed value to the new picture, ready for the browser.
+Transformer H=256, D=128, 3 layers of 8 heads, the same sentences. What is measured is the kernel's side: from the
+changed value to the new picture, ready for the browser.
 """
 
 import argparse

@@ -99,11 +99,11 @@ def texts(svg):
 
 def test_the_grid_has_a_heatmap_for_every_head_and_for_the_mean_of_every_layer():
     _, kinds = read(tokenize("a b c"))
-    svg = render_head_grid("encoder", kinds["encoder"], 1, 2)
+    svg = render_head_grid("encoder", kinds["encoder"], 1, 2, CAPTIONS)
     assert presses(svg) == [f"layer-{k} head-{j}" for k in range(L) for j in range(M + 1)]
     assert "Enlarged: layer 1, head 2." in label(svg)
-    assert "The narrowest: layer 0, head 0 (like 1.0 equal weights)." in label(svg)
-    assert "The widest: layer 1, head 2 (like 5.0 equal weights)." in label(svg)
+    assert "Most focused: layer 0, head 0 (as equal weights on 1.0 words)." in label(svg)
+    assert "Least focused: layer 1, head 2 (as equal weights on 5.0 words)." in label(svg)
     bold = [text.text for text in ET.fromstring(svg).iter(f"{SVG}text") if text.get("font-weight") == "bold"]
     assert bold == ["Encoder, self-attention", "head 2", "layer 1"], "which one is framed shows without color, too"
 
