@@ -117,7 +117,7 @@ def _checked(kind, found):
     return HeadWeights(weights, rows, columns)
 
 
-def _check_lit(found, layer, head, row=None, column=None):
+def _check_places(found, layer, head, row=None, column=None):
     """Raise a ValueError for a layer, a head, a row or a column that is not there."""
     L, M, T_q, T_k = found.weights.shape
     if layer not in range(L) or (head != MEAN and head not in range(M)):
@@ -132,7 +132,7 @@ def _check_lit(found, layer, head, row=None, column=None):
 def describe_head_grid(kind, found, layer, head, captions=CHARACTERS):
     """Return in words what the small heatmaps show: a list of sentences. Args: as for ``render_head_grid``."""
     found = _checked(kind, found)
-    _check_lit(found, layer, head)
+    _check_places(found, layer, head)
     L, M = found.shape
     words = [
         f"{KINDS[kind][0]}: small heatmaps of {M} heads in each of {L} layers, and of the mean of a layer's heads.",
@@ -195,7 +195,7 @@ def render_head_grid(kind, found, layer, head, captions=CHARACTERS, width=WIDTH)
 def describe_head(kind, found, layer, head, row=None, column=None, captions=CHARACTERS, unknown=()):
     """Return in words what the enlarged heatmap shows: a list of sentences. Args: as for ``render_head``."""
     found = _checked(kind, found)
-    _check_lit(found, layer, head, row, column)
+    _check_places(found, layer, head, row, column)
     weights = found.of(layer, head)
     words = [
         f"{KINDS[kind][0]}, {_name(layer, head, found.shape[1])}.",
@@ -342,7 +342,7 @@ def _draw_weights(drawing, grid, kind, found, weights, captions):
             drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
             who = _who(kind, found, k, captions)
             for i in host.flatnonzero(line >= 0.005):  # the rest stays white
-                title = f"{who} weight {percent(line[i])} on “{visible(found.columns[i])}”"
+                title = f"{who} puts {percent(line[i])} of its weight on “{visible(found.columns[i])}”"
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(line[i]), title=title)
 
@@ -535,7 +535,7 @@ class HeadsExplorer(Widget):
         if state["kind"] not in kinds:
             raise ValueError(f"there is no kind {state['kind']!r}; there are {', '.join(kinds)}")
         found = kinds[state["kind"]]
-        _check_lit(found, *(state[name] for name in ("layer", "head", "row", "column")))
+        _check_places(found, *(state[name] for name in ("layer", "head", "row", "column")))
         if state["row"] is None and state["column"] is None:
             marks = self.captions.marks
             state["row"] = next((k for k, token in enumerate(found.rows) if token not in marks), 0)
