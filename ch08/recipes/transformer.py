@@ -31,7 +31,7 @@ def _sentences(about, pair):
 
 
 DATES = Recipe(epochs=2, batch_size=64, learning_rate=0.002, warmup_steps=200, max_grad=1.0, beta2=0.99)
-SENTENCES = Recipe(epochs=6, batch_size=64, learning_rate=0.002, warmup_steps=200, max_grad=1.0, beta2=0.99)
+SENTENCES = Recipe(epochs=10, batch_size=64, learning_rate=0.003, warmup_steps=200, max_grad=1.0, beta2=0.99)
 MULTI30K = Recipe(epochs=16, batch_size=128, learning_rate=0.0015, warmup_steps=800, max_grad=1.0, beta2=0.98)
 
 SYSTEMS = {
