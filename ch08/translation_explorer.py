@@ -1,24 +1,28 @@
-"""The explorer of translations, with the course's translators of our own sentences in it.
+"""The explorers of translations and of a Transformer's heads, with the course's translators of our sentences in them.
 
-    from ch08.translation_explorer import translation_explorer
+    from ch08.translation_explorer import heads_explorer, translation_explorer
     translation_explorer()
+    heads_explorer()
 
 The weights that the course ships lie in ``ch08/pretrained/<system>/weights.npz``, under the names of ``ch08.train``.
 """
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 from ch08.explorer import PRETRAINED, Shipped, sizes_in
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
+from ch08.transformer import Transformer
 from ch08.translator import Translator, vocabularies
 from common import subwords
 from common.base_model import VOCAB
-from common.np import host, np
+from common.np import host, np, to_cpu
 from common.npz import load_arrays
-from common.widgets import Alternative, Captions, Reading, SentenceExplorer
+from common.parallel import replica
+from common.widgets import Alternative, Captions, HeadsExplorer, HeadWeights, Reading, SentenceExplorer
 from dataset import sentences, words
 
 # system: (languages of source and target, its name in the explorer's menu)
@@ -71,6 +75,8 @@ CAPTIONS = Captions(
     marks=frozenset({words.PAD, words.START, words.END}),  # an unknown word is a word
     write=lambda tokens: words.detokenize(subwords.join(tokens)),
 )
+
+HEADS_CAPTIONS = replace(CAPTIONS, about="type a sentence and see what each head of each layer looks at")
 
 
 def load_translator(name, folder=PRETRAINED, dtype=np.float32):
@@ -260,3 +266,67 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
 
 def _pair(translator):
     return f"{translator.source_vocab.language}-{translator.target_vocab.language}"
+
+
+def read_heads(translator, tokens):
+    """Return (the answer's tokens, {kind: HeadWeights}) of a Transformer: where all its heads look.
+
+    The model writes its own translation (greedy); then one forward pass without dropout reads the sentence and that
+    translation. In the decoder, query t is the step that writes token t; its keys are the start mark and the tokens
+    before t. Args: tokens, with the start and the end mark around them.
+    """
+    [[answer]] = translator.translate([tokens[1:-1]])
+    end = [words.END] * (len(answer.probs) - len(answer.tokens))
+    written = [*answer.tokens, *end]
+    read = [words.START, *written[:-1]]
+    # an unknown word is read as such, even where the translation shows another in its place
+    known = [words.UNKNOWN if t - 1 in answer.unknown else token for t, token in enumerate(read)]
+    model = replica(translator.model).eval()
+    hs_enc, mask = model.encoder.forward(np.asarray(translator.source_vocab.encode(tokens[1:-1]))[None])
+    model.decoder.forward(np.asarray(translator.target_vocab.encode(known, marks=False))[None], hs_enc, mask)
+
+    def stacked(attentions):
+        return host.stack([to_cpu(attention.weights)[0] for attention in attentions])  # (L, M, T_q, T_k)
+
+    encoder, decoder = model.encoder.layers, model.decoder.layers
+    return written, {
+        "encoder": HeadWeights(stacked(layer.attention for layer in encoder), tokens, tokens),
+        "decoder": HeadWeights(stacked(layer.attention for layer in decoder), written, read),
+        "cross": HeadWeights(stacked(layer.cross_attention for layer in decoder), written, tokens),
+    }
+
+
+def heads_explorer(model="transformer", text=None, folder=PRETRAINED, **options):
+    """Return a HeadsExplorer: what each head of each layer of a Transformer looks at when it translates a sentence.
+
+    Args:
+        model: the name of a Transformer among ``TRANSLATORS``, or a Translator, such as ``task.translator(model)`` of
+            one that you have just trained.
+        text: the sentence in the box at first; None for one of our test sentences.
+        options: for HeadsExplorer, such as kind ("encoder", "decoder", "cross"), layer, head (a number or "mean"),
+            row, column.
+
+        heads_explorer(text="Der Mann liest einen Brief.", kind="cross", layer=2, head="mean")
+
+    Raises: as ``load_translator``; ValueError for a model that is not a Transformer, and for languages that our
+    sentences do not have.
+    """
+    translator = model
+    if not isinstance(model, Translator):
+        # in float64 every machine draws the same picture, to the last digit shown
+        translator = load_translator(model, folder, dtype=np.float64)
+    if not isinstance(translator.model, Transformer):
+        name = type(translator.model).__name__
+        raise ValueError(f"heads_explorer: {model!r} is a {name}, which has no heads; it shows a Transformer")
+    if isinstance(model, str) and model in PHOTOGRAPHS:
+        reading = _reading_of_photographs(translator)
+    else:
+        reading = _reading(_pair(translator), translator.tokenize)
+    return HeadsExplorer(
+        functools.partial(read_heads, translator),
+        reading=reading,
+        captions=HEADS_CAPTIONS,
+        text=text,
+        unknown=functools.partial(unknown, translator),
+        **options,
+    )

@@ -223,6 +223,20 @@ def draw_heatmap(drawing, x, y, question, answer, weights):
             drawing.rect(left + column * i, row, column, HEAT_ROW, fill=shade(w), stroke="#e6e6e6")
 
 
+def draw_cells(drawing, x, y, weights, side):
+    """Draw weights (rows, columns) as squares, ``side`` pixels wide, without lines and labels.
+
+    The squares of a shade are one path, in steps of 0.05: a picture can hold dozens of such heatmaps.
+    """
+    levels = (20 * weights + 0.5).astype(int)
+    drawing.parts.append(f'<g transform="translate({_n(x)} {_n(y)}) scale({_n(side)})" shape-rendering="crispEdges">')
+    for level in sorted(set(levels.ravel().tolist()) - {0}):
+        rows, columns = (levels == level).nonzero()
+        squares = "".join(f"M{i} {k}h1v1h-1z" for k, i in zip(rows.tolist(), columns.tolist(), strict=True))
+        drawing.parts.append(f'<path fill="{shade(level / 20)}" d="{squares}"/>')
+    drawing.parts.append("</g>")
+
+
 def draw_shades(drawing, x, y, weights=(0, 0.5, 1)):
     """Draw the colors of some weights, with the weights in them."""
     drawing.text(x, y + 13, "weight", size=11, color=MUTED)

@@ -5,6 +5,7 @@
 | `WeightedSumPlayground` | scores, softmax, weights, and the context vector they make          |
 | `AttentionExplorer`     | what a trained model answers to any text, where it looked, and why  |
 | `SentenceExplorer`      | the same for sentences: all answers of a beam, unknown words marked |
+| `HeadsExplorer`         | what every head of every layer of a Transformer looks at            |
 | `GradientViewer`        | a tiny attention layer with all its values and gradients            |
 | `TrainingMonitor`       | loss, accuracy, sample heatmaps: while training runs, and afterward |
 | `Comparison`            | how far each of several trainings is; one stop for all              |
@@ -25,6 +26,7 @@ from common.widgets.base import Captions, Picture
 from common.widgets.comparison import Comparison, render_comparison
 from common.widgets.explorer import AttentionExplorer
 from common.widgets.gradients import GradientViewer, attention_graph, render_graph
+from common.widgets.heads import HeadsExplorer, HeadWeights, render_head, render_head_grid
 from common.widgets.monitor import TrainingMonitor, render_moments, render_training
 from common.widgets.playground import WeightedSumPlayground, render_weighted_sum
 from common.widgets.reasons import Reasons, render_reasons
@@ -36,6 +38,8 @@ __all__ = [
     "Captions",
     "Comparison",
     "GradientViewer",
+    "HeadWeights",
+    "HeadsExplorer",
     "Picture",
     "Reading",
     "Reasons",
@@ -46,6 +50,8 @@ __all__ = [
     "render_attention",
     "render_comparison",
     "render_graph",
+    "render_head",
+    "render_head_grid",
     "render_moments",
     "render_reasons",
     "render_training",

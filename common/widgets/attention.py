@@ -116,7 +116,7 @@ def render_attention(
     confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold, column)
     words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column, unknown)
     header = _header(answer, confidence, name, captions, width)
-    grid = _Grid.of(question, answer, width, 22 * (len(header) - 1))
+    grid = Grid.of(question, answer, width, 22 * (len(header) - 1))
     width = max(width, grid.edge(question) + 14, grid.right + (14 if column is None else 54))
     sentences = [
         line
@@ -144,14 +144,14 @@ def render_attention(
         drawing.rect(grid.left - 1, row - 1, grid.right - grid.left + 2, ROW + 2, stroke=BLUE, width=GAP)
         _draw_legend(drawing, below - 8, gold is not None)
     if len(unknown):
-        _draw_unknown_legend(drawing, below + legend - 32)
+        draw_unknown_legend(drawing, below + legend - 32)
     for k, sentence in enumerate(sentences):
         drawing.text(14, grid.bottom + 26 + 20 * k, sentence)
     return str(drawing)
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """Where the heatmap lies: a column for every token of the question, a row for every one of the answer."""
 
     left: float
@@ -162,14 +162,15 @@ class _Grid:
     rising: bool  # whether the tokens of the question stand at an angle
 
     @classmethod
-    def of(cls, question, answer, width, lower=0):
+    def of(cls, question, answer, width, lower=0, left=LEFT):
         """Return the grid with columns that hold the longest token, or with labels that rise if that takes too much.
 
-        Args: width, of the picture; lower, the pixels that everything lies lower than under a header of one line.
+        Args: width, of the picture; lower, the pixels that everything lies lower than under a header of one line; left,
+        where the columns begin, if the answer's tokens are characters.
         """
         longest = max(breadth(clipped(token)) for token in question)
         column = CELL + LETTER * (longest - 1)
-        left = LEFT + LETTER * (max(breadth(clipped(token)) for token in answer) - 1)
+        left += LETTER * (max(breadth(clipped(token)) for token in answer) - 1)
         head = TOP + lower
         rising = column > RISING and left + column * len(question) > width - 14
         if rising:
@@ -283,12 +284,12 @@ def _draw_question(drawing, grid, question, weights, step, captions, unknown):
             else:
                 drawing.text(middle, top + 17, clipped(token), anchor="middle", mono=True, **style)
             if i in unknown:
-                _draw_unknown(drawing, x, top, grid.column)
+                draw_unknown(drawing, x, top, grid.column)
             if w >= 0.005:
                 drawing.text(middle, top + 37, f"{100 * w:.0f}", size=11, anchor="middle")
 
 
-def _draw_unknown(drawing, x, y, wide):
+def draw_unknown(drawing, x, y, wide):
     """Frame a box of the question whose token is unknown."""
     drawing.rect(x + 2, y + 2, wide - 4, 20, stroke="#ffffff", width=3)  # the dashes stand out on dark weights, too
     drawing.rect(x + 2, y + 2, wide - 4, 20, stroke=ORANGE, width=2, dash="2 2")
@@ -363,6 +364,7 @@ def _draw_legend(drawing, y, gold):
         drawing.text(100, y + 37, "gold alignment: where the right answer comes from", size=11, color=MUTED)
 
 
-def _draw_unknown_legend(drawing, y):
-    _draw_unknown(drawing, 62, y - 2, 30)
+def draw_unknown_legend(drawing, y):
+    """Write what ``draw_unknown`` marks."""
+    draw_unknown(drawing, 62, y - 2, 30)
     drawing.text(100, y + 12, "unknown to the model, which reads all such tokens alike", size=11, color=MUTED)

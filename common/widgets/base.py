@@ -81,10 +81,13 @@ def message(text, kind="status"):
 
 # Classes by which the script and the style below find their way.
 BOX, LIVE, OLD, SAVE = "attention-widget", "attention-live", "attention-old", "attention-save"
+HOVER, UNSEEN = "attention-hover", "attention-unseen"
 # What ipywidgets has no option for. For screen readers: a slider is called what its label says (one whose range changes
 # is made anew), and the place where messages appear is a live region that stays while its text changes. For the
 # pointer: pressing a part of a picture named "NAME-k" (``Drawing.pressed``) presses button k of the box's group of
-# class attention-NAME. For everyone: the pictures can be saved.
+# class attention-NAME; "NAME-k OTHER-j" presses two. Where the group has the class HOVER, resting on such a part or on
+# a button, or reaching a button by the keyboard, is enough. For everyone: the pictures can be saved.
+RESTS = 80  # milliseconds after which a pointer is not just passing
 SCRIPT = f"""
 const name = (box) => {{
   for (const slider of box.querySelectorAll('.widget-slider')) {{
@@ -110,13 +113,21 @@ const save = (svg, file, kind) => {{
   }};
   image.src = source;
 }};
+const buttons = (box, part) => part.dataset.press.split(' ').map((name) => {{
+  const [group, k] = name.split('-');
+  return box.querySelectorAll('.attention-' + group + ' button')[k];
+}}).filter((button) => button);
+let resting;
+const rest = (box, event) => {{
+  clearTimeout(resting);
+  const part = event.target.closest('[data-press]');
+  const [button] = part ? buttons(box, part) : [event.target.closest('button')];
+  if (button && button.closest('.{HOVER}') && !button.classList.contains('mod-active'))
+    resting = setTimeout(() => button.click(), {RESTS});
+}};
 const press = (box, event) => {{
   const part = event.target.closest('[data-press]');
-  if (part) {{
-    const [group, k] = part.dataset.press.split('-');
-    const button = box.querySelectorAll('.attention-' + group + ' button')[k];
-    if (button) button.click();
-  }}
+  if (part) buttons(box, part).forEach((button) => button.click());
   const link = event.target.closest('.{SAVE} a');
   if (link) {{
     event.preventDefault();
@@ -129,6 +140,7 @@ const start = (tries) => {{
   if (!box) return tries && setTimeout(start, 100, tries - 1);
   new MutationObserver(() => name(box)).observe(box, {{childList: true, subtree: true}});
   box.addEventListener('click', (event) => press(box, event));
+  for (const kind of ['mouseover', 'focusin']) box.addEventListener(kind, (event) => rest(box, event));
   name(box);
 }};
 start(100);
@@ -137,6 +149,7 @@ STYLE = f"""
 .{BOX} svg[role=img] {{min-width: var(--least)}}
 .{OLD} {{opacity: 0.35}}
 .{SAVE} a {{text-decoration: underline}}
+.{UNSEEN} {{position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}}
 """
 
 

@@ -32,11 +32,14 @@ TITLES = {
     "step-luong-plain": "Training step of LuongSeq2seq with a dot product and no feeding, sizes as for step-bahdanau",
     "step-multi30k": "Training step of the LuongSeq2seq of multi30k-luong, N=64 T_enc=T_dec=16 D=192 H=320 V=4,004",
     "step-gnmt": "Training step of GNMT with 4 layers in encoder and decoder each, sizes as for step-multi30k",
+    "step-transformer": "Training step of Transformer, N=128 T_enc=T_dec=14 D=256 H=512 V=5,900, 3+3 layers, 8 heads",
+    "self-attention": "Causal self-attention without its projections, N=4 T=512 D=256, 8 heads: forward, backward",
     "attention": "TimeAttention, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "general": "TimeAttention with a GeneralScore, N=16 T_enc=T_dec=256 H=256: forward, backward",
     "additive": "TimeAttention with an AdditiveScore, N=64 T_enc=30 T_dec=10 H=A=256: forward, backward",
     "additive-long": "TimeAttention with an AdditiveScore, N=16 T_enc=T_dec=256 H=A=256: forward, backward",
     "decode": "Greedy decode of 5,000 dates",
+    "decode-transformer": "Greedy decode of 128 sentences by the Transformer of step-transformer, 40 words each",
     "beam": "Beam search of 1,000 sentences of 6 to 18 words, beam 5, 20 tokens, BahdanauSeq2seq D=H=256 V=3,000",
 }
 # Not additive-long: PyTorch needs 4 GB and half a minute a call. Not the translators: a round takes up to a minute.
@@ -44,7 +47,9 @@ DEFAULT = "step,step-bidirectional,step-feeding,step-same,step-deep,attention,ge
 CALLS = {"library": 10, "plain": 5, "torch": 10, "floor": 10, "batched": 1, "one by one": 1}  # in a round
 SINGLE_CALLS = "additive-long", "beam"  # jobs whose calls take many seconds
 # Jobs whose calls take about a second.
-FEW_CALLS = dict.fromkeys(("step-bahdanau", "step-luong", "step-luong-plain", "step-multi30k", "step-gnmt"), 3)
+FEW_CALLS = dict.fromkeys(
+    ("step-bahdanau", "step-luong", "step-luong-plain", "step-multi30k", "step-gnmt", "step-transformer"), 3
+)
 # job, contender, compared with, at most
 GOALS = [
     ("step", "library", "torch", 1.0),
@@ -58,6 +63,9 @@ GOALS = [
     ("step-luong-plain", "library", "torch", 1.0),
     ("step-multi30k", "library", "torch", 1.0),
     ("step-gnmt", "library", "torch", 1.0),
+    ("step-transformer", "library", "torch", 1.0),
+    ("self-attention", "library", "torch", 1.0),
+    ("decode-transformer", "library", "torch", 1.0),
     ("attention", "library", "plain", 1 / 25),
     ("attention", "library", "torch", 1.0),
     ("general", "library", "torch", 1.0),

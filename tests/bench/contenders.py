@@ -16,8 +16,13 @@ ADDITIVE_LONG = {"N": 16, "T_enc": 256, "T_dec": 256, "H": 256, "A": 256}
 # The sizes of the PyTorch notes: V words in the source language, V_target in the other.
 TRANSLATION = {"N": 128, "T_enc": 14, "T_dec": 14, "V": 7800, "V_target": 5900, "D": 256, "H": 512}
 MULTI30K = {"N": 64, "T_enc": 16, "T_dec": 16, "V": 4004, "V_target": 4004, "D": 192, "H": 320}
+# The sizes of a Transformer that PyTorch's own tutorials train on Multi30k.
+TRANSFORMER = {"N": 128, "T_enc": 14, "T_dec": 14, "V": 5900, "V_target": 5900, "D": 256, "H": 512}
+TRANSFORMER_OPTIONS = {"layers": 3, "heads": 8, "dropout": 0.1}
+SELF_ATTENTION = {"N": 4, "T": 512, "D": 256, "heads": 8}
 BEAM = {"V": 3000, "V_target": 3000, "D": 256, "H": 256}
 BEAM_SEARCH = {"start_id": 1, "end_id": 2, "max_length": 20, "beam_size": 5}
+TRANSFORMER_WORDS = 40
 DATES, DATES_ONE_BY_ONE = 5000, 200
 SENTENCES, SENTENCES_ONE_BY_ONE = 1000, 50
 MAX_GRAD = 5.0
@@ -88,6 +93,7 @@ MODELS = {
         {"score": "general", "input_feeding": True, "bidirectional": True, "dropout": 0.4},
     ),
     "GNMT": ("ch08.gnmt", MULTI30K, {"layers": 4, "dropout": 0.2}),
+    "Transformer": ("ch08.transformer", TRANSFORMER, TRANSFORMER_OPTIONS),
 }
 
 
@@ -207,6 +213,25 @@ def additive_torch(sizes):
     return make_attention(*states, *params, score=additive), "all neurons (N, T_dec, T_enc, A) at once, autograd"
 
 
+def self_attention_problem(N, T, D, heads):
+    """Queries (N, T, D), keys and values (N, T, 2D), the gradient of the contexts (N, T, D); the number of heads."""
+    rng = np.random.default_rng(1)
+    return *(rng.standard_normal((N, T, n * D), dtype=np.float32) for n in (1, 2, 1)), heads
+
+
+def self_attention_library():
+    from ch08.multi_head_attention import ScaledDotAttention
+
+    q, kv, dout, heads = self_attention_problem(**SELF_ATTENTION)
+    return both_ways(ScaledDotAttention(heads, causal=True), q, kv, dout), "the weights are kept"
+
+
+def self_attention_torch():
+    from tests.bench.torch_model import make_self_attention
+
+    return make_self_attention(*self_attention_problem(**SELF_ATTENTION)), "F.scaled_dot_product_attention"
+
+
 def decode_model(AttentionSeq2seq):
     """An untrained model and the unseen dates, padded and reversed: the time does not depend on the weights."""
     from dataset import sequence
@@ -296,6 +321,26 @@ def beam_one_by_one():
     return run, f"{SENTENCES_ONE_BY_ONE} sentences timed, times {SENTENCES // SENTENCES_ONE_BY_ONE}"
 
 
+def transformer_decode(Transformer):
+    """An untrained model, which hardly ever ends, and as many random sentences as a batch of training has."""
+    sizes = model_sizes(**TRANSFORMER)
+    options = TRANSFORMER_OPTIONS | {"dropout": 0.0}
+    return Transformer(*sizes, **options), random_ids(**TRANSFORMER)[0]
+
+
+def transformer_decode_library():
+    from ch08.transformer import Transformer
+
+    model, xs = transformer_decode(Transformer)
+    return lambda: model.eval().greedy_decode(xs, 1, TRANSFORMER_WORDS), "keys and values are kept"
+
+
+def transformer_decode_torch():
+    from tests.bench.torch_model import Transformer, make_greedy
+
+    return make_greedy(*transformer_decode(Transformer), 1, TRANSFORMER_WORDS), "keys and values are kept"
+
+
 def step_of(name):
     """The contenders of a job: a training step of another model."""
     return {"library": partial(step_library, name), "torch": partial(step_torch, name)}
@@ -313,6 +358,8 @@ JOBS = {
     "step-luong-plain": step_of("LuongSeq2seq"),
     "step-multi30k": step_of("LuongSeq2seq, of the course"),
     "step-gnmt": step_of("GNMT"),
+    "step-transformer": step_of("Transformer"),
+    "self-attention": {"library": self_attention_library, "torch": self_attention_torch},
     "attention": {
         "library": attention_library,
         "plain": attention_plain,
@@ -325,6 +372,7 @@ JOBS = {
         "library": partial(additive_library, ADDITIVE_LONG),
         "torch": partial(additive_torch, ADDITIVE_LONG),
     },
+    "decode-transformer": {"library": transformer_decode_library, "torch": transformer_decode_torch},
     "decode": {
         "batched": decode_batched,
         "torch": decode_torch,

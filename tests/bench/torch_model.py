@@ -1,5 +1,6 @@
 """The same models in PyTorch eager on the CPU: ``nn.LSTM``, ``nn.LSTMCell`` in a loop, attention as two products."""
 
+import math
 import time
 
 import torch
@@ -287,6 +288,78 @@ class GNMT(nn.Module):
         return cross_entropy(self.affine(self.dropout(hs)), ts, padding=0)
 
 
+class Transformer(nn.Module):
+    """``nn.Transformer`` with pre-norm between embeddings with sinusoids and one linear layer; 0 is padding."""
+
+    def __init__(self, source_vocab_size, target_vocab_size, wordvec_size, hidden_size, layers=3, heads=8, dropout=0.0):
+        super().__init__()
+        D, H = wordvec_size, hidden_size
+        self.heads = heads
+        self.embed_enc, self.embed_dec = nn.Embedding(source_vocab_size, D), nn.Embedding(target_vocab_size, D)
+        angles = torch.arange(256)[:, None] * 10000 ** (-torch.arange(0, D, 2) / D)
+        self.register_buffer("positions", torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1))
+        self.dropout = nn.Dropout(dropout)
+        self.stacks = nn.Transformer(D, heads, layers, layers, H, dropout, batch_first=True, norm_first=True)
+        self.affine = nn.Linear(D, target_vocab_size)
+
+    def embedded(self, embed, ids, start=0):
+        """Return the first vectors of ids (N, T) that stand from position ``start`` on, (N, T, D)."""
+        x = math.sqrt(embed.embedding_dim) * embed(ids) + self.positions[start : start + ids.shape[1]]
+        return self.dropout(x)
+
+    def forward(self, xs, ts):
+        padding, T = xs == 0, ts.shape[1] - 1
+        future = torch.ones(T, T, dtype=torch.bool).triu(1)
+        hs = self.stacks(
+            self.embedded(self.embed_enc, xs),
+            self.embedded(self.embed_dec, ts[:, :-1]),
+            tgt_mask=future,
+            tgt_is_causal=True,
+            src_key_padding_mask=padding,
+            memory_key_padding_mask=padding,
+        )
+        return cross_entropy(self.affine(hs), ts, padding=0)
+
+    @torch.inference_mode()
+    def greedy(self, xs, start_id, length):
+        """Write ``length`` words for every row of xs; keys and values of earlier words, and of xs, are kept."""
+        padding = xs == 0
+        hs_enc = self.stacks.encoder(self.embedded(self.embed_enc, xs), src_key_padding_mask=padding)
+        layers, words = self.stacks.decoder.layers, ~padding[:, None, None]
+        known = [self.key_value(layer.multihead_attn, hs_enc) for layer in layers]
+        own = [None] * len(layers)
+        ids, written = torch.full((len(xs), 1), start_id), []
+        for t in range(length):
+            x = self.embedded(self.embed_dec, ids, t)
+            for k, layer in enumerate(layers):
+                out = layer.norm1(x)
+                new = self.key_value(layer.self_attn, out)
+                own[k] = new if t == 0 else [torch.cat(pair, dim=2) for pair in zip(own[k], new, strict=True)]
+                x = x + self.ask(layer.self_attn, out, *own[k])
+                x = x + self.ask(layer.multihead_attn, layer.norm2(x), *known[k], words)
+                x = x + layer.linear2(torch.relu(layer.linear1(layer.norm3(x))))
+            ids = self.affine(self.stacks.decoder.norm(x)).argmax(dim=2)
+            written.append(ids)
+        return torch.cat(written, dim=1)
+
+    def split(self, x):
+        """Return x (N, T, D) as heads (N, M, T, K)."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def key_value(self, attention, hs):
+        """Return keys and values of hs (N, T, D), two (N, M, T, K), by the matrices of an ``nn.MultiheadAttention``."""
+        D = hs.shape[2]
+        both = nn.functional.linear(hs, attention.in_proj_weight[D:], attention.in_proj_bias[D:])
+        return [self.split(part) for part in both.chunk(2, dim=2)]
+
+    def ask(self, attention, h, keys, values, mask=None):
+        """Return what the queries h (N, T, D) find."""
+        D = h.shape[2]
+        q = self.split(nn.functional.linear(h, attention.in_proj_weight[:D], attention.in_proj_bias[:D]))
+        found = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        return attention.out_proj(found.transpose(1, 2).flatten(2))
+
+
 def cross_entropy(logits, ts, padding=-100):
     """The mean loss of logits (N, T_dec, V) for what stands in ts (N, T_dec + 1) after the start mark."""
     return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten(), ignore_index=padding)
@@ -335,6 +408,13 @@ def fastest_size(decode, sizes):
         seconds[size] = time.perf_counter() - start
     best = min(seconds, key=seconds.get)
     return lambda: decode(best), best
+
+
+def make_greedy(model, xs, start_id, length):
+    """Greedy decoding of one batch."""
+    model.eval()
+    xs = torch.from_numpy(xs)
+    return lambda: model.greedy(xs, start_id, length)
 
 
 def make_beam(model, xs, *, beam_size, **options):
@@ -430,5 +510,20 @@ def make_attention(hs_enc, hs_dec, dout, *params, score=dot):
         for leaf in leaves:
             leaf.grad = None
         attention(*leaves, score=score).backward(dout)
+
+    return run
+
+
+def make_self_attention(q, kv, dout, heads):
+    """Causal attention in heads, forward and backward: gradients of queries, keys and values."""
+    leaves = [torch.from_numpy(x).requires_grad_() for x in (q, kv)]
+    dout = torch.from_numpy(dout)
+
+    def run():
+        for leaf in leaves:
+            leaf.grad = None
+        parts = [x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (leaves[0], *leaves[1].chunk(2, dim=2))]
+        out = nn.functional.scaled_dot_product_attention(*parts, is_causal=True)
+        out.transpose(1, 2).flatten(2).backward(dout)
 
     return run

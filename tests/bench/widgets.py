@@ -1,8 +1,9 @@
 """How long a widget takes from a changed control to the new picture: ``python -m tests.bench.widgets``.
 
 The goal is 100 ms, median, on 2 cores, for models of the shipped size in float64, as `ch08.explorer.explorer` loads
-them: H=256, D=16; the translator H=256, D=128, with sentences of 12 words, as it is not trained and finds no end. What
-is measured is the kernel's side: from the changed value to the new picture, ready for the browser.
+them: H=256, D=16; the translator H=256, D=128, with sentences of 12 words, as it is not trained and finds no end; the
+Transformer H=256, D=128, 3 layers of 8 heads, the same sentences. What is measured is the kernel's side: from the
+changed value to the new picture, ready for the browser.
 """
 
 import argparse
@@ -25,7 +26,8 @@ def build():
     from ch08.bahdanau_seq2seq import BahdanauSeq2seq
     from ch08.explorer import explorer, reader
     from ch08.recipes.translation import sentence_corpus, sentence_tokens
-    from ch08.translation_explorer import translation_explorer
+    from ch08.transformer import Transformer
+    from ch08.translation_explorer import heads_explorer, translation_explorer
     from ch08.translator import Translator
     from common.widgets import GradientViewer, TrainingMonitor, WeightedSumPlayground
     from dataset import sentences, sequence
@@ -49,6 +51,8 @@ def build():
     translator = BahdanauSeq2seq(len(source), len(target), 128, 256, dtype=np.float64, rng=0)
     translators = {"bahdanau": Translator(translator, source, target, tokenize=sentence_tokens, max_length=12)}
     translate = translation_explorer(translators, beam=5)
+    transformer = Transformer(len(source), len(target), 128, 256, layers=3, heads=8, dtype=np.float64, rng=0)
+    heads = heads_explorer(Translator(transformer, source, target, tokenize=sentence_tokens, max_length=12))
     new_sentences = [example.source for example in sentences.load("de-en").test[:200]]
 
     def type_text(model):
@@ -83,6 +87,10 @@ def build():
         "translation, beam 5: a sentence never asked": set_value(translate.text, new_sentences),
         "translation, beam 5: a step": set_value(translate.step, range(5)),
         "translation, beam 5: an alternative": set_value(translate.alternative, range(5)),
+        "heads, 3 layers of 8: a sentence never asked": set_value(heads.text, new_sentences),
+        "heads, a word": set_value(heads.row, range(10)),
+        "heads, a head": set_value(heads.head, range(8)),
+        "heads, a kind": set_value(heads.kind, ("cross", "decoder", "encoder")),
         "playground, a score": set_value(play.scores[0], [0.1 * k for k in range(-30, 30)]),
         "playground, temperature": set_value(play.temperature, [0.1 * k for k in range(2, 50)]),
         "gradient viewer, an input": set_value(view.hs[0][1], [0.1 * k for k in range(-20, 20)]),

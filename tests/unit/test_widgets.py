@@ -34,6 +34,9 @@ from common.widgets import (
     Captions,
     Comparison,
     GradientViewer,
+    HeadsExplorer,
+    HeadWeights,
+    Reading,
     Reasons,
     TrainingMonitor,
     WeightedSumPlayground,
@@ -168,9 +171,19 @@ def test_pictures_need_no_ipywidgets(root):
 
 # --- what all widgets share ------------------------------------------------------------------------------------
 
+
+def make_heads_explorer():
+    def read(tokens):
+        T = len(tokens)
+        return tokens, {"encoder": HeadWeights(np.full((2, 3, T, T), 1 / T), tokens, tokens)}
+
+    return HeadsExplorer(read, reading=Reading("letters", str.split), text="a text of words")
+
+
 MAKERS = {
     "playground": WeightedSumPlayground,
     "explorer": make_explorer,
+    "heads": make_heads_explorer,
     "viewer": GradientViewer,
     "monitor": TrainingMonitor,
     "comparison": lambda: Comparison(steps=5),
@@ -214,16 +227,19 @@ def test_static_is_the_first_picture_with_alternative_text(widget):
     picture = widget.static()
     assert picture.svg == widget.picture.value
     assert re.search(r"\w{3}", picture.text)
-    assert repr(picture) == picture.text
-    shown = picture._repr_html_()
-    alt, least, data = re.fullmatch(
-        r'<div style="overflow-x:auto"><img alt="([^"]+)" style="max-width:100%;min-width:(\d+)px;height:auto" '
-        r'src="data:image/svg\+xml;base64,([^"]+)"/></div>',
-        shown,
-    ).groups()
-    assert html.unescape(alt) == picture.text
-    assert int(least) >= min(620, width_of(picture.svg))
-    assert base64.b64decode(data).decode() == picture.svg
+    shown = [picture, *picture.others]
+    assert repr(picture) == " ".join(one.text for one in shown)
+    images = re.fullmatch(r'<div style="overflow-x:auto">(.*)</div>', picture._repr_html_())[1]
+    assert images == "".join(one.image() for one in shown)
+    for one in shown:
+        alt, least, data = re.fullmatch(
+            r'<img alt="([^"]+)" style="max-width:100%;min-width:(\d+)px;height:auto" '
+            r'src="data:image/svg\+xml;base64,([^"]+)"/>',
+            one.image(),
+        ).groups()
+        assert html.unescape(alt) == one.text
+        assert int(least) >= min(620, width_of(one.svg))
+        assert base64.b64decode(data).decode() == one.svg
 
 
 def width_of(svg):
