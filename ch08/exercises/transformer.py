@@ -589,13 +589,13 @@ def step(x, K, V, Wq, Wk, Wv):
     return (a[:, :, None] * V).sum(axis=1), K, V
 """
 _STEPS = """\
-K, V = np.zeros((len(xs), 0, Wk.shape[1])), np.zeros((len(xs), 0, Wv.shape[1]))
-cs, states = [], []
+keys, values = np.zeros((len(xs), 0, Wk.shape[1])), np.zeros((len(xs), 0, Wv.shape[1]))
+found, states = [], []
 for t in range(xs.shape[1]):
-    c, K, V = answer(xs[:, t], K, V, Wq, Wk, Wv)
-    cs.append(c)
-    states.append(K)
-cs, first = np.stack(cs, axis=1), states[0]
+    c, keys, values = answer(xs[:, t], keys, values, Wq, Wk, Wv)
+    found.append(c)
+    states.append(keys)
+cs, K, V, first = np.stack(found, axis=1), keys, values, states[0]
 """
 
 
