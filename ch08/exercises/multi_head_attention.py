@@ -250,8 +250,8 @@ ATTEND = Exercise(
     call=_ATTEND_CALL,
     outputs=("c", "a"),
     cases=(
-        Case("one sentence, two heads", lambda rng: _attend_inputs(rng, 1, 2, 3, 2, 2)),
-        Case("all sizes are 3", lambda rng: _attend_inputs(rng, 3, 3, 3, 3, 3)),
+        Case("one sentence, two heads", lambda rng: _attend_inputs(rng, 1, 2, 4, 2, 3)),
+        Case("as many words as numbers in a head", lambda rng: _attend_inputs(rng, 3, 3, 3, 2, 3)),
         Case("all sizes differ", lambda rng: _attend_inputs(rng, 2, 5, size(rng, 6, 9), 4, 3)),
     ),
     large=(
@@ -358,7 +358,7 @@ WEIGHTS = Exercise(
     call="a = answer(x, Wq, Wk, M)",
     outputs=("a",),
     cases=(
-        Case("one sentence, two heads", lambda rng: _weights_inputs(rng, 1, 3, 2, 2)),
+        Case("one sentence, two heads", lambda rng: _weights_inputs(rng, 1, 3, 2, 3)),
         Case("all sizes differ", lambda rng: _weights_inputs(rng, 2, size(rng, 5, 8), 3, 4)),
         Case("many heads", lambda rng: _weights_inputs(rng, 2, 3, 8, 2)),
         Case("one head", lambda rng: _weights_inputs(rng, 2, size(rng, 3, 6), 1, 5)),
@@ -786,7 +786,7 @@ WAVES = Exercise(
         ),
         Mistake(
             "The positions count from 1. The first one is 0.",
-            changed(_WAVES, ("np.arange(start, start + T)", "np.arange(start, start + T) + 1")),
+            changed(_WAVES, ("np.arange(start, start + T)", "1 + np.arange(start, start + T)")),
         ),
     ),
     hints=(
@@ -825,7 +825,7 @@ PLACED = Exercise(
     call="out = answer(x, P)",
     outputs=("out",),
     cases=(
-        Case("one sentence", lambda rng: _placed_inputs(rng, 1, 3, 2, 5)),
+        Case("two sentences of three words", lambda rng: _placed_inputs(rng, 2, 3, 2, 5)),
         Case("all sizes are 3", lambda rng: _placed_inputs(rng, 3, 3, 3, 3)),
         Case("all sizes differ", lambda rng: _placed_inputs(rng, 2, size(rng, 4, 7), 3, 9)),
         Case("more sentences than words", lambda rng: _placed_inputs(rng, 6, 2, size(rng, 3, 6), 7)),
