@@ -47,7 +47,7 @@ def looks(panels, words, first_head=None):
     Args: panels, a dict title -> weights (T, T), a row for each word that asks; words, T of them; first_head, the panel
     from which on there are heads, each in its color, as in ``head_tables``. Returns: a matplotlib Figure.
     """
-    figure, axes = _panels(len(panels), 0.9 * len(words) + 0.5, 2.6)
+    figure, axes = _panels(len(panels), 0.72 * len(words) + 0.5, 2.6)
     for k, (ax, (title, weights)) in enumerate(zip(axes, panels.items(), strict=True)):
         color = "0.4" if first_head is None or k < first_head else COLORS[(k - first_head) % 4]
         for (asks, asked), weight in host.ndenumerate(to_cpu(weights)):
