@@ -11,6 +11,7 @@ from ch08.exercises import (
     date_conversion,
     deep_and_residual,
     luong,
+    multi_head_attention,
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
@@ -37,5 +38,6 @@ EXERCISES = (
     *bahdanau.EXERCISES,
     *luong.EXERCISES,
     *beam_search.EXERCISES,
+    *multi_head_attention.EXERCISES,
     *transformer.EXERCISES,
 )

@@ -37,6 +37,7 @@ MULTI30K = Recipe(epochs=16, batch_size=128, learning_rate=0.0015, warmup_steps=
 SYSTEMS = {
     "transformer-dates": System("a small Transformer", transformer_dates, date_transformer, DATES),
     "transformer": _sentences(f"{GERMAN}, a small Transformer", "de-en"),
+    "transformer-ko": _sentences(f"{KOREAN}, a small Transformer", "ko-en"),
     "multi30k-transformer": System(
         "Multi30k, German to English, a Transformer of joint sub-words",
         functools.partial(multi30k_task, pieces=5000, joint=True, beam_size=5),
@@ -48,5 +49,4 @@ SYSTEMS = {
         ),
         MULTI30K,
     ),
-    "transformer-ko": _sentences(f"{KOREAN}, a small Transformer", "ko-en"),
 }

@@ -349,7 +349,8 @@ def table(systems, results=None):
             time = f"{found['seconds']:.0f} s" if found["seconds"] else "-"
             memory = f"{found['peak_mb']} MB" if found["peak_mb"] else "-"
             unit = " BLEU" if measure == "bleu" else ""
-            result = f"{worst} to {best}{unit}, {len(found['seeds'])} seeds"
+            seeds = len(found["seeds"])
+            result = f"{worst} to {best}{unit}, {seeds} seed{'s' if seeds > 1 else ''}"
         else:
             time, memory, result = "-", "-", "not measured"
         lines.append(f"{name:{width}} {time:>6} {memory:>7} {result:30} {system.about}")
