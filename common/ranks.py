@@ -21,7 +21,11 @@ from common.np import host, np, to_cpu, use_device
 from common.parallel import DataParallel, limit_threads, number_of_rows, replica, rows_of
 from common.util import echo
 
-STARTED_BY = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK")  # set by the starters of MPICH and Open MPI, and by Slurm
+STARTED_BY = (
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMIX_RANK",
+)  # set by the starters of MPICH and Open MPI, and by Slurm
 GRACE = 2.0  # seconds in which the other ranks may fail as well, before one that failed ends them all
 PAUSE = 0.002  # seconds between two looks whether rank 0 has finished
 
@@ -335,9 +339,7 @@ def _mpi():
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise RuntimeError(
-            f'--mpi needs mpi4py and an MPI ({reason}); pip install -e ".[mpi]" installs both'
-        ) from None
+        raise RuntimeError(f'--mpi needs mpi4py and an MPI ({reason}); pip install -e ".[mpi]" installs both') from None
     return MPI
 
 
@@ -352,8 +354,8 @@ def _world(program):
     sizes = [os.environ[name] for name in STARTED_BY[:2] if name in os.environ]
     if sizes and int(sizes[0]) != comm.size:
         raise RuntimeError(
-            f"mpiexec has started {sizes[0]} processes, but this one sees {comm.size}: it belongs to another MPI than the "
-            f"one that mpi4py has found, {MPI.Get_library_version().splitlines()[0]}"
+            f"mpiexec has started {sizes[0]} processes, but this one sees {comm.size}: it belongs to another MPI than "
+            f"the one that mpi4py has found, {MPI.Get_library_version().splitlines()[0]}"
         )
     return comm
 
@@ -367,7 +369,7 @@ def code_version():
     """Return a short name for the source text of the course's loaded modules: other text, another name."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    files = {Path(file).resolve() for m in list(sys.modules.values()) if (file := getattr(m, "__file__", None))}
+    files = {Path(file).resolve() for m in list(sys.modules.values()) if (file := vars(m).get("__file__"))}
     for file in sorted(file for file in files if file.is_relative_to(root) and file.suffix == ".py"):
         parts = file.relative_to(root).parts
         if parts[0] in sys.modules:  # not what a virtual environment in the root holds

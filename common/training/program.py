@@ -271,9 +271,7 @@ def _one_run(system, name, seed, args, ranks):
     system, sizes, options = configured(system, args)
     folder = args.out / f"{name}-{seed}"
     result = folder / HISTORY
-    found, begun = ranks.first(
-        lambda: (read_json(result) if result.is_file() else {}, (folder / CHECKPOINT).is_file())
-    )
+    found, begun = ranks.first(lambda: (read_json(result) if result.is_file() else {}, (folder / CHECKPOINT).is_file()))
     if "seconds" in found:  # not so after a program that trains one system: its checkpoint is measured below
         return _finished(found, system, sizes, options, folder)
     run = train(

@@ -37,7 +37,9 @@ class Run:
         return self.history["epochs"][-1]["train_seconds"] if self.history["epochs"] else 0.0
 
 
-def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=None, sizes=None, options=None, ranks=None):
+def train(
+    system, name, *, seed=0, out=None, resume=False, progress=True, label=None, sizes=None, options=None, ranks=None
+):
     """Train one system and return a Run.
 
     Args:
@@ -66,7 +68,9 @@ def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=
     trainer = Trainer(ranks.parallel(model), recipe.optimizer())
     trainer.agree = ranks.agree
     history = History(name, seed, sizes, recipe, task)
-    ranks.check_same({**flat(history.settings), "task.data": None, **versions(), "code": code_version(), "resume": resume})
+    if ranks.size > 1:
+        settings = flat(history.settings) | {"task.data": None}  # the contents count, not where they lie
+        ranks.check_same({**settings, **versions(), "code": code_version(), "resume": resume})
     checkpoint = None if out is None else Path(out) / CHECKPOINT
     if resume:
         _restore(ranks, history, trainer, checkpoint)
