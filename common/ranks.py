@@ -367,11 +367,10 @@ def _cores():
 
 def code_version():
     """Return a short name for the source text of the course's loaded modules: other text, another name."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    files = {Path(file).resolve() for m in list(sys.modules.values()) if (file := vars(m).get("__file__"))}
-    for file in sorted(file for file in files if file.is_relative_to(root) and file.suffix == ".py"):
-        parts = file.relative_to(root).parts
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    files = {str(vars(module).get("__file__")) for module in list(sys.modules.values())}
+    for file in sorted(file for file in files if file.startswith(f"{root}{os.sep}") and file.endswith(".py")):
+        parts = Path(file).relative_to(root).parts
         if parts[0] in sys.modules:  # not what a virtual environment in the root holds
-            digest.update("/".join(parts).encode() + file.read_bytes())
+            digest.update("/".join(parts).encode() + Path(file).read_bytes())
     return digest.hexdigest()[:16]

@@ -23,7 +23,7 @@ from tests.unit.training_data import write_dates
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = shutil.which("mpiexec", path=Path(sys.executable).parent) or shutil.which("mpiexec")
 MISSING = None if importlib.util.find_spec("mpi4py") and STARTER else "mpi4py and an MPI are not installed"
-needs_mpi = pytest.mark.mpi, pytest.mark.skipif(bool(MISSING), reason=str(MISSING))
+NEEDS_MPI = [pytest.mark.mpi, pytest.mark.skipif(bool(MISSING), reason=str(MISSING))]
 
 SMALL = ["--hidden-size", "8", "--batch-size", "36", "--quiet"]  # of 144 dates: four steps in an epoch
 MAIN = """
@@ -41,6 +41,18 @@ def at_step(number, call):
             call(params)
         update(self, params, grads)
     Adam.update = patched
+"""
+STOPPED_MEASURE = """
+from ch08.recipes.dates import Dates
+measure, calls = Dates.measure, []
+
+def stopped(self, model, rows=None):
+    calls.append(1)
+    if len(calls) == 1:
+        signal.raise_signal(signal.SIGINT)
+    return measure(self, model, rows)
+
+Dates.measure = stopped
 """
 END = "\nsys.exit(run_program(train.main))"
 
@@ -121,7 +133,7 @@ def words(data, out, *more, epochs=2):
 class TestMPI:
     """Needs an MPI."""
 
-    pytestmark = needs_mpi
+    pytestmark = NEEDS_MPI
 
     # --- equal to one process ----------------------------------------------------------------------------------
 
@@ -147,11 +159,11 @@ class TestMPI:
         pairs = tmp_path / "pairs.tsv"
         pairs.write_text("\n".join(lines), encoding="utf-8")
         sizes = ["--data", pairs, "--epochs", 1, "--hidden-size", 8, "--batch-size", 48, "--quiet"]
-        succeeded(mpiexec(2, ["bahdanau", "--mpi", *sizes, "--out", tmp_path / "many"]))
+        succeeded(mpiexec(2, ["multi30k-notes", "--mpi", *sizes, "--out", tmp_path / "many"]))
         monkeypatch.setattr(parallel, "workers", lambda: 2)
         monkeypatch.setattr(parallel, "run", lambda calls: [call() for call in calls])
         monkeypatch.setattr(parallel.DataParallel, "__init__", _small_parts)
-        assert ch08_train.main(argv=list(map(str, ["bahdanau", *sizes, "--out", tmp_path / "one"]))) == 0
+        assert ch08_train.main(argv=list(map(str, ["multi30k-notes", *sizes, "--out", tmp_path / "one"]))) == 0
         assert equal(tmp_path / "one", tmp_path / "many", 1e-5)
 
     def test_the_parts_of_a_batch(self):
@@ -192,11 +204,7 @@ class TestMPI:
         assert equal(two, tmp_path / "1", 1e-5)
 
     def test_ctrl_c_while_rank_0_measures(self, data, two, tmp_path):
-        code = MAIN + "from common.training.task import Pairs\nmeasure, calls = Pairs.measure, []\n"
-        code += "from ch08.recipes.dates import Dates\ndef stopped(self, model, rows=None):\n    calls.append(1)\n"
-        code += "    if len(calls) == 1: signal.raise_signal(signal.SIGINT)\n    return original(self, model, rows)\n"
-        code += "original, Dates.measure = Dates.measure, stopped" + END
-        succeeded(mpiexec(2, words(data, tmp_path), code=code), 130)
+        succeeded(mpiexec(2, words(data, tmp_path), code=MAIN + STOPPED_MEASURE + END), 130)
         succeeded(mpiexec(2, words(data, tmp_path, "--resume")))
         assert equal(two, tmp_path)
 
