@@ -261,7 +261,7 @@ def _result_words(argv):
         word = words.pop(0)
         if word == "--out":
             words.pop(0)
-        elif word not in ("--quiet", "--update-list") and not word.startswith("--out="):
+        elif word not in ("--quiet", "--update-list", "--mpi") and not word.startswith("--out="):
             kept.append(word)
     return kept
 

@@ -88,6 +88,7 @@ def train(
 
     def save():
         ranks.check_weights(model, trainer.step)
+        history.data.pop("ranks", None)  # those of before it was resumed
         history.data |= ranks.record()
         if checkpoint:
             ranks.first(lambda: trainer.save(checkpoint, history.state()))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from common import parallel
 from common.ranks import code_version
 from common.training.program import run_program
 from common.training.run import locked
+from tests.unit.test_gpu_path import run_on_the_stand_in
 from tests.unit.training_data import write_dates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -370,3 +372,25 @@ def test_the_version_of_the_code_is_that_of_the_loaded_modules(monkeypatch):
     assert before == code_version()
     monkeypatch.delitem(sys.modules, "common.ranks")
     assert code_version() != before
+
+
+def test_ranks_are_spread_over_the_devices_of_a_machine(root):
+    code = """
+import cupy
+from common.np import use_device
+cupy.cuda.runtime.getDeviceCount = lambda: 2
+for rank, device in enumerate([0, 1, 0, 1, 0]):
+    use_device(rank)
+    assert cupy.cuda.Device.current == device
+print("all on the device")
+"""
+    run_on_the_stand_in(root, code)
+
+
+def test_a_rank_takes_no_more_threads_than_its_share(monkeypatch):
+    asked, four = [], SimpleNamespace(num_threads=4)
+    libraries = SimpleNamespace(lib_controllers=[four], limit=lambda limits: asked.append(limits))
+    monkeypatch.setattr(parallel, "_controller", lambda: libraries)
+    for n in (8, 4, 2, 1):
+        parallel.limit_threads(n)
+    assert asked == [2, 1]
