@@ -38,6 +38,12 @@ host = numpy  # for what must lie in main memory: files and figures
 errstate = numpy.errstate  # CuPy never warns, so it needs none
 
 
+def use_device(number):
+    """Compute on the GPU of this number, counted around where there are fewer; with NumPy this changes nothing."""
+    if GPU:
+        np.cuda.Device(number % np.cuda.runtime.getDeviceCount()).use()
+
+
 def to_cpu(x):
     """Return ``x`` as a NumPy array (a copy only if it lives on the GPU)."""
     return x.get() if hasattr(x, "get") and not isinstance(x, numpy.ndarray) else numpy.asarray(x)

@@ -93,6 +93,12 @@ def workers():
     return max((lib.num_threads for lib in _controller().lib_controllers), default=1)
 
 
+def limit_threads(n):
+    """Compute with at most n threads from now on, in parts or within BLAS."""
+    if workers() > n:
+        _controller().limit(limits=n)
+
+
 def run(calls):
     """Call every function of a list, side by side where there are cores, and return their results in order.
 
@@ -438,7 +444,7 @@ class DataParallel:
         Args: what the model's forward takes, by position or by name. Arrays have N rows each and are split; None,
         numbers and strings go to every part. Raises: ValueError if there are no rows or not equally many.
         """
-        N = _number_of_rows(arrays, named)
+        N = number_of_rows(arrays, named)
         with exclusive(self.model):
             self._last = None
             slices = split(N, min(workers(), max(N // self.min_rows, 1)))
@@ -446,8 +452,8 @@ class DataParallel:
             calls = [
                 functools.partial(
                     part.forward,
-                    *(_rows_of(value, rows) for value in arrays),
-                    **{name: _rows_of(value, rows) for name, value in named.items()},
+                    *(rows_of(value, rows) for value in arrays),
+                    **{name: rows_of(value, rows) for name, value in named.items()},
                 )
                 for part, rows in zip(parts, slices, strict=True)
             ]
@@ -507,7 +513,7 @@ class DataParallel:
             self._seen = snapshot(self.model)
 
 
-def _number_of_rows(arrays, named):
+def number_of_rows(arrays, named):
     """Return N of the arrays of a batch, or raise a ValueError."""
     named = {f"argument {k}": value for k, value in enumerate(arrays)} | named
     rows = {}
@@ -531,7 +537,8 @@ def _is_split(value):
     return not (value is None or isinstance(value, bool | int | float | str))
 
 
-def _rows_of(value, rows):
+def rows_of(value, rows):
+    """Return the rows (a slice) of an argument of forward that has rows, anything else as it is."""
     return value[rows] if _is_split(value) else value
 
 

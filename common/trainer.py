@@ -62,7 +62,8 @@ class Trainer:
 
     Attributes: ``loss_list``, a mean loss for every ``eval_interval`` steps; ``current_epoch``, epochs begun so far;
     ``batch``, batches done in this epoch; ``step``, updates made so far; ``count``, the targets of the last batch (its
-    rows, if it is a tuple), over which its loss is the mean.
+    rows, if it is a tuple), over which its loss is the mean; ``agree``, called after every step with whether Ctrl-C was
+    pressed, returns whether to stop: several processes that train together stop after the same step.
     """
 
     def __init__(self, model, optimizer):
@@ -75,6 +76,7 @@ class Trainer:
         self.step = 0
         self.count = 0
         self.interrupted = self.cut_off = False
+        self.agree = bool
         self._sum = self._targets = 0  # of this epoch: loss times targets, targets
 
     @property
@@ -153,7 +155,7 @@ class Trainer:
                 loss = self._train_on(batch, max_grad, schedule)
                 if on_step:
                     on_step(self, loss)
-                if interrupted():
+                if self.agree(interrupted()):
                     self.interrupted = True
                     return False
         if k < 0:

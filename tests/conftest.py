@@ -28,7 +28,7 @@ ROOT = TESTS.parent
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NO_TORCH = "PyTorch is not installed"
-PROMISED = ("parity", "browser", "grading")  # folders of tests/ and, by the same name, their markers
+PROMISED = ("parity", "browser", "grading", "mpi")  # markers; but for mpi, also the folders of tests/ that have them
 
 # Time limits per example would fail on a busy machine; pytest-timeout has the last word. CI draws the same
 # examples every time, so that a red run is always the fault of the change.

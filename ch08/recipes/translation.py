@@ -290,8 +290,9 @@ class Translation:
         [[answer]] = self.translator(model).translate([sentence])
         if answer.weights is None:
             return {}
-        rows, columns = len(answer.tokens), len(sentence)
-        return {"attention": attention_heatmap(answer.weights[:rows, 1 : columns + 1], sentence, answer.tokens)}
+        tokens = answer.tokens or [" "]  # it ended at once: its end mark is drawn
+        rows, columns = len(tokens), len(sentence)
+        return {"attention": attention_heatmap(answer.weights[:rows, 1 : columns + 1], sentence, tokens)}
 
 
 def translation_model(model_class, task, *, rng, dtype=np.float32, wordvec_size=256, hidden_size=256):

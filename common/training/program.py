@@ -7,12 +7,14 @@ import shlex
 import statistics
 import sys
 import tempfile
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from common.metrics import LESS_IS_BETTER, NOT_A_SHARE, family, shown
 from common.npz import check_writable
 from common.plots import accuracy_curves, learning_curve, save_figure
+from common.ranks import Alone, connected
 from common.trainer import DivergedError
 from common.training.run import CHECKPOINT, flat, locked, peak_memory, read_json, train, versions, write_json
 from common.util import echo
@@ -63,6 +65,12 @@ def add_flags(parser):
     parser.add_argument("--data", metavar="PATH", help="data file, such as lines of question, tab, answer")
     parser.add_argument("--split", choices=("grouped", "random"), help="how test rows are chosen (default: grouped)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--mpi", action="store_true", help="share the work among the processes that mpiexec started")
+
+
+def processes(args, program):
+    """Return a context manager that yields the processes that do the work: with --mpi Ranks, else Alone."""
+    return connected(program) if args.mpi else nullcontext(Alone())
 
 
 def configured(system, args):
@@ -99,10 +107,11 @@ def train_main(systems, default, *, program, out, results=None, argv=None):
     if args.list:
         echo(table(systems, results))
         return 0
-    system, sizes, options = configured(systems[args.name], args)
-    folder = args.out or Path(out) / args.name
-    check_writable(folder)
-    with locked(folder):
+    with processes(args, program) as ranks, ExitStack() as stack:
+        system, sizes, options = configured(systems[args.name], args)
+        folder = args.out or Path(out) / args.name
+        ranks.first(lambda: check_writable(folder))
+        ranks.first(lambda: stack.enter_context(locked(folder)))
         run = train(
             system,
             args.name,
@@ -112,20 +121,26 @@ def train_main(systems, default, *, program, out, results=None, argv=None):
             progress=not args.quiet,
             sizes=sizes,
             options=options,
+            ranks=ranks,
         )
-        # The weights first: whatever ends the program while it prints, they are there.
-        files = [save_weights(run, folder, args.half)]
-        measures = run.task.measure(run.model)
-        run.history["final"] = measures
-        echo(f"\n{headline(run, measures)}\n\nTen of them:" if measures else "")
-        for line in run.task.examples(run.model):
-            echo(f"  {line}")
-        files += save_results(run, files[0].parent)
+        if ranks.rank == 0:
+            _report(run, folder, args.half)
+    return 130 if run.interrupted else 0
+
+
+def _report(run, folder, half):
+    """Print what a run has learned, write its weights, history and figures."""
+    # The weights first: whatever ends the program while it prints, they are there.
+    files = [save_weights(run, folder, half)]
+    measures = run.task.measure(run.model)
+    run.history["final"] = measures
+    echo(f"\n{headline(run, measures)}\n\nTen of them:" if measures else "")
+    for line in run.task.examples(run.model):
+        echo(f"  {line}")
+    files += save_results(run, files[0].parent)
     echo("\nwrote " + ", ".join(map(str, files)))
     if run.interrupted:
         echo("Interrupted; what was learned is kept. Go on with the same command and --resume.")
-        return 130
-    return 0
 
 
 def _names(systems):
@@ -197,33 +212,46 @@ def compare_main(systems, default, *, program, out, seeds=(0,), results=None, ar
     add_flags(parser)
     args = parser.parse_args(argv)
     names = args.names or list(default)
-    check_writable(args.out)
-    runs = []
-    with locked(args.out):
+    with processes(args, program) as ranks, ExitStack() as stack:
+        ranks.first(lambda: check_writable(args.out))
+        ranks.first(lambda: stack.enter_context(locked(args.out)))
+        say = echo if ranks.rank == 0 else _silent
+        runs = []
         for seed in args.seeds:
             for name in names:
-                history = _one_run(systems[name], name, seed, args)
+                history = _one_run(systems[name], name, seed, args, ranks)
                 if history is None:
-                    echo("Interrupted; the same command goes on from here.")
+                    say("Interrupted; the same command goes on from here.")
                     return 130
                 runs.append(history)
-                echo(f"{name:16} seed {seed:<4} {_listed(history['final'])}   {history['seconds']:.0f} s")
-        command = " ".join(filter(None, [program, shlex.join(_result_words(argv))]))
-        write_json(args.out / CURVES, {"command": command, "versions": versions(), "runs": [_curve(r) for r in runs]})
-        curves, measure = {}, next(iter(runs[0]["final"]), "exact_match")
-        for history in runs:
-            key = next(iter(history["final"]))
-            label = f"{history['system']}: {systems[history['system']].about}"
-            curves.setdefault(label, []).append([e[key] for e in history["epochs"]])
-        save_figure(accuracy_curves(curves, measure=measure), args.out / "curves.png")
+                say(f"{name:16} seed {seed:<4} {_listed(history['final'])}   {history['seconds']:.0f} s")
+        if ranks.rank == 0:
+            command = " ".join(filter(None, [program, shlex.join(_result_words(argv))]))
+            summary = _report_comparison(systems, names, runs, args.out, command)
+            if results and args.update_list:
+                old = read_json(results) if Path(results).is_file() else {}
+                write_json(results, old | summary)
+                echo(f"wrote {results}")
+    return 0
+
+
+def _silent(*parts):
+    """What a rank says that is not the first."""
+
+
+def _report_comparison(systems, names, runs, out, command):
+    """Write the curves of all runs, print a table; return the summary of each system."""
+    write_json(out / CURVES, {"command": command, "versions": versions(), "runs": [_curve(r) for r in runs]})
+    curves, measure = {}, next(iter(runs[0]["final"]), "exact_match")
+    for history in runs:
+        key = next(iter(history["final"]))
+        label = f"{history['system']}: {systems[history['system']].about}"
+        curves.setdefault(label, []).append([e[key] for e in history["epochs"]])
+    save_figure(accuracy_curves(curves, measure=measure), out / "curves.png")
     summary = {name: summarize([r for r in runs if r["system"] == name], command) for name in names}
     echo(summary_table(summary))
-    echo(f"wrote {args.out / CURVES} and {args.out / 'curves.png'}")
-    if results and args.update_list:
-        old = read_json(results) if Path(results).is_file() else {}
-        write_json(results, old | summary)
-        echo(f"wrote {results}")
-    return 0
+    echo(f"wrote {out / CURVES} and {out / 'curves.png'}")
+    return summary
 
 
 def _result_words(argv):
@@ -233,17 +261,17 @@ def _result_words(argv):
         word = words.pop(0)
         if word == "--out":
             words.pop(0)
-        elif word not in ("--quiet", "--update-list") and not word.startswith("--out="):
+        elif word not in ("--quiet", "--update-list", "--mpi") and not word.startswith("--out="):
             kept.append(word)
     return kept
 
 
-def _one_run(system, name, seed, args):
+def _one_run(system, name, seed, args, ranks):
     """Train one system with one seed, or read the result if it is there; return the history, None if interrupted."""
     system, sizes, options = configured(system, args)
     folder = args.out / f"{name}-{seed}"
     result = folder / HISTORY
-    found = read_json(result) if result.is_file() else {}
+    found, begun = ranks.first(lambda: (read_json(result) if result.is_file() else {}, (folder / CHECKPOINT).is_file()))
     if "seconds" in found:  # not so after a program that trains one system: its checkpoint is measured below
         return _finished(found, system, sizes, options, folder)
     run = train(
@@ -251,18 +279,23 @@ def _one_run(system, name, seed, args):
         name,
         seed=seed,
         out=folder,
-        resume=(folder / CHECKPOINT).is_file(),
+        resume=begun,
         progress=not args.quiet,
         label=f"{name}, seed {seed}",
         sizes=sizes,
         options=options,
+        ranks=ranks,
     )
     if run.interrupted:
         return None
-    run.history |= {"final": run.task.measure(run.model), "seconds": run.seconds, "peak_mb": peak_memory()}
-    run.model.save_params(folder / WEIGHTS, dtype="float16")
-    write_json(result, run.history)
-    return run.history
+
+    def finish():
+        run.history |= {"final": run.task.measure(run.model), "seconds": run.seconds, "peak_mb": peak_memory()}
+        run.model.save_params(folder / WEIGHTS, dtype="float16")
+        write_json(result, run.history)
+        return run.history
+
+    return ranks.first(finish)
 
 
 def _finished(history, system, sizes, options, folder):

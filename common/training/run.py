@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from common.checkpoint import read_extra
 from common.metrics import shown
 from common.np import GPU, host
 from common.npz import atomic_write
-from common.parallel import DataParallel
+from common.ranks import Alone, code_version
 from common.trainer import Trainer
 
 CHECKPOINT = "checkpoint.npz"
@@ -36,7 +37,9 @@ class Run:
         return self.history["epochs"][-1]["train_seconds"] if self.history["epochs"] else 0.0
 
 
-def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=None, sizes=None, options=None):
+def train(
+    system, name, *, seed=0, out=None, resume=False, progress=True, label=None, sizes=None, options=None, ranks=None
+):
     """Train one system and return a Run.
 
     Args:
@@ -46,60 +49,95 @@ def train(system, name, *, seed=0, out=None, resume=False, progress=True, label=
         resume: go on from the checkpoint in ``out``; the result is that of a run that was never interrupted.
         progress: show a progress bar. label: its text.
         sizes: for ``system.model``, such as {"hidden_size": 64}. options: for ``system.task``, such as {"data": path}.
+        ranks: the processes that train together, a ``common.ranks.Ranks``, each of which calls this function with the
+            same arguments; the first of them measures and writes. None: this process alone.
 
-    Raises: DivergedError; ValueError if the checkpoint was made with other settings or other data.
+    Raises: DivergedError; ValueError if the checkpoint was made with other settings or other data, or if there are more
+    ranks than rows in a batch; RuntimeError if the ranks differ in what they were started with, or in their weights.
     """
+    ranks = ranks or Alone()
     recipe = system.recipe
+    if recipe.batch_size < ranks.size:
+        raise ValueError(f"a batch of {recipe.batch_size} rows has no part for each of {ranks.size} ranks; start fewer")
     task = system.task(batch_size=recipe.batch_size, seed=seed, **(options or {}))
     model = system.model(task, rng=host.random.default_rng(seed), **(sizes or {}))
     model.vocab = task.tokens
     if system.prepare:
         system.prepare(model, task)
-    trainer = Trainer(DataParallel(model), recipe.optimizer())
+    model = ranks.own(model)
+    trainer = Trainer(ranks.parallel(model), recipe.optimizer())
+    trainer.agree = ranks.agree
     history = History(name, seed, sizes, recipe, task)
+    if ranks.size > 1:
+        settings = flat(history.settings) | {"task.data": None}  # the contents count, not where they lie
+        ranks.check_same({**settings, **versions(), "code": code_version(), "resume": resume})
     checkpoint = None if out is None else Path(out) / CHECKPOINT
     if resume:
-        history.restore(trainer, checkpoint)
-    bar = _bar(recipe.epochs * task.steps_per_epoch, trainer.step, label or name, progress)
+        _restore(ranks, history, trainer, checkpoint)
+    ranks.check_weights(model, trainer.step)
+    bar = _bar(recipe.epochs * task.steps_per_epoch, trainer.step, label or name, progress and ranks.rank == 0)
 
     def on_step(trainer, loss):
         history.add_step(trainer.step, loss)
         if trainer.step % EVERY == 0:
-            history.add_measures(trainer.step, task.measure(model, QUICK_ROWS))
+            ranks.check_weights(model, trainer.step)
+            history.add_measures(trainer.step, ranks.first(lambda: task.measure(model, QUICK_ROWS)))
         bar.update(1)
         bar.set_postfix_str(history.line(), refresh=False)
         history.clock.start()
 
+    def save():
+        ranks.check_weights(model, trainer.step)
+        history.data.pop("ranks", None)  # those of before it was resumed
+        history.data |= ranks.record()
+        if checkpoint:
+            ranks.first(lambda: trainer.save(checkpoint, history.state()))
+
     first = len(history.data["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
     interrupted = False
-    try:
-        for epoch in range(first, recipe.epochs + 1):
-            history.clock.start()
-            interrupted = not trainer.run_epoch(
-                task.batches(epoch),
-                epoch,
-                skip=skip,
-                max_grad=recipe.max_grad,
-                schedule=recipe.schedule(task.steps_per_epoch),
-                on_step=on_step,
-            )
-            history.clock.stop()
-            skip = 0
-            if interrupted:
-                break
-            history.end_epoch(epoch, trainer, task.measure(model))
-            if checkpoint and epoch < recipe.epochs:
-                trainer.save(checkpoint, history.state())
-    except KeyboardInterrupt:
-        if trainer.cut_off:  # within an update: there is nothing worth saving
-            raise
-        interrupted = True  # while measuring, between two steps: nothing is half done
-    finally:
-        bar.close()
-    if checkpoint:
-        trainer.save(checkpoint, history.state())
+    with ranks.listening():
+        try:
+            for epoch in range(first, recipe.epochs + 1):
+                history.clock.start()
+                interrupted = not trainer.run_epoch(
+                    task.batches(epoch),
+                    epoch,
+                    skip=skip,
+                    max_grad=recipe.max_grad,
+                    schedule=recipe.schedule(task.steps_per_epoch),
+                    on_step=on_step,
+                )
+                history.clock.stop()
+                skip = 0
+                if interrupted:
+                    break
+                history.end_epoch(epoch, trainer, ranks.first(lambda: task.measure(model)))
+                if epoch < recipe.epochs:
+                    save()
+        except KeyboardInterrupt:
+            if trainer.cut_off:  # within an update: there is nothing worth saving
+                raise
+            interrupted = True  # while measuring, between two steps: nothing is half done
+        finally:
+            bar.close()
+        save()
     return Run(model, task, history.data, interrupted)
+
+
+def _restore(ranks, history, trainer, checkpoint):
+    """Load the checkpoint of rank 0 on all ranks; the others need not see its folder."""
+
+    def restore():
+        history.restore(trainer, checkpoint)
+        return checkpoint.read_bytes() if ranks.size > 1 else None
+
+    content = ranks.first(restore)
+    if ranks.rank:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / CHECKPOINT
+            copy.write_bytes(content)
+            history.restore(trainer, copy)
 
 
 class History:

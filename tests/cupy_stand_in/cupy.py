@@ -353,6 +353,21 @@ def __getattr__(name):
     raise AttributeError(f"module 'cupy' has no attribute {name!r} (of the strict stand-in in tests/cupy_stand_in)")
 
 
-cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+class _Device:
+    """One of the "devices"; there is a single one unless a test counts more."""
+
+    current = 0
+
+    def __init__(self, number=0):
+        self.id = number
+
+    def use(self):
+        """Make this the current device."""
+        if not 0 <= self.id < cuda.runtime.getDeviceCount():
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        _Device.current = self.id
+
+
+cuda = types.SimpleNamespace(Device=_Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
 linalg = types.SimpleNamespace(norm=_wrap(numpy.linalg.norm))
 random = types.SimpleNamespace(seed=numpy.random.seed)

@@ -46,6 +46,8 @@ PUBLIC_NAMES = {
     "common.training.task": "Pairs Task",
     "common.training.recipe": "Recipe System",
     "common.training.run": "train",
+    "common.ranks": "Alone Ranks RankParallel connected",
+    "common.scaling": "Network Work ring_time simulate_ring wavefront",
     "common.optimizer": "SGD Momentum Nesterov AdaGrad RMSprop Adam",
     "common.trainer": "Trainer RnnlmTrainer",
     "common.util": "clip_grads eval_seq2seq eval_perplexity",

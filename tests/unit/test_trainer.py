@@ -357,6 +357,19 @@ def test_an_error_in_a_callback_is_not_an_update_cut_off(tmp_path):
     assert trainer.step == trainer.batch == 1
 
 
+def test_fit_stops_after_the_step_after_which_others_want_to(monkeypatch):
+    """Several processes that train together ask each other after every step."""
+    model, x, t = small_problem()
+    trainer, asked = Trainer(model, Adam()), []
+    trainer.agree = lambda pressed: asked.append(pressed) or len(asked) == 3
+    trainer.fit(x, t, batch_size=16, verbose=False)
+    assert (trainer.interrupted, trainer.step, asked) == (True, 3, [False, False, False])
+    asked.clear()
+    press_ctrl_c(monkeypatch, at_step=2)
+    trainer.fit(x, t, batch_size=16, verbose=False)
+    assert (trainer.step, asked) == (6, [False, True, True])
+
+
 def test_ctrl_c_stays_ignored_where_it_was_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     model, x, t = small_problem()

@@ -229,6 +229,17 @@ def test_the_penalties_of_a_search_are_handed_on():
     assert short.score == pytest.approx(plain.score * (9 / 6) ** 0.6, rel=1e-12)
 
 
+def test_a_translation_without_a_word_is_drawn_as_well():
+    """As of a model that was interrupted early."""
+    task = small_task()
+    model = small_model(task)
+    b = model.decoder.affine.params[1]
+    b[words.END_ID] += 100
+    [[answer]] = task.translator(model).translate([SOURCE[4].split()])
+    assert (answer.tokens, answer.weights.shape[0]) == ([], 1)
+    assert list(task.figures(model)) == ["attention"]
+
+
 def test_an_empty_sentence_is_named():
     task = small_task()
     with pytest.raises(ValueError, match=r"sentence 1 \(the first is 0\) has no words"):
