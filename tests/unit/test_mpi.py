@@ -171,7 +171,7 @@ class TestMPI:
     def test_the_parts_of_a_batch(self):
         """Sums, gradients where ranks count differently, ranks without targets and without rows, exceptions for all."""
         done = succeeded(finish(start((3, []), code=PARTS)))
-        assert sorted(done.stdout.split()) == ["0", "1", "2"]
+        assert sorted(filter(str.isdigit, done.stdout)) == ["0", "1", "2"]  # lines of ranks can run into one another
 
     def test_chapter_7_trains_its_three_variants(self, additions_file, tmp_path):
         sizes = ["--data", additions_file, "--epochs", 1, *SMALL]
