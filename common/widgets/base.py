@@ -1,6 +1,7 @@
 """What the widgets share: ipywidgets when it is needed, display in a notebook, still pictures, captions."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.svg import BLUE, INK, ORANGE, Picture, escape
@@ -191,6 +192,16 @@ class Widget:
 
     box = None
     about = "live widget"
+    _setting = False  # whether this object, and not the reader, is changing a control
+
+    @contextmanager
+    def _silently(self):
+        """Change controls without being told of it."""
+        before, self._setting = self._setting, True
+        try:
+            yield
+        finally:
+            self._setting = before
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}

@@ -99,7 +99,6 @@ class AttentionExplorer(Widget):
         self._start = dict(text=text, model=model or list(self.models)[-1], beside=beside or NONE)
         self._start |= dict(step=step, column=NONE if column is None else column, gold=gold, why=why)
         self._start |= self._more
-        self._setting = False  # whether this object, and not the reader, is changing a control
         self._check_start()
         self._make_controls()
         self.notes = [controls().HTML(message(note))] if note else []
@@ -297,8 +296,7 @@ class AttentionExplorer(Widget):
 
     def _label_controls(self):
         """Give the steps and the buttons the tokens of the question and the answer."""
-        self._setting = True
-        try:
+        with self._silently():
             self.step.max = self.play.max = len(self.answer_tokens) - 1
             token = self.captions.token
             rows = button_options(self.answer_tokens)
@@ -313,8 +311,6 @@ class AttentionExplorer(Widget):
                 self.column.value = self._start["column"] if first else NONE
             self.row.value = self.step.value
             self.column.disabled = self.weights is None
-        finally:
-            self._setting = False
 
     def _pictures(self, tokens, *, model, beside, step, column, gold, why, **search):
         """Return (Picture, Picture of the model beside or None, of the reasons or None, news for the message line)."""

@@ -1,7 +1,6 @@
 """Heads explorer: what every head of every layer of a Transformer looks at, all in small and one enlarged."""
 
 import textwrap
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from common.np import host, to_cpu
@@ -61,7 +60,7 @@ KINDS = {
         "a row for each step, named by the {token} it writes; a column for each {token} of the question",
     ),
 }
-MEAN = "mean"  # in place of a head: the mean of all heads of a layer
+MEAN = "mean"  # instead of a head: the mean of all heads of a layer
 SMALL = 40, 110  # side of a small heatmap: at least, at most
 TALL = 380  # height of all small heatmaps, if they are not at their smallest
 BETWEEN = 14  # two small heatmaps
@@ -435,7 +434,6 @@ class HeadsExplorer(Widget):
         self.read, self.reading, self.captions, self.find_unknown = read, reading, captions, unknown
         self.about = captions.about
         self._known = {}
-        self._setting = False  # whether this object, and not the reader, is changing a control
         if text is None:
             text = next(iter(reading.examples), "")
         self._start = dict(text=text, kind=kind, layer=layer, head=head, row=row, column=column)
@@ -494,15 +492,6 @@ class HeadsExplorer(Widget):
     def _settings(self):
         """Return the controls whose values are the state of the explorer, as ``static`` takes them."""
         return {name: getattr(self, name) for name in self._start}
-
-    @contextmanager
-    def _silently(self):
-        """Change controls without being told of it."""
-        before, self._setting = self._setting, True
-        try:
-            yield
-        finally:
-            self._setting = before
 
     def _next_example(self):
         """Put the next example into the box; after another text, the first."""

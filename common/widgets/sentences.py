@@ -1,7 +1,6 @@
 """Sentence explorer: the answers that a beam search finds to a text, from models that may read different languages."""
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -227,15 +226,6 @@ class SentenceExplorer(AttentionExplorer):
         if examples:
             place = examples.index(self.text.value) + 1 if self.text.value in examples else 0
             self.text.value = examples[place % len(examples)]
-
-    @contextmanager
-    def _silently(self):
-        """Change controls without being told of it."""
-        before, self._setting = self._setting, True
-        try:
-            yield
-        finally:
-            self._setting = before
 
     def _changed(self, change):
         if self._setting:
