@@ -20,19 +20,20 @@ def languages():
 
 
 def language(code=None):
-    """Choose the language of all that is said from now on; return the code of the one that is chosen now.
+    """Choose the language of all that is said from now on; without a code, return that of the chosen one.
 
-    Args: code, such as "ko"; None only asks. Raises: ValueError for a language that the course does not have.
+    Args: code, such as "ko". Raises: ValueError for a language that the course does not have.
     """
-    if code is not None:
-        if code not in languages():
-            raise ValueError(f"language: {code!r} is not here; there are {', '.join(languages())}")
-        texts = gettext.NullTranslations()
-        if code != ENGLISH:
-            with (FOLDER / f"{code}.mo").open("rb") as file:
-                texts = gettext.GNUTranslations(file)
-        _state.update(code=code, texts=texts)
-    return _state["code"]
+    if code is None:
+        return _state["code"]
+    if code not in languages():
+        raise ValueError(f"language: {code!r} is not here; there are {', '.join(languages())}")
+    texts = gettext.NullTranslations()
+    if code != ENGLISH:
+        with (FOLDER / f"{code}.mo").open("rb") as file:
+            texts = gettext.GNUTranslations(file)
+    _state.update(code=code, texts=texts)
+    return None
 
 
 def say(text, /, **values):
