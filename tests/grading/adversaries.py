@@ -1482,7 +1482,7 @@ answer(
 seeks(
     "memory-that-no-process-has",
     """
-    import ctypes, os, platform, socket
+    import ctypes, os, socket
     libc = ctypes.CDLL(None)
     try:
         found.append(os.memfd_create("x"))
@@ -1498,11 +1498,12 @@ seeks(
     piece = (ctypes.c_size_t * 2)(ctypes.addressof(space), 4096)
     if libc.vmsplice(writing, piece, 1, 0) > 0:
         found.append("vmsplice")
-    for kind in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, 38):  # 38 is AF_ALG
-        try:
-            found.append(socket.socket(kind, socket.SOCK_STREAM))
-        except OSError:
-            pass
+    for family in (socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, 38):  # 38 is AF_ALG
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+            try:
+                found.append(socket.socket(family, kind))
+            except OSError:
+                pass
     """,
 )
 seeks(
