@@ -7,10 +7,10 @@ some as well, only the two kinds are left that Jupyter uses; ``launch`` limits t
 """
 
 import ctypes
-import ctypes.util
 import errno
 import tempfile
 
+LIBRARY = "libseccomp.so.2"
 NAMESPACES = (
     "unshare setns mount umount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick "
     "mount_setattr"
@@ -76,7 +76,7 @@ def program():
 def _library():
     """Return libseccomp, with the types of its functions."""
     try:
-        library = ctypes.CDLL(ctypes.util.find_library("seccomp") or "libseccomp.so.2")
+        library = ctypes.CDLL(LIBRARY)
     except OSError:
         raise SeccompError("libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2).") from None
     library.seccomp_init.restype = ctypes.c_void_p
