@@ -1498,7 +1498,7 @@ seeks(
     piece = (ctypes.c_size_t * 2)(ctypes.addressof(space), 4096)
     if libc.vmsplice(writing, piece, 1, 0) > 0:
         found.append("vmsplice")
-    for family in (socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, 38):  # 38 is AF_ALG
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, 38):  # 38 is AF_ALG
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
             try:
                 found.append(socket.socket(family, kind))
@@ -1630,19 +1630,23 @@ answer(
         import socket
         total, kept = 0, []
         try:
-            while True:
+            while total < 2**30:
                 pair = socket.socketpair()
                 kept.append(pair)
                 for one in pair:
                     one.setblocking(False)
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**24)
+                    try:
+                        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**24)
+                    except OSError:
+                        pass
                     try:
                         while True:
                             total += one.send(b"x" * 100_000)
                     except BlockingIOError:
                         pass
         except OSError:  # no more of them
-            return {RIGHT} if total < 100_000_000 else {WRONG}
+            pass
+        return {RIGHT} if total < 100_000_000 else {WRONG}
         """
     ),
     isolated=True,

@@ -460,7 +460,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
         "write to /": "OSError",
         "write to Python": "OSError",
         "write here": None,
-        "network": "ConnectionRefusedError",
+        "network": "OSError",
         "worker": "PermissionError",
         "environment": [],
         "root again": "PermissionError",

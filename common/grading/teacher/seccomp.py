@@ -2,8 +2,8 @@
 
 A limit on memory counts the pages of a process. It does not count what the kernel keeps on the process's behalf, nor a
 file system in memory that the process mounts. So the filter refuses new namespaces and mounts (Flatpak refuses them as
-well, in ``common/flatpak-run.c``), and whatever else holds memory that belongs to no process. Of sockets, which hold
-some as well, only the two kinds are left that Jupyter uses; ``launch`` limits their number.
+well, in ``common/flatpak-run.c``), and whatever else holds memory that belongs to no process. Sockets hold some as
+well: only those are left that Jupyter uses, with buffers of the usual size, and ``launch`` limits their number.
 """
 
 import ctypes
@@ -28,10 +28,11 @@ CLONE_FLAGS = (  # of clone, from linux/sched.h: each asks for a new namespace
     0x20000000,  # CLONE_NEWPID
     0x40000000,  # CLONE_NEWNET
 )
-AF_INET = 2  # and AF_UNIX is 1
+AF_UNIX = 1
+SOL_SOCKET, SO_SNDBUF, SO_RCVBUF = 1, 7, 8
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(0), from seccomp.h
 BAD_ARCHITECTURE = 2  # SCMP_FLTATR_ACT_BADARCH: what happens to a call made as another architecture makes it
-GREATER, MASKED_EQUAL = 6, 7  # SCMP_CMP_GT, SCMP_CMP_MASKED_EQ
+NOT_EQUAL, EQUAL, MASKED_EQUAL = 1, 4, 7  # SCMP_CMP_NE, SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
 
 
 class SeccompError(RuntimeError):
@@ -64,7 +65,10 @@ def program():
         # The flags of clone3 lie in memory, where no filter sees them. Without clone3 the C library calls clone.
         _refuse(library, rules, "clone3", errno.ENOSYS)
         # libzmq asks for the network's interfaces, and takes this error for a system that has none.
-        _refuse(library, rules, "socket", errno.EOPNOTSUPP, _Compare(0, GREATER, AF_INET, 0))
+        _refuse(library, rules, "socket", errno.EOPNOTSUPP, _Compare(0, NOT_EQUAL, AF_UNIX, 0))
+        for option in (SO_SNDBUF, SO_RCVBUF):
+            conditions = _Compare(1, EQUAL, SOL_SOCKET, 0), _Compare(2, EQUAL, option, 0)
+            _refuse(library, rules, "setsockopt", errno.EPERM, *conditions)
         with tempfile.TemporaryFile() as file:
             _call(library.seccomp_export_bpf, rules, file.fileno())
             file.seek(0)
