@@ -24,7 +24,7 @@ from common.grading import __main__ as command
 from common.grading import cells
 from common.grading.exercise import changed, find
 from common.grading.judge import judge
-from common.grading.teacher import bwrap, grade, launch, report, sandbox, seccomp, submissions
+from common.grading.teacher import bwrap, grade, launch, memory, report, sandbox, seccomp, submissions
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
 from common.grading.teacher.steps import SETUP, Step, steps_of
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
@@ -747,6 +747,21 @@ def test_a_machine_without_memory_is_not_the_students_fault(classroom, monkeypat
     rows = classroom.grade()
     assert {row.status for row in rows.values()} == {"infra"}
     assert "only 100 MiB of memory left" in rows["ada", "8.2.2"].message
+
+
+def test_what_a_container_may_take_is_counted(tmp_path):
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    own = tmp_path / "cgroup"
+    own.write_text("4:memory:/elsewhere\n0::/outer/inner\n")
+    machine = memory.available(own, tmp_path)
+    assert machine > 100 * launch.MIB  # no limit
+    for folder, limit in ((inner, "max"), (inner.parent, str(10 * launch.MIB))):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{7 * launch.MIB}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {launch.MIB}\n")
+    assert memory.available(own, tmp_path) == 4 * launch.MIB
+    assert memory.available(tmp_path / "nothing", tmp_path) > 100 * launch.MIB
 
 
 # --- grading ----------------------------------------------------------------------------------------

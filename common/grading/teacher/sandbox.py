@@ -21,6 +21,7 @@ from queue import Empty, Queue
 
 from common.grading.teacher import bwrap, launch
 from common.grading.teacher.launch import COURSE, MIB
+from common.grading.teacher.memory import available
 from common.grading.teacher.steps import StepResult
 
 STAGED = (  # of common/, for notebooks and for the worker
@@ -401,13 +402,6 @@ class Session:
             except (psutil.Error, OSError, RuntimeError):
                 continue
         return found
-
-
-def available():
-    """Return the bytes of memory that programs can still get on this machine."""
-    import psutil
-
-    return psutil.virtual_memory().available
 
 
 def _error(value):
