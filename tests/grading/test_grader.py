@@ -537,6 +537,14 @@ def test_no_process_is_left(isolate, request):
     assert marked() == []
 
 
+def test_a_sandbox_that_is_ended_at_once_leaves_no_process(isolated):
+    """Bubblewrap starts in several steps, and may be ended between any two of them."""
+    for k in range(40):
+        with sandbox.Session(isolated, 0, [(0, Step("given", SETUP, 60.0))]) as session:
+            time.sleep(k / 2000)
+        assert not session.reader.is_alive()  # nobody is left who could write
+
+
 def test_a_fork_bomb_is_contained(isolated):
     bomb = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
     ran, culprit, _ = run(isolated, bomb, "x = 1")

@@ -371,8 +371,12 @@ class Session:
         return None
 
     def kill(self):
-        """End the sandbox and everything in it. In bubblewrap its first process takes all others with it."""
+        """End the sandbox and everything in it."""
         if self.sandboxes.isolation.bwrap:
+            # Bubblewrap's first process takes all others with it; but its second one may not yet have said so.
+            if self.process.returncode is None:
+                with contextlib.suppress(OSError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             return
         for _ in range(5):
