@@ -8,7 +8,9 @@
 | `rows`        | judges what came back, a row of ``scores.csv`` for each exercise                             |
 | `report`      | writes ``scores.csv``, ``junit.xml``, a page for each student, a summary                     |
 | `sandbox`     | runs steps apart from the machine, and watches time, memory and processes                    |
+| `memory`      | how much memory the machine, or the grader's container, has left                             |
 | `bwrap`       | the command line of bubblewrap, and whether it works on this machine                         |
+| `seccomp`     | the system calls that students' code is refused, as a filter for bubblewrap                  |
 | `launch`      | how a worker is started: its command, environment and limits                                 |
 | `worker`      | in the sandbox: the process that is started; it limits itself and drops its rights           |
 | `runner`      | in the sandbox: runs the steps through nbval and reports                                     |

@@ -4,7 +4,7 @@ import concurrent.futures
 import time
 
 from common.grading.teacher.rows import infra_rows, rows_of
-from common.grading.teacher.sandbox import Interrupted, SandboxError
+from common.grading.teacher.sandbox import PATIENCE, Interrupted, SandboxError
 from common.grading.teacher.steps import steps_of
 
 TRIES = 2  # before the grader gives up on a submission
@@ -52,7 +52,7 @@ def grade_one(submission, seed, sandboxes):
 def _run(steps, sandboxes):
     """Run all steps, starting again after each culprit; return their results by index."""
     results, dropped, suspects = {}, set(), set()
-    end = time.monotonic() + EXTRA_SECONDS + 2 * sum(step.seconds for step in steps if step.kind != "given")
+    end = time.monotonic() + EXTRA_SECONDS + 2 * PATIENCE * sum(step.seconds for step in steps if step.kind != "given")
     while time.monotonic() < end:
         left = [k for k, step in enumerate(steps) if k not in dropped and not (step.kind == "probe" and k in results)]
         open_ = [k for k in left if steps[k].kind != "given" and k not in results]

@@ -159,13 +159,24 @@ def _outcomes(result, number):
 
 
 def reproducible(message):
-    """Return a message without what differs from run to run (addresses, temporary paths) and without control codes."""
+    """Return a message without what differs from run to run (addresses, temporary paths) and without control codes.
+
+    A student may have written it. So no pattern reads the same letters again from a later beginning: the time is
+    proportional to the length.
+    """
     message = message[: 4 * MAX_MESSAGE]
     message = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", message)
-    message = re.sub(r"\((?:<ipython-input[^>]*>|\S*\.py|<unknown>|<string>), line (\d+)\)", r"(line \1)", message)
-    message = re.sub(r"\S*ipykernel_\d+[/\\]\S+\.py", "the cell", message)
+    file = r"<ipython-input[^<>]*>|[^\s()]*\.py|<unknown>|<string>"
+    message = re.sub(rf"\((?:{file}), line (\d+)\)", r"(line \1)", message)
+    message = re.sub(r"\S+", _without_cell, message)
     message = re.sub(r"0x[0-9a-fA-F]{4,}", "0x...", message)
-    message = re.sub(r"(?<![\w.)\]])/(?:[\w.-]+/)*(?:tmp|T|sandbox)/[\w./-]+", "a temporary file", message)
+    message = re.sub(r"(?<![\w./)\]-])/+(?:[\w.-]+/+)*(?:tmp|T|sandbox)/+[\w./-]+", "a temporary file", message)
     message = "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\ufffd" for c in message)
     message = re.sub(r" {2,}", " ", message).strip()
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."
+
+
+def _without_cell(word):
+    """Return a word in which the file that IPython names after a cell is called the cell. Args: word, a match."""
+    begin, end = re.search(r"ipykernel_\d+[/\\]", word[0]), word[0].rfind(".py")
+    return f"the cell{word[0][end + 3 :]}" if begin and end > begin.end() else word[0]
