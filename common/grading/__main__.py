@@ -95,6 +95,10 @@ class Lasting:
     def flush(self):
         """Do nothing: ``write`` has done it."""
 
+    def fileno(self):
+        """Return the number of the file, by which the width of a terminal is found."""
+        return self.stream.fileno()
+
 
 def say(text, file=None):
     """Print a line. Names come from students, so what would move the cursor or change colors is left out."""
@@ -210,7 +214,7 @@ def _undisturbed():
 def main(arguments=None):
     """The command line; returns the exit code.
 
-    0: all graded; 2: wrong use; 3: something could not be graded; 4: the report is not where it should be; 130: stopped.
+    0: all graded; 2: wrong use; 3: something could not be graded; 4: the report is not where it was to be; 130: stopped
     """
     parser = argparse.ArgumentParser(
         prog="python -m common.grading", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -238,7 +242,7 @@ def main(arguments=None):
     )
     grading.add_argument("--no-isolation", action="store_true", help="run students' code with your own rights")
     options = parser.parse_args(arguments)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in SIGNALS}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:  # nohup
             signal.signal(number, _stop)

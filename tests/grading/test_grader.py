@@ -356,7 +356,11 @@ def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hun
         new="pass", old="pass", untouched="fail", worse="fail"
     )
     assert rows["new"].message == rows["old"].message == ""
-    assert find("8.2.8").bug.says in rows["untouched"].message
+    assert "as released, with the bug still in it" in rows["untouched"].message
+    assert find("8.2.8").bug.says not in rows["untouched"].message
+    assert rows["untouched"].unsolved
+    assert not rows["untouched"].picture
+    assert not rows["worse"].unsolved
 
 
 def test_what_is_run_says_nothing_of_what_is_right(classroom):

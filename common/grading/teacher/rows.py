@@ -47,9 +47,9 @@ class Row:
 
     @property
     def message(self):
-        """What was said, then the cases if some are right, then the notes: all in one line."""
+        """What was said, then the cases if some are right and some are not, then the notes: all in one line."""
         right, wrong = ([label for label, mark in self.cases if mark == wanted] for wanted in ("right", "wrong"))
-        found = f"Right for: {'; '.join(right)}." if right else ""
+        found = f"Right for: {'; '.join(right)}." if right and len(right) < len(self.cases) else ""
         found += f" Wrong for: {'; '.join(wrong)}." if right and wrong else ""
         return _cut(" ".join(filter(None, (self.said, found, self.notes))))
 
