@@ -89,8 +89,8 @@ class Lasting:
             self.stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
             self.stream.flush()
         except (OSError, ValueError):
-            with contextlib.suppress(OSError, ValueError):  # else Python fails at its end, when it flushes the stream
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), self.stream.fileno())  # else Python fails at its end, when it flushes
 
     def flush(self):
         """Do nothing: ``write`` has done it."""
