@@ -327,7 +327,8 @@ def graded(classroom):
 
 def test_pages_help_and_do_not_give_away(graded):
     all_rows, rows, page = graded
-    assert "Line 2: `return (hs * a`" in rows["syntax", "8.2.2"].message
+    said = rows["syntax", "8.2.2"].message  # the first line of the cell is its headline
+    assert re.fullmatch(r"The answer cell raised SyntaxError: [^.`]+\. Line 3: `return \(hs \* a`", said), said
     assert "return (hs * a" in page["syntax"].text
 
     untouched = rows["untouched", "8.2.7"]

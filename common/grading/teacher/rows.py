@@ -104,8 +104,7 @@ def _judge(row, exercise, own, submission, seed):
         return
     if defined.error:
         row.status = "error"
-        row.said = f"The answer cell raised {defined.error['type']}: {defined.error['message'].rstrip('.')}."
-        row.said += _line_of_syntax_error(defined.error, source)
+        row.said = f"The answer cell raised {_error_in_words(defined.error, source)}"
         return
     probes = [own.get(("probe", k)) for k in range(len(exercise.cases) + len(exercise.large))]
     probes, large = probes[: len(exercise.cases)], probes[len(exercise.cases) :]
@@ -173,17 +172,18 @@ def _picture(verdict):
         return ""
 
 
-def _line_of_syntax_error(error, source):
-    """Return the line of code that an error of the syntax names, as a sentence, or nothing."""
-    found = re.search(r"line (\d{1,6})\)$", error["message"][-20:])
-    lines = source.split("\n")
-    kinds = ("SyntaxError", "IndentationError", "TabError")
-    if error["type"] not in kinds or not found or not 1 <= int(found[1]) <= len(lines) or source.startswith("%%"):
-        return ""
-    line = lines[int(found[1]) - 1].strip()
+def _error_in_words(error, source):
+    """Return type and message of an error, and of a SyntaxError the line of code."""
+    kind, message, lines = error["type"], error["message"], source.split("\n")
+    place = re.search(r" ?\([^()]{0,100}line (\d{1,6})\)$", message[-120:])
+    of_syntax = kind in ("SyntaxError", "IndentationError", "TabError") and not source.startswith("%%")
+    if not (of_syntax and place and 1 <= int(place[1]) <= len(lines)):
+        return f"{kind}: {message.rstrip('.')}."
+    line = lines[int(place[1]) - 1].strip()
     if len(line) > MAX_LINE:
         line = f"{line[: MAX_LINE - 3]}..."
-    return f" Line {found[1]}: {line}" if "`" in line else f" Line {found[1]}: `{line}`"
+    shown = line if "`" in line else f"`{line}`"  # backticks become code on a page
+    return f"{kind}: {message.removesuffix(place[0])}. Line {place[1]}: {shown}"
 
 
 def _how_it_ended(result, exercise):
