@@ -113,7 +113,7 @@ def test_a_student_without_a_notebook_is_told_what_was_ignored(classroom):
     classroom.hand_in("ada")
     classroom.hand_in("", notebook="%PDF", file="bob/notes.pdf")
     students, _ = collected(classroom)
-    assert students["bob"].startswith("No notebook was handed in for this. ignored: bob/notes.pdf, because")
+    assert students["bob"].startswith("No notebook was handed in for this. Ignored: bob/notes.pdf, because")
 
 
 def test_of_several_files_the_one_with_most_work_is_graded_and_the_others_are_named(classroom):
@@ -198,7 +198,9 @@ def test_more_files_or_bytes_than_anyone_needs_are_not_read(classroom, monkeypat
     monkeypatch.setattr(handed_in, "MAX_FILES", 100)
     monkeypatch.setattr(handed_in, "MAX_OF_STUDENT", 2 * len(notebook_of(classroom)))
     _, notices = collected(classroom)
-    assert sum("have 0 MB already" in notice for notice in notices) >= 15
+    assert sum("have 0 MB already" in notice for notice in notices) >= 8
+    assert len(notices) == submissions.MAX_NOTICES + 1
+    assert notices[-1] == "ignored: 9 more files of ada"
 
 
 # --- Python files --------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from common.grading.teacher.handed_in import COPY, Unreadable, spelled
 
 MAX_CHARACTERS = 100_000  # of an answer
 MAX_CELLS = 10_000  # of a notebook
+MAX_NOTICES = 10  # about one student
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
 # Where the headline of a cell is searched: Colab and learners put magics, titles and comments above it.
 FIRST_LINES, FIRST_CHARACTERS = 10, 10_000
@@ -168,8 +169,21 @@ def collect(place, known, only=()):
         if only:
             left = [work for work in works if work.name not in only]
             notices += [_ignored(w.file, f"it belongs to {w.name}, which is not graded now") for w in left]
-    notices += _alike(students)
+    notices = [*_without_floods(notices), *_alike(students)]
     return Collection(sorted(submissions, key=lambda s: (s.student, s.assignment.name)), notices)
+
+
+def _without_floods(notices):
+    """Return the notices; of those about one student the first, and how many there are besides."""
+    by_student = {}
+    for notice in notices:
+        by_student.setdefault(notice.student, []).append(notice)
+    kept = []
+    for student, mine in by_student.items():
+        kept += mine[:MAX_NOTICES]
+        if len(mine) > MAX_NOTICES:
+            kept.append(Notice(f"ignored: {len(mine) - MAX_NOTICES:,} more files of {student}", student))
+    return kept
 
 
 @dataclass
@@ -269,9 +283,10 @@ def _submission(student, assignment, works, all_works, notices):
         others = sorted({work.name for work in all_works})
         if others:
             submission.problem += f" Handed in: {', '.join(others)}."
-        about = [notice.text for notice in notices if notice.student == student][:3]
+        about = [notice.text for notice in notices if notice.student == student]
         if about and not others:
-            submission.problem += f" {'; '.join(about)}."
+            text = "; ".join(about[:3])
+            submission.problem += f" {text[:1].upper()}{text[1:]}."
         return submission
     released = {number: cell.source for cell in assignment.notebook.cells if (number := cells.number_of(cell))}
 
