@@ -1,21 +1,27 @@
 """Graded work is never lost: where the report goes when its place fails; and what its pages show to whom."""
 
+import dataclasses
 import errno
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.grading import __main__ as command
 from common.grading.exercise import find
-from common.grading.teacher import bwrap, grade, launch, pages, report
+from common.grading.observe import observe, pack
+from common.grading.teacher import bwrap, grade, launch, pages, report, submissions
 from common.grading.teacher.rows import Row
+from common.grading.teacher.steps import StepResult
 from common.grading.teacher.submissions import Notice
 
 ISOLATION = bwrap.Isolation("bwrap")
@@ -406,3 +412,57 @@ def test_every_color_of_a_dark_page_can_be_read():
             ("ink", "alarm-paper"),
         ):
             assert contrast(full[ink], full[paper]) >= 4.5, (ink, paper)
+
+
+# --- a large class -------------------------------------------------------------------------------------
+
+
+class LargeAnswers:
+    """Stands in for sandboxes: every probe brings back an array of half a megabyte, which is wrong."""
+
+    def __init__(self):
+        exercise = find("8.2.2")
+        inputs = [exercise.draws(case, 0) for case in exercise.cases]
+        wrong = lambda hs, a: np.zeros(60_000)  # noqa: E731
+        self.data = json.dumps([pack(observe(*exercise.call_of(exercise.cases[0]), wrong, i)) for i in inputs[0]])
+
+    def run(self, steps):
+        """Return a result for every step."""
+        return {k: StepResult(data=self.data if step.kind == "probe" else None) for k, step in steps}, None
+
+    def stop(self):
+        """Do nothing."""
+
+
+def test_a_class_of_many_takes_little_memory(classroom):
+    classroom.hand_in("ada")
+    (one,) = submissions.collect(classroom.folder, classroom.known).submissions
+    everybody = [dataclasses.replace(one, student=f"student {k}") for k in range(8)]
+    sandboxes = LargeAnswers()
+    grade.grade(everybody[:1], "1", sandboxes)  # what is loaded once
+    tracemalloc.start()
+    try:
+        rows = grade.grade(everybody, "1", sandboxes, 2)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(rows) == 16
+    assert {row.status for row in rows} == {"fail"}
+    assert sum(bool(row.picture) for row in rows) >= 8
+    assert kept < 8 * 100_000  # bytes for each; one array has five times as many
+
+
+def test_the_screen_says_who_is_graded_and_how_long_it_takes(classroom, capsys):
+    for student in ("ada", "b\x1b[31mob", "a name that is far too long for one line"):
+        classroom.hand_in(student)
+    todo = submissions.collect(classroom.folder, classroom.known).submissions
+    with command.Progress(len(todo)) as progress:
+        for submission in todo:
+            progress.begun(submission)
+        time.sleep(0.2)
+        progress.done(todo[1])
+    said = capsys.readouterr().err.split("\r")
+    assert any("ada" in part and "b\ufffd[31mob" in part and "a name that is far too…" not in part for part in said)
+    assert re.search(r"grading 1/3, 00:\d\d so far, 00:\d\d left", said[-1])
+    assert "ada" not in said[-1]
+    assert "\x1b" not in "".join(said)
