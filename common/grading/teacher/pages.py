@@ -36,10 +36,12 @@ a { color: var(--link); } .quiet { color: var(--muted); font-size: .9rem; } nav 
 .wide { overflow-x: auto; } .wide svg { min-width: var(--least); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); font-size: .9rem; padding-bottom: .3rem; }
-th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
+th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } .number { text-align: right; white-space: nowrap; }
-th.name { min-width: 9rem; max-width: 22rem; font-weight: 400; overflow-wrap: anywhere; }
-td.mark { border-bottom: 4px solid var(--status); }
+th.name { min-width: 8rem; max-width: 14rem; font-weight: 400; overflow-wrap: anywhere; }
+td.mark { border-bottom: 4px solid var(--status); line-height: 1.25; } td.mark.unsolved { border-bottom-style: dotted; }
+td.mark .quiet { display: inline-block; white-space: normal; max-width: 5em; }
+th:first-child { position: sticky; left: 0; background: var(--paper); }
 .status { display: inline-block; min-width: 4.6rem; padding: 0 .5rem; border-radius: .8rem; font-size: .85rem;
   text-align: center; border: 2px solid var(--status); white-space: nowrap; }
 .card { border: 1px solid var(--line); border-left: .5rem solid var(--status); border-radius: .4rem;
@@ -152,7 +154,7 @@ def _card(row):
     ]
     if row.said:
         parts.append(f"<p>{_message(row.said)}</p>")
-    if row.cases and row.status != "pass":
+    if any(mark != "right" for _, mark in row.cases):
         items = "".join(
             f'<li><span class="{mark.split()[0]}">{MARKS[mark]} {mark}</span> {_escape(label)}</li>'
             for label, mark in row.cases
@@ -265,15 +267,13 @@ def _mark(row):
 def _line(student, page, marks, rows):
     points, of = _total(rows)
     link = f'<th scope="row" class="name"><a href="students/{_escape(page)}">{_name(student)}</a></th>'
-    return f'<tr>{link}{"".join(marks)}<td class="number"><strong>{points:g}</strong> of {of:g}</td></tr>'
+    return f'<tr>{link}<td class="number"><strong>{points:g}</strong> of {of:g}</td>{"".join(marks)}</tr>'
 
 
 def _whole_table(title, heads, lines):
-    return _scrolling(
-        f'<table><caption>{_escape(title)}</caption><thead><tr><th scope="col">student</th>{"".join(heads)}'
-        f'<th scope="col" class="number">total</th></tr></thead><tbody>{"".join(lines)}</tbody></table>',
-        title,
-    )
+    head = f'<tr><th scope="col">student</th><th scope="col" class="number">total</th>{"".join(heads)}</tr>'
+    body = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
+    return _scrolling(f"<table><caption>{_escape(title)}</caption>{body}</table>", title)
 
 
 def scores_picture(rows):
