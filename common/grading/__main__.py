@@ -13,6 +13,7 @@ import secrets
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import nbformat
@@ -147,7 +148,7 @@ def grade_folder(options):
     seed = options.seed if options.seed is not None else secrets.token_hex(8)
     say(f"seed {seed}")
     _say_notices(notices)
-    done, stopped = {}, False
+    done, stopped = {}, None
     with report.Place(options.out) as place, Sandboxes(isolate=not options.no_isolation) as sandboxes:
         if place.why_not:
             say(f"The report will be written elsewhere: {place.why_not}.", sys.stderr)
@@ -161,13 +162,15 @@ def grade_folder(options):
                     progress.done(submission)
 
                 grade(todo, seed, sandboxes, options.workers, progress.begun, keep)
-        except KeyboardInterrupt:
-            stopped = True
+        except (KeyboardInterrupt, Exception) as error:  # even a mistake in the grader costs no graded work
+            stopped = error
             if not done:
                 raise
         with _undisturbed():
             rows = [row for one in todo for row in done.get(id(one)) or stopped_rows(one)]
             code = _write(place, rows, seed, sandboxes.isolation, notices, stopped)
+    if isinstance(stopped, Exception):
+        traceback.print_exception(stopped, file=Lasting(sys.stderr))
     ended = f"Stopped after {len(done)} of {len(todo)} notebooks" if stopped else f"{len(todo)} notebooks"
     say(f"{ended}, {len({one.student for one in todo})} students, {len(notices)} notices")
     _say_notices(notices)
@@ -176,7 +179,9 @@ def grade_folder(options):
         say(f"NOT GRADED: {student!r}, {notebook}: {message}", sys.stderr)
     if len(infra) > MOST_NOTICES:
         say(f"NOT GRADED: {len(infra) - MOST_NOTICES} more; scores.csv names them", sys.stderr)
-    return STOPPED if stopped else code or (INFRA if infra else 0)
+    if isinstance(stopped, KeyboardInterrupt):
+        return STOPPED
+    return code or (INFRA if infra else 0)
 
 
 def _say_notices(notices):
