@@ -207,10 +207,7 @@ def _read(place, known):
             continue
         work = _Work(file)
         try:
-            if read[file.student] > handed_in.MAX_OF_STUDENT:
-                raise Unreadable(f"The files before it have {handed_in.MAX_OF_STUDENT / handed_in.MB:.0f} MB already.")
-            content, size = _content(file)
-            read[file.student] += size
+            content = _content(file, read)
             work.name = _named(file.stem, known, content)
             work.answers = answers(content, known[work.name]) if work.name else {}
             work.elsewhere = tuple(sorted({number for cell in content for number in cell.numbers}))
@@ -228,27 +225,33 @@ def _ignored(file, why):
     return Notice(f"ignored: {file.path}, because {why}", file.student)
 
 
-def _content(file):
-    """Return (the cells of a file, its size). Raises: Unreadable; Ignored for what is not meant to be a notebook."""
+def _content(file, read):
+    """Return the cells of a file. Args: read, a Counter of the bytes that were read of each student.
+
+    Raises: Unreadable; Ignored for what is not meant to be a notebook.
+    """
     if file.name.startswith("."):
         raise Ignored("its name begins with a dot")
-    if file.ending in (".ipynb", ".zip") or not file.name:  # an archive or a folder is here only if it is unreadable
-        data = file.read()
-        return cells_of_notebook(_text(data)), len(data)
-    if file.ending not in (".py", ".txt", ".json"):
-        archive = file.ending in (".gz", ".tgz", ".tar", ".rar", ".7z", ".xz", ".bz2")
-        raise Ignored("only .zip archives are opened" if archive else "it is not a notebook (.ipynb)")
+    if file.ending in (".gz", ".tgz", ".tar", ".rar", ".7z", ".xz", ".bz2"):
+        raise Ignored("only .zip archives are opened")
+    # An archive, or a folder, which has no name, is here only if it could not be opened: reading it says why.
+    if file.name and file.ending not in (".ipynb", ".zip", ".py", ".txt", ".json"):
+        raise Ignored("it is not a notebook (.ipynb)")
+    if read[file.student] > handed_in.MAX_OF_STUDENT:
+        raise Unreadable(f"The files before it have {handed_in.MAX_OF_STUDENT / handed_in.MB:.0f} MB already.")
     try:
         data = file.read()
-        if file.ending == ".py":
-            content = cells_of_script(_text(data))
-            if not any(cell.numbers for cell in content):
-                raise Ignored("no line in it begins an answer, such as '# Exercise 8.2.1'")
-            return content, len(data)
-        return cells_of_notebook(_text(data)), len(data)
+        read[file.student] += len(data)
+        content = cells_of_script(_text(data)) if file.ending == ".py" else cells_of_notebook(_text(data))
     except Unreadable as error:
-        why = str(error) if file.ending == ".py" else "it is not a notebook (.ipynb)"
-        raise Ignored(_continued(why)) from None
+        if file.ending == ".py":
+            raise Ignored(_continued(str(error))) from None
+        if file.ending in (".txt", ".json"):
+            raise Ignored("it is not a notebook (.ipynb)") from None
+        raise
+    if file.ending == ".py" and not any(cell.numbers for cell in content):
+        raise Ignored("no line in it begins an answer, such as '# Exercise 8.2.1'")
+    return content
 
 
 def _continued(sentence):
