@@ -101,10 +101,9 @@ class Lasting:
         return self.stream.fileno()
 
 
-def say(text, file=None):
-    """Print a line. Names come from students, so what would move the cursor or change colors is left out."""
-    lines = map(pages.printable, text.split("\n"))
-    print(*lines, sep="\n", file=Lasting(file or sys.stdout))
+def say(*lines, file=None):
+    """Print lines. Names come from students, so what would move the cursor or change colors is left out."""
+    print(*map(pages.printable, lines), sep="\n", file=Lasting(file or sys.stdout))
 
 
 class Progress:
@@ -151,9 +150,9 @@ def grade_folder(options):
     done, stopped = {}, None
     with report.Place(options.out) as place, Sandboxes(isolate=not options.no_isolation) as sandboxes:
         if place.why_not:
-            say(f"The report will be written elsewhere: {place.why_not}.", sys.stderr)
+            say(f"The report will be written elsewhere: {place.why_not}.", file=sys.stderr)
         if sandboxes.isolation.missing:
-            say(f"\n*** {sandboxes.isolation.words}\n", sys.stderr)
+            say("", f"*** {sandboxes.isolation.words}", "", file=sys.stderr)
         try:
             with Progress(len(todo)) as progress:
 
@@ -176,9 +175,9 @@ def grade_folder(options):
     _say_notices(notices)
     infra = sorted({(row.student, row.notebook): row.message for row in rows if row.status == "infra"}.items())
     for (student, notebook), message in infra[:MOST_NOTICES]:
-        say(f"NOT GRADED: {student!r}, {notebook}: {message}", sys.stderr)
+        say(f"NOT GRADED: {student!r}, {notebook}: {message}", file=sys.stderr)
     if len(infra) > MOST_NOTICES:
-        say(f"NOT GRADED: {len(infra) - MOST_NOTICES} more; scores.csv names them", sys.stderr)
+        say(f"NOT GRADED: {len(infra) - MOST_NOTICES} more; scores.csv names them", file=sys.stderr)
     if isinstance(stopped, KeyboardInterrupt):
         return STOPPED
     return code or (INFRA if infra else 0)
@@ -186,9 +185,9 @@ def grade_folder(options):
 
 def _say_notices(notices):
     for notice in notices[:MOST_NOTICES]:
-        say(notice.text, sys.stderr)
+        say(notice.text, file=sys.stderr)
     if len(notices) > MOST_NOTICES:
-        say(f"and {len(notices) - MOST_NOTICES} more; index.html lists them", sys.stderr)
+        say(f"and {len(notices) - MOST_NOTICES} more; index.html lists them", file=sys.stderr)
 
 
 def _write(place, rows, seed, isolation, notices, stopped):
@@ -196,12 +195,12 @@ def _write(place, rows, seed, isolation, notices, stopped):
     try:
         folder, why = place.write(rows, seed, isolation, notices, whole=not stopped)
     except Exception as error:
-        say(report.scores(rows))
-        say(f"NO REPORT WAS WRITTEN ({error}). The lines above are scores.csv: copy them.", sys.stderr)
+        say(*report.scores(rows).splitlines())
+        say(f"NO REPORT WAS WRITTEN ({error}). The lines above are scores.csv: copy them.", file=sys.stderr)
         return ELSEWHERE
     say(f"{folder / 'index.html'}")
     if why:
-        say(f"THE REPORT IS IN {folder}: {why}.", sys.stderr)
+        say(f"THE REPORT IS IN {folder}: {why}.", file=sys.stderr)
     return ELSEWHERE if why else 0
 
 
@@ -258,10 +257,10 @@ def main(arguments=None):
             return release(options.solutions, options.exercises, options.check)
         return grade_folder(options)
     except (submissions.SubmissionsError, report.ReportError, cells.NotebookError) as error:
-        say(f"{parser.prog} {options.command}: {error}", sys.stderr)
+        say(*f"{parser.prog} {options.command}: {error}".split("\n"), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        say("\nStopped; no report was written.", sys.stderr)
+        say("", "Stopped; no report was written.", file=sys.stderr)
         return STOPPED
     finally:
         for number, handler in before.items():

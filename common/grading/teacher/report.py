@@ -122,6 +122,7 @@ class Place:
                 return self.out, ""
             except OSError as error:
                 why = f"it cannot be written to {self.out}: {error.strerror or error}"
+        last = OSError(why)
         for place in self._others():
             try:
                 write(place, *report)
