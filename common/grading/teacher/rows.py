@@ -156,9 +156,9 @@ def _describe(row, exercise, result, source):
 
 
 def _code(source):
-    """Return the lines of a source without comments and blank lines."""
-    lines = [line.rstrip() for line in source.splitlines()]
-    return [line for line in lines if line and not line.lstrip().startswith("#")]
+    """Return the lines of a source without comments, docstrings of one line and blank lines, in whatever language."""
+    lines = [line.partition("  # ")[0].rstrip() for line in source.splitlines()]
+    return [line for line in lines if line and not line.lstrip().startswith(("#", '"""'))]
 
 
 def _picture(verdict):
