@@ -77,9 +77,8 @@ class Place:
         self.why_not = ""  # why the report will not go to ``out``
 
     def __enter__(self):
-        me = f"{AT_WORK}{os.getpid()}-{_begun(os.getpid())}-"
         self.made = _make(self.out)
-        self.claim = Path(tempfile.mkdtemp(prefix=me, dir=self.out))
+        self.claim = _claim(self.out)
         for other in self.out.glob(f"{AT_WORK}*"):
             found = re.fullmatch(r"\.grading-(\d+)-(\d+)-\w+", other.name)
             if not found or other == self.claim:
@@ -129,15 +128,28 @@ class Place:
                 return place, why
             except OSError as error:
                 last = error
+                with contextlib.suppress(OSError):
+                    place.rmdir()
         raise last
 
     def _others(self):
-        """Yield folders that do not exist yet: beside the one asked for, here, at home, among temporary files."""
+        """Make and yield new folders: beside the one asked for, here, at home, among temporary files."""
         for folder in (self.out.parent, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
-            free = (folder / f"{self.out.name or 'report'}-{k}" for k in range(2, 1000))
-            place = next((path for path in free if not path.exists()), None)
-            if place:
+            for k in range(2, 1000):
+                place = folder / f"{self.out.name or 'report'}-{k}"
+                try:
+                    place.mkdir()
+                except FileExistsError:
+                    continue
+                except OSError:
+                    break
                 yield place
+                break
+
+
+def _claim(folder):
+    """Make a folder within a folder that says, by its name, which process is at work there; return its path."""
+    return Path(tempfile.mkdtemp(prefix=f"{AT_WORK}{os.getpid()}-{_begun(os.getpid())}-", dir=folder))
 
 
 def _begun(pid):
@@ -157,7 +169,7 @@ def write(out, rows, seed, isolation, notices=()):
     made = _make(out)
     work = None
     try:
-        work = Path(tempfile.mkdtemp(prefix=".new-", dir=out))
+        work = _claim(out)
         new, old = work / "new", work / "old"
         (new / "students").mkdir(parents=True)
         old.mkdir()
