@@ -34,7 +34,11 @@ WORKERS = "4"  # more than most machines have cores: some adversaries wait until
 HONEST = {
     "Ada": PASSES,
     "Mia": {**PASSES, SUM: ("fail", 0, "plain mean"), WIDTH: ("fail", 0, "only the hidden state")},
-    "zoe": {SUM: ("fail", 0, "Not solved yet"), BUG: ("fail", 0, "only if T = H"), WIDTH: ("fail", 0, "Not solved")},
+    "zoe": {
+        SUM: ("fail", 0, "Not solved yet"),
+        BUG: ("fail", 0, "with the bug still in it"),
+        WIDTH: ("fail", 0, "Not solved"),
+    },
 }
 
 

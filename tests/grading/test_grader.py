@@ -24,7 +24,7 @@ from common.grading import __main__ as command
 from common.grading import cells
 from common.grading.exercise import changed, find
 from common.grading.judge import judge
-from common.grading.teacher import bwrap, grade, launch, memory, report, sandbox, seccomp, submissions
+from common.grading.teacher import bwrap, grade, handed_in, launch, memory, report, sandbox, seccomp, submissions
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
 from common.grading.teacher.steps import SETUP, Step, steps_of
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
@@ -45,7 +45,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
 
 def collected(room, only=()):
-    return submissions.collect(room.folder, room.known, only)
+    return submissions.collect(room.folder, room.known, only).submissions
 
 
 def answer_of(room, notebook, number="8.2.2"):
@@ -117,7 +117,7 @@ def test_a_file_that_is_not_a_notebook(classroom, content, says):
 
 
 def test_a_file_that_is_too_large(classroom, monkeypatch):
-    monkeypatch.setattr(submissions, "MAX_BYTES", 1000)
+    monkeypatch.setattr(handed_in, "MAX_BYTES", 1000)
     classroom.hand_in("ada")
     (submission,) = collected(classroom)
     assert "Clear its outputs" in submission.problem
@@ -164,7 +164,7 @@ def test_every_student_is_graded_for_a_notebook_that_is_named(classroom, tmp_pat
         "other": submissions.Assignment("other", other, (find("8.2.7"),)),
     }
     classroom.hand_in("ada")
-    found = submissions.collect(classroom.folder, known, ["other"])
+    found = submissions.collect(classroom.folder, known, ["other", "other"]).submissions
     assert [(s.student, s.assignment.name) for s in found] == [("ada", "other")]
     assert found[0].problem == "No notebook was handed in for this. Handed in: ch08_02_weight_sum."
 
@@ -358,7 +358,11 @@ def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hun
         new="pass", old="pass", untouched="fail", worse="fail"
     )
     assert rows["new"].message == rows["old"].message == ""
-    assert find("8.2.8").bug.says in rows["untouched"].message
+    assert "as released, with the bug still in it" in rows["untouched"].message
+    assert find("8.2.8").bug.says not in rows["untouched"].message
+    assert rows["untouched"].unsolved
+    assert not rows["untouched"].picture
+    assert not rows["worse"].unsolved
 
 
 def test_what_is_run_says_nothing_of_what_is_right(classroom):
@@ -1113,7 +1117,7 @@ def test_every_solution_gets_all_points_and_every_released_notebook_gets_none(tm
         (tmp_path / student).mkdir()
         for path in (folder / student).glob("*.ipynb"):
             (tmp_path / student / path.name).write_bytes(path.read_bytes())
-    found = submissions.collect(tmp_path, submissions.assignments(folder / "solutions"))
+    found = submissions.collect(tmp_path, submissions.assignments(folder / "solutions")).submissions
     assert len(found) == 2 * len(list((folder / "solutions").glob("*.ipynb")))
     rows = grade.grade(found, "all", sandboxes, 2)
     assert len(rows) >= 2 * 30

@@ -6,6 +6,7 @@ fresh folder in memory only. Limits on memory, processes, file size and time hol
 limits, a fresh folder and a fresh environment remain, and ``Isolation.missing`` says what does not.
 """
 
+import compileall
 import contextlib
 import json
 import os
@@ -89,6 +90,7 @@ def stage(folder):
     fonts = launch.font_list()
     if fonts:
         shutil.copy(fonts, folder)
+    compileall.compile_dir(folder, quiet=2)  # else each submission would do it
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -30,8 +30,10 @@ def main():
         show_folders(**task["folders"])
     make_folders(task.get("fonts"))
     os.chdir(os.environ["GRADING_FOLDER"])
-    # nbformat imports jsonschema, which parses a grammar of web addresses for three seconds; nothing here needs it.
+    # nbformat imports jsonschema, which parses a grammar of web addresses for three seconds and imports a library of
+    # dates; nothing here needs them.
     sys.modules.setdefault("rfc3987_syntax", None)
+    sys.modules.setdefault("isoduration", None)
     from common.grading.teacher import runner
 
     if task["steps"] is not None:  # None: the grader only tests whether the sandbox works
