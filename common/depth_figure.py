@@ -35,14 +35,11 @@ def stack_figure(layers, residual):
     )
 
 
-class _Stack:
-    """The drawing of the stack while it is drawn. Coordinates are inches."""
+class Sketch:
+    """A drawing of boxes and texts while it is drawn. Coordinates are inches; ax, its Axes."""
 
-    def __init__(self, ax, layers, residual):
-        self.ax, self.layers, self.residual = ax, layers, residual
-
-    def y(self, k):
-        return BOTTOM + APART * k
+    def __init__(self, ax):
+        self.ax = ax
 
     def text(self, x, y, text, color=INK, size=LABEL, ha="center", **style):
         self.ax.text(x, y, text, color=color, size=size, ha=ha, va="center", zorder=4, **style)
@@ -66,6 +63,17 @@ class _Stack:
 
     def dot(self, x, y, color):
         self.ax.plot(x, y, "o", color=color, markersize=6, zorder=3)
+
+
+class _Stack(Sketch):
+    """The drawing of the stack."""
+
+    def __init__(self, ax, layers, residual):
+        super().__init__(ax)
+        self.layers, self.residual = layers, residual
+
+    def y(self, k):
+        return BOTTOM + APART * k
 
     def attention(self):
         """The encoder's states, the attention, and the way of its context upward."""
