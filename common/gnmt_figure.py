@@ -79,8 +79,8 @@ class _Stacks(Sketch):
 
     def decoder(self):
         y, end = self.y(0), self.y(self.layers)
-        self.text(DECODER + 0.2, y - 0.95, "the last word", ha="left", style="italic")
-        draw_arrow(self.ax, [(DECODER + 0.2, y - 0.95), (DECODER + 0.05, y - 0.95), (DECODER + 0.05, y - 0.21)], GREEN)
+        self.text(DECODER + 0.32, y - 0.95, "the last word", ha="left", style="italic")
+        draw_arrow(self.ax, [(DECODER + 0.26, y - 0.95), (DECODER + 0.1, y - 0.95), (DECODER + 0.1, y - 0.21)], GREEN)
         self.box(DECODER, y, 1.1, "LSTM 0", GREEN, GREEN_INK)
         draw_arrow(self.ax, [(DECODER, y + 0.21), (DECODER, self.y(1) - 0.21)], GREEN)
         for k in range(1, self.layers):
@@ -133,7 +133,7 @@ def coverage_figure(panels, question):
         ax.set_yticks([*range(T), T + 1], [*tokens, "sum"])
         ax.set_ylim(longest + 1.5, -0.5)
         ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
-        ax.set_xlabel(title)
+        ax.set_title(title, loc="left", weight="bold")
         for spine in ax.spines.values():
             spine.set_visible(False)
     hypotheses = "; ".join(f"{title}: {' '.join(tokens)}" for title, (tokens, _) in panels.items())
@@ -198,7 +198,8 @@ def machine_curves(machines, series, *, ylabel, ideal=None):
     (ax,) = figure.axes
     if ideal is not None:
         ax.plot(machines, ideal, ":", color="0.4")
-        ax.text(machines[-1], ideal[-1], "no sending", color="0.35", ha="right", va="bottom", fontsize=10)
+        middle = len(machines) // 2
+        ax.text(machines[middle], ideal[middle] / 1.15, "if sending took no time", color="0.35", ha="right", va="top")
     ax.set_xscale("log", base=2)
     ax.set_xticks(machines, [str(size) for size in machines])
     return figure
