@@ -9,17 +9,21 @@ SECTION = "notebook 8.17"
 # --- 8.17.1: the next merge -------------------------------------------------------------------------------------
 
 
+def _values(words, counts):
+    """Return how good each pair is, a dict, by looking for the pair and its pieces in every place."""
+    places = [(pieces, k, count) for pieces, count in zip(words, counts, strict=True) for k in range(len(pieces))]
+
+    def occurrences(*wanted):
+        return sum(count for pieces, k, count in places if tuple(pieces[k : k + len(wanted)]) == wanted)
+
+    pairs = {tuple(pieces[k : k + 2]) for pieces, k, _ in places if k + 1 < len(pieces)}
+    return {pair: occurrences(*pair) / (occurrences(pair[0]) * occurrences(pair[1])) for pair in pairs}
+
+
 def _merge_by_positions(words, counts):
-    """Every pair with its count in a list; words are rebuilt from positions."""
-    pairs, totals = [], []
-    for pieces, count in zip(words, counts, strict=True):
-        for k in range(len(pieces) - 1):
-            pair = (pieces[k], pieces[k + 1])
-            if pair not in pairs:
-                pairs.append(pair)
-                totals.append(0)
-            totals[pairs.index(pair)] += count
-    left, right = best = pairs[totals.index(max(totals))]
+    """Words are rebuilt from positions."""
+    values = _values(words, counts)
+    left, right = best = max(values, key=values.get)
     merged = []
     for pieces in words:
         new, k = [], 0
@@ -33,11 +37,13 @@ def _merge_by_positions(words, counts):
 
 _MERGE = """\
 def merge(words, counts):
-    pairs = {}
+    pairs, single = {}, {}
     for pieces, count in zip(words, counts):
+        for piece in pieces:
+            single[piece] = single.get(piece, 0) + count
         for pair in zip(pieces, pieces[1:]):
             pairs[pair] = pairs.get(pair, 0) + count
-    best = max(pairs, key=pairs.get)
+    best = max(pairs, key=lambda pair: pairs[pair] / (single[pair[0]] * single[pair[1]]))
     merged = []
     for pieces in words:
         new = []
@@ -49,6 +55,7 @@ def merge(words, counts):
         merged.append(new)
     return best, merged
 """
+_VALUE = "pairs[pair] / (single[pair[0]] * single[pair[1]])"
 _COUNT = "pairs[pair] = pairs.get(pair, 0) + count"
 _JOIN = "new[-1] += piece[2:]"
 
@@ -57,52 +64,77 @@ def _letters(word):
     return [word[0], *("##" + letter for letter in word[1:])]
 
 
-def _spelled(rng, words, counts):
-    """The words as lists of letters, in a random order."""
-    order = rng.permutation(len(words))
-    return {"words": [_letters(words[k]) for k in order], "counts": [int(counts[k]) for k in order]}
+def _spelled(rng, draw):
+    """Words as lists of pieces in a random order, drawn again until one pair is better than all others."""
+    while True:
+        words, counts = draw()
+        *_, second, best = sorted(_values(words, counts).values())
+        if best > 1.01 * second:
+            order = rng.permutation(len(words))
+            return {"words": [words[k] for k in order], "counts": [int(counts[k]) for k in order]}
+
+
+def _of_letters(rng, words, *ranges):
+    return _spelled(rng, lambda: ([_letters(word) for word in words], [size(rng, *of) for of in ranges]))
 
 
 def _random_words(rng, count, letters):
     """Words of few letters, so that pairs come back."""
     drawn = ["".join(rng.choice(list(letters), size(rng, 2, 6))) for _ in range(count)]
-    return [_letters(word) for word in drawn], [int(c) for c in rng.integers(1, 9, count)]
+    return [_letters(word) for word in drawn], rng.integers(1, 9, count)
 
 
 MERGE = Exercise(
     number="8.17.1",
-    title="The next merge",
+    title="Another next merge",
     name="merge",
     points=2,
     call="pair, merged = answer(words, counts)",
     outputs=("pair", "merged"),
     cases=(
-        Case("two words", lambda rng: _spelled(rng, ["hut", "hund"], [size(rng, 3, 6), size(rng, 7, 9)])),
+        Case("two words", lambda rng: _of_letters(rng, ["hut", "hund"], (3, 6), (7, 9))),
         Case(
-            "one word that is frequent",
-            lambda rng: _spelled(rng, ["hof", "hut", "stroh"], [size(rng, 20, 30), 2, size(rng, 3, 9)]),
+            "words of very different counts",
+            lambda rng: _of_letters(rng, ["hof", "hut", "hund", "mut"], (20, 30), (2, 4), (3, 9), (8, 12)),
         ),
         Case(
             "a word in which the pair overlaps itself",
-            lambda rng: {
-                "words": [["s", "##e", "##e", "##e"], ["t", "##e", "##e", "##e", "##e"]],
-                "counts": [size(rng, 2, 9), size(rng, 2, 9)],
-            },
+            lambda rng: _of_letters(rng, ["seeeee", "so", "mo"], (1, 3), (15, 30), (15, 30)),
         ),
         Case(
-            "a pair that was merged before",
-            lambda rng: {
-                "words": [["st", "##r", "##oh"], ["st", "##r", "##and"], ["m", "##oh", "##n"], ["h", "##oh", "##n"]],
-                "counts": [size(rng, 1, 4), size(rng, 2, 4), size(rng, 6, 9), size(rng, 3, 6)],
-            },
+            "pieces that were merged before",
+            lambda rng: _spelled(
+                rng,
+                lambda: (
+                    [["st", "##r", "##oh"], ["st", "##r", "##and"], ["m", "##oh", "##n"], ["h", "##o", "##n"]],
+                    rng.integers(1, 9, 4),
+                ),
+            ),
         ),
-        Case("many words", lambda rng: dict(zip(("words", "counts"), _random_words(rng, 12, "adest"), strict=True))),
+        Case("many words", lambda rng: _spelled(rng, lambda: _random_words(rng, 12, "adest"))),
+        Case("many words of few letters", lambda rng: _spelled(rng, lambda: _random_words(rng, 9, "nos"))),
     ),
     reference=_merge_by_positions,
     mistakes=(
         Mistake(
-            "Each word counts once. A word that occurs 20 times has its pairs 20 times.",
-            changed(_MERGE, (_COUNT, "pairs[pair] = pairs.get(pair, 0) + 1")),
+            "This is the most frequent pair, as in the lesson. Here its count is divided by those of its two pieces.",
+            changed(_MERGE, (_VALUE, "pairs[pair]")),
+        ),
+        Mistake(
+            "The count of a pair is divided by the sum of its pieces' counts. It should be their product.",
+            changed(_MERGE, (_VALUE, "pairs[pair] / (single[pair[0]] + single[pair[1]])")),
+        ),
+        Mistake(
+            "The count of a pair is divided by that of its first piece alone.",
+            changed(_MERGE, (_VALUE, "pairs[pair] / single[pair[0]]")),
+        ),
+        Mistake(
+            "Each word counts once. A word that occurs 20 times has its pairs and pieces 20 times.",
+            changed(
+                _MERGE,
+                (_COUNT, "pairs[pair] = pairs.get(pair, 0) + 1"),
+                ("single.get(piece, 0) + count", "single.get(piece, 0) + 1"),
+            ),
         ),
         Mistake(
             "A pair has the count of the last word it was seen in. The counts of all words with it are added up.",
@@ -117,10 +149,6 @@ MERGE = Exercise(
             changed(_MERGE, (_JOIN, 'new[-1] = new[-1].removeprefix("##") + piece[2:]')),
         ),
         Mistake(
-            "This is the least frequent pair.",
-            changed(_MERGE, ("best = max(", "best = min(")),
-        ),
-        Mistake(
             "The pair is merged once in each word. It is merged wherever it stands.",
             changed(
                 _MERGE,
@@ -130,16 +158,13 @@ MERGE = Exercise(
             ),
         ),
         Mistake(
-            "Only neighbors make a pair. Here the first piece of a word is paired with all that follow it.",
-            changed(_MERGE, ("zip(pieces, pieces[1:]):", "zip(pieces[:1] * len(pieces), pieces[1:]):")),
-        ),
-        Mistake(
             "The words are returned as they were: the pair was found, and not merged.",
             changed(_MERGE, ("return best, merged", "return best, words")),
         ),
     ),
     hints=(
-        "First a dict: pair -> how often it occurs in all words, each with its count. Then max(pairs, key=pairs.get).",
+        "Two dicts: piece -> how often it occurs in all words, each with its count, and the same for neighbors."
+        " Which key of the second has the largest quotient?",
         "Go through a word with a list new: if new[-1] and the next piece are the pair, make one of them; otherwise "
         "append the piece. The next piece without its mark is piece[2:].",
     ),
