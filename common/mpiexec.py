@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-# Without a network between machines, and as root in a container, MPICH and Open MPI want to be told so.
+# Without a network between machines, and as root in a container, MPICH and Open MPI want to be told so. A rank writes
+# what it has printed at its end, at once: unbuffered, the lines of several would run into one another.
 HERE = {
+    "PYTHONUNBUFFERED": "",
     "HYDRA_LAUNCHER": "fork",
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

@@ -28,6 +28,7 @@ def wavefront_figure(layers, steps, *, both_ways=False):
             ax.add_patch(Rectangle((begin, y - 0.4), 1, 0.8, facecolor=color, edgecolor="white", alpha=0.45))
             ax.text(begin + 0.5, y, str(t), ha="center", va="center", color=INK)
     ax.set(xlim=(0, end), ylim=(-0.6, len(rows) - 0.4), xlabel="time, in steps of one layer")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     ax.set_title(f"machines wait for {idle:.0%} of the time")
     late = "Layer 1 begins when layer 0 has read the whole sentence from both ends. " if both_ways else ""
