@@ -40,7 +40,7 @@ def missing():
     return None
 
 
-def mpiexec(size, words, *, folder, seconds=300):
+def mpiexec(size, words, *, folder, seconds=600):
     """Run Python ``size`` times side by side on this machine, with one thread each; return what all printed.
 
     The lines come in alphabetical order, since those of several processes mix as they like. Args: words, of Python's
