@@ -10,6 +10,7 @@ from ch08.exercises import (
     bottleneck,
     date_conversion,
     deep_and_residual,
+    gnmt,
     luong,
     multi_head_attention,
     query_key_value,
@@ -38,6 +39,7 @@ EXERCISES = (
     *bahdanau.EXERCISES,
     *luong.EXERCISES,
     *beam_search.EXERCISES,
+    *gnmt.EXERCISES,
     *multi_head_attention.EXERCISES,
     *transformer.EXERCISES,
 )
