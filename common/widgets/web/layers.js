@@ -1,0 +1,134 @@
+// The layers of a model with attention, forward only, one step for one sequence (common/steps.py and the chapters'
+// layers explain them). A vector is a Float64Array. A weight is { rows, columns, data }, row after row.
+"use strict";
+
+// Row `id` of the embedding.
+function embed(W, id) {
+  return Float64Array.from(W.data.subarray(id * W.columns, (id + 1) * W.columns));
+}
+
+// out += x W. Row by row, so that W is read in the order in which it lies in memory.
+function addProduct(out, x, W) {
+  const { columns, data } = W;
+  for (let k = 0; k < x.length; k++) {
+    const xk = x[k];
+    const row = k * columns;
+    for (let j = 0; j < columns; j++) out[j] += xk * data[row + j];
+  }
+  return out;
+}
+
+function product(x, W) {
+  return addProduct(new Float64Array(W.columns), x, W);
+}
+
+// x W + b
+function affine(x, W, b) {
+  return addProduct(Float64Array.from(b.data), x, W);
+}
+
+function sigmoid(x) {
+  return 1 / (1 + Math.exp(-x));
+}
+
+// One step of an LSTM: from the input x and the state { h, c } to the next state. The gates stand in the order f, g, i, o.
+function lstm({ Wx, Wh, b }, x, { h, c }) {
+  const H = h.length;
+  const gates = addProduct(affine(x, Wx, b), h, Wh); // 4H numbers
+  const next = { h: new Float64Array(H), c: new Float64Array(H) };
+  for (let j = 0; j < H; j++) {
+    const f = sigmoid(gates[j]);
+    const g = Math.tanh(gates[H + j]);
+    const i = sigmoid(gates[2 * H + j]);
+    const o = sigmoid(gates[3 * H + j]);
+    next.c[j] = f * c[j] + g * i;
+    next.h[j] = o * Math.tanh(next.c[j]);
+  }
+  return next;
+}
+
+// The state before the first step: c is 0, and so is h unless it is given.
+function firstState(H, h = new Float64Array(H)) {
+  return { h, c: new Float64Array(H) };
+}
+
+// The states of an LSTM that reads inputs, one after the other.
+function readAll(weights, inputs) {
+  const states = [];
+  let state = firstState(weights.Wh.rows);
+  for (const x of inputs) states.push((state = lstm(weights, x, state)));
+  return states;
+}
+
+function softmax(scores) {
+  const largest = Math.max(...scores);
+  const exps = Array.from(scores, (s) => Math.exp(s - largest));
+  const total = sum(exps);
+  return exps.map((e) => e / total);
+}
+
+function dot(x, y) {
+  let total = 0;
+  for (let j = 0; j < x.length; j++) total += x[j] * y[j];
+  return total;
+}
+
+// Attention: `score(h)` says how well each of the states hs matches the query. Returns the weights and the context.
+function attend(hs, scores) {
+  const weights = softmax(scores);
+  const context = new Float64Array(hs[0].length);
+  hs.forEach((h, t) => {
+    for (let j = 0; j < h.length; j++) context[j] += weights[t] * h[j];
+  });
+  return { weights, context };
+}
+
+function joined(x, y) {
+  const both = new Float64Array(x.length + y.length);
+  both.set(x);
+  both.set(y, x.length);
+  return both;
+}
+
+// Write `length` tokens, each time the one with the largest logit. `model` has start(ids) and step(id, state).
+// Returns { ids, confidence, weights }, weights null without attention.
+function greedy(model, ids, startId, length) {
+  const written = { ids: [], confidence: [], weights: [] };
+  let state = model.start(ids);
+  let id = startId;
+  for (let k = 0; k < length; k++) {
+    const { logits, weights, ...next } = model.step(id, state);
+    const probabilities = softmax(logits);
+    id = logits.indexOf(Math.max(...logits));
+    state = next;
+    written.ids.push(id);
+    written.confidence.push(probabilities[id]);
+    written.weights.push(weights);
+  }
+  return { ...written, weights: written.weights[0] ? written.weights : null };
+}
+
+// A model's weights from their file: base64 of float16 numbers, one array after the other. Returns a dict name -> weight.
+function decodeWeights({ arrays, data }) {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const halves = new Uint16Array(bytes.buffer);
+  const found = {};
+  let start = 0;
+  for (const [name, rows, columns] of arrays) {
+    const values = new Float32Array(rows * columns);
+    for (let k = 0; k < values.length; k++) values[k] = HALF[halves[start + k]];
+    start += values.length;
+    found[name] = { rows, columns, data: values };
+  }
+  return found;
+}
+
+// The number of every float16: a sign, five bits of the exponent, ten of the fraction.
+const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const sign = bits >> 15 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+});
