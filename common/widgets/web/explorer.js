@@ -289,11 +289,16 @@ function start() {
     const [group, k] = part.dataset.press.split("-");
     document.querySelectorAll(`input[name="${group}"]:not(:disabled)`)[k]?.click();
   });
-  // On another page, in a frame: without the heading, and as high as it needs to be.
+  // In a frame on another page: without the heading. That page is told how high this one is, and may tell whether it is
+  // light or dark: { theme: "dark" }.
   if (window.parent !== window) {
     document.body.classList.add("framed");
     const report = () => window.parent.postMessage({ attentionExplorer: document.documentElement.offsetHeight }, "*");
     new ResizeObserver(report).observe(document.body);
+    window.addEventListener("message", ({ source, data }) => {
+      const theme = ["light", "dark"].includes(data?.theme) ? data.theme : "";
+      if (source === window.parent) document.documentElement.dataset.theme = theme;
+    });
   }
   show("text");
 }

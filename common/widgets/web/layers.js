@@ -7,14 +7,18 @@ function embed(W, id) {
   return Float64Array.from(W.data.subarray(id * W.columns, (id + 1) * W.columns));
 }
 
-// out += x W. Row by row, so that W is read in the order in which it lies in memory.
-function addProduct(out, x, W) {
-  const { columns, data } = W;
-  for (let k = 0; k < x.length; k++) {
-    const xk = x[k];
-    const row = k * columns;
-    for (let j = 0; j < columns; j++) out[j] += xk * data[row + j];
+// out += x W. Row by row, so that W is read in the order in which it lies in memory; four rows at a time, because
+// reading and writing `out` takes as long as the product itself.
+function addProduct(out, x, { columns, data }) {
+  let k = 0;
+  for (; k + 4 <= x.length; k += 4) {
+    const [x0, x1, x2, x3] = [x[k], x[k + 1], x[k + 2], x[k + 3]];
+    const r0 = k * columns;
+    const [r1, r2, r3] = [r0 + columns, r0 + 2 * columns, r0 + 3 * columns];
+    for (let j = 0; j < columns; j++)
+      out[j] += x0 * data[r0 + j] + x1 * data[r1 + j] + x2 * data[r2 + j] + x3 * data[r3 + j];
   }
+  for (; k < x.length; k++) for (let j = 0; j < columns; j++) out[j] += x[k] * data[k * columns + j];
   return out;
 }
 
@@ -73,7 +77,7 @@ function dot(x, y) {
   return total;
 }
 
-// Attention: `score(h)` says how well each of the states hs matches the query. Returns the weights and the context.
+// Attention: `scores` say how well each of the states hs matches the query. Returns the weights and the context.
 function attend(hs, scores) {
   const weights = softmax(scores);
   const context = new Float64Array(hs[0].length);
