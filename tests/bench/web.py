@@ -18,7 +18,8 @@ from tests.bench.widgets import NEW_TEXTS
 LOAD_MS, ANSWER_MS = 1000, 30
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FIRST_PICTURE = """new Promise((resolve) => {
-    const look = () => document.querySelector('#picture svg') ? resolve(performance.now()) : requestAnimationFrame(look);
+    const there = () => document.querySelector('#picture svg');
+    const look = () => there() ? resolve(performance.now()) : requestAnimationFrame(look);
     look();
 })"""
 ANSWER = """async ([name, texts]) => {
