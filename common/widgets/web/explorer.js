@@ -159,16 +159,16 @@ function tell(text, kind = "status") {
 // The tokens of the answer and of the question as buttons. The question is painted with the weights of the step.
 function drawTokens({ question, answer, confidence, weights, step, column }) {
   const kind = PAGE.captions.token;
-  const { steps, slider, output } = { steps: byId("answer"), slider: byId("step"), output: byId("step-output") };
+  const steps = byId("answer");
   const options = answer.map((token, k) => [k, visible(token), say("tip_step", { kind, place: k })]);
   offer(steps, "step", options, step);
   steps.querySelectorAll("label").forEach((label, k) => {
     label.style.setProperty("--sure", confidence[k]);
     label.title = `${say("tip_step", { kind, place: k })}: ${percent(confidence[k])}`;
   });
-  slider.max = answer.length - 1;
-  slider.value = step;
-  output.textContent = step;
+  byId("step").max = answer.length - 1;
+  byId("step").value = step;
+  byId("step-shown").textContent = step;
   const columns = question.map((token, i) => [i, visible(token), say("tip_column", { kind, place: i })]);
   offer(byId("question"), "column", [["", NONE, say("tip_no_column")], ...columns], column ?? "");
   byId("question").disabled = !weights;
