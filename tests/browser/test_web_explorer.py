@@ -44,6 +44,7 @@ def open_page(site, browser):
         page.locator("#picture svg").wait_for(timeout=1000 * SECONDS)
         return page
 
+    opened.errors = errors
     yield opened
     for page in pages:
         page.close()
@@ -373,6 +374,7 @@ def test_weights_that_cannot_be_loaded_are_missed(open_page):
     page.evaluate("change('model', 'guided')")
     assert "files/guided.js could not be loaded." in news(page, "Please check:")
     assert "“attention” reads" in page.locator("#picture svg").get_attribute("aria-label")
+    assert open_page.errors.pop() == "Failed to load resource: net::ERR_FAILED"
 
 
 def test_in_a_frame_it_says_how_high_it_is_and_takes_the_mode_of_the_page_around_it(site, browser, tmp_path):

@@ -137,8 +137,10 @@ async function show(changed) {
 function draw(tokens, problem, changed) {
   const found = pictures(tokens, state);
   for (const id of ["picture", "second", "reasons"]) {
-    byId(id).innerHTML = found[id];
-    byId(id).hidden = !found[id];
+    const frame = byId(id);
+    frame.innerHTML = found[id];
+    frame.hidden = !found[id];
+    if (found[id]) frame.style.flexBasis = `calc(2px + ${frame.firstChild.style.getPropertyValue("--least")})`;
   }
   document.body.classList.toggle("two", Boolean(found.second));
   drawTokens(found.first);
