@@ -140,7 +140,10 @@ function draw(tokens, problem, changed) {
     const frame = byId(id);
     frame.innerHTML = found[id];
     frame.hidden = !found[id];
-    if (found[id]) frame.style.flexBasis = `calc(2px + ${frame.firstChild.style.getPropertyValue("--least")})`;
+    if (!found[id]) continue;
+    const svg = frame.firstChild; // the frame is between as wide as the picture needs and as wide as it is
+    frame.style.flexBasis = `calc(2px + ${svg.style.getPropertyValue("--least")})`;
+    frame.style.maxWidth = `min(100%, calc(2px + ${svg.getAttribute("width")}px))`;
   }
   document.body.classList.toggle("two", Boolean(found.second));
   drawTokens(found.first);
