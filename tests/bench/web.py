@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.widgets import NEW_TEXTS
+from tests.browser.conftest import BROWSERS, FLAGS
 
 LOAD_MS, ANSWER_MS = 1000, 30
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FIRST_PICTURE = """new Promise((resolve) => {
     const there = () => document.querySelector('#picture svg');
     const look = () => there() ? resolve(performance.now()) : requestAnimationFrame(look);
@@ -65,7 +65,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = write_explorer(Path(folder))
         executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         for what, took, goal in measure(page_file, browser, args.rounds):
             print(f"{what:40}{median(took):8.1f} ms{max(took):8.1f} ms{goal:8} ms")
             missed += [what] if median(took) > goal else []

@@ -114,7 +114,9 @@ function greedy(model, ids, startId, length) {
 
 // A model's weights from their file: base64 of float16 numbers, one array after the other. Returns a dict name -> weight.
 function decodeWeights({ arrays, data }) {
-  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const text = atob(data);
+  const bytes = new Uint8Array(text.length);
+  for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k);
   const halves = new Uint16Array(bytes.buffer);
   const found = {};
   let start = 0;
