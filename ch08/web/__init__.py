@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
 
     Args: lesson, called with the name of a notebook such as "ch08_07_seeing_attention", returns its address; None for
     Colab's. weights: the folder with the models, as for ``ch08.explorer.explorer``.
-    Raises: FileNotFoundError if there are no weights.
+    Raises: FileNotFoundError if there are no weights; ValueError for a model that ``models.js`` does not know.
     """
     found = available(weights)
     if not found:
@@ -74,7 +75,15 @@ def _model(system, folder):
     model = load_pretrained(system, folder)  # which checks that the file holds what it should
     arrays = load_arrays(Path(folder) / system / "weights.npz")
     arrays.pop(VOCAB, None)
-    return WebModel(NAMES[system], system, type(model).__name__, arrays)
+    kind = type(model).__name__
+    if kind not in known_kinds():
+        raise ValueError(f"ch08/web/models.js has no {kind}, which {system} needs: write its start and step there")
+    return WebModel(NAMES[system], system, kind, arrays)
+
+
+def known_kinds():
+    """Return the names of the classes that ``models.js`` holds: the keys of its MODELS."""
+    return re.findall(r"^  (\w+): \(w\) =>", Path(__file__).with_name("models.js").read_text(encoding="utf-8"), re.M)
 
 
 def lesson_title(name):

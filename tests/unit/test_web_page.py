@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ch08 import web
 from ch08.explorer import CAPTIONS, EXAMPLES, right_answer
 from ch08.web import colab_address, lesson_title, write_explorer
 from ch08.web.__main__ import main
@@ -75,6 +76,13 @@ def test_the_explorer_needs_weights(tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match=r"has no weights\. To train a model: python -m ch08\.train"):
         write_explorer(tmp_path / "out", weights=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_javascript_is_refused(tmp_path, monkeypatch):
+    assert {"Seq2seq", "AttentionSeq2seq", "DeepAttentionSeq2seq"} < set(web.known_kinds())
+    monkeypatch.setattr(web, "known_kinds", lambda: ["AttentionSeq2seq"])
+    with pytest.raises(ValueError, match=r"models\.js has no Seq2seq, which seq2seq needs"):
+        write_explorer(tmp_path)
 
 
 def test_the_command_says_what_it_wrote(tmp_path, capsys):
