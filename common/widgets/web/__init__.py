@@ -131,11 +131,17 @@ def character_names():
     """Return what the page needs for messages about single characters: the names of all, in lower case.
 
     ranges: triples (first, last, prefix) of characters whose names end in their number. single: pairs (first, names)
-    of other characters that follow one another, the names joined by "|".
+    of other characters that follow one another, the names joined by "|". odd: pairs (first, last) of characters that
+    have a name and cannot be seen, or can be seen and have none.
     """
-    single, ranges = [], []
+    single, ranges, odd = [], [], []
     for point in range(sys.maxunicode + 1):
         name = unicodedata.name(chr(point), "").lower()
+        if bool(name) != chr(point).isprintable():
+            if odd and odd[-1][1] == point - 1:
+                odd[-1][1] = point
+            else:
+                odd.append([point, point])
         if not name:
             continue
         number = f"{point:04x}"
@@ -148,7 +154,7 @@ def character_names():
             ranges[-1][1] = point
         else:
             ranges.append([point, point, prefix])
-    return dict(ranges=ranges, single=[[first, "|".join(names)] for first, names in single])
+    return dict(ranges=ranges, single=[[first, "|".join(names)] for first, names in single], odd=odd)
 
 
 def _shape():

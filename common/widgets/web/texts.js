@@ -28,7 +28,7 @@ function named(token) {
   const point = token.codePointAt(0);
   const found = nameOf(point);
   const name = found || "U+" + point.toString(16).toUpperCase().padStart(4, "0");
-  const printable = found && !/[\p{C}\p{Z}]/u.test(token);
+  const printable = Boolean(found) !== PAGE.names.odd.some(([first, last]) => first <= point && point <= last);
   return say(printable ? "token_name" : "control_character", { token, name });
 }
 
