@@ -1,0 +1,76 @@
+"""Sphinx's settings for the web edition. `python -m notebooks.web` runs Sphinx with them; see stage.py."""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.notebooks import address  # noqa: E402, after the change of the path
+
+project = "Attention from Scratch"
+author = "The Attention from Scratch authors"
+language = "en"
+extensions = ["myst_nb", "sphinx_copybutton"]
+exclude_patterns = []
+
+# --- what is read ---------------------------------------------------------------------------------
+
+nb_execution_mode = "off"  # the stored outputs are shown
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 6
+myst_links_external_new_tab = False
+
+# --- how it looks ---------------------------------------------------------------------------------
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_baseurl = address.pages()
+html_static_path = ["static"]
+html_css_files = ["course.css"]
+html_js_files = [("course.js", {"defer": "defer"})]
+html_favicon = "static/icon.svg"
+html_copy_source = True  # the button that downloads the notebook
+html_show_sphinx = False
+html_theme_options = {
+    "repository_url": address.address(),
+    "repository_branch": "main",
+    "path_to_docs": "",
+    "use_repository_button": True,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "home_page_in_toc": True,
+    "show_navbar_depth": 1,
+    "show_toc_level": 1,
+    "search_bar_text": "Search the course",
+    "logo": {"text": project},
+    "extra_footer": "License: MIT",
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+# --- mathematics, from files of the site ----------------------------------------------------------
+
+# One file that draws formulas as SVG: no fonts to fetch, which browsers forbid to pages opened from a disk.
+mathjax_path = "tex-svg.js"
+mathjax3_config = {
+    "options": {"enableMenu": False},  # its entries load parts that are not here
+    "svg": {"fontCache": "local"},
+}
+
+
+def copy_mathjax(app, error):
+    """Copy MathJax from the package that brings it; the repository holds no copy."""
+    if error is None and app.builder.format == "html":
+        package = importlib.import_module("sphinx-mathjax-offline")
+        source = Path(package.__file__).parent / "static" / "mathjax" / mathjax_path
+        shutil.copyfile(source, Path(app.outdir) / "_static" / mathjax_path)
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,330 @@
+"""What Sphinx reads: a copy of notebooks and pages, laid out as in the repository, with what the web needs added.
+
+Nothing here knows Sphinx. A notebook keeps its cells and stored outputs, and no cell is executed. Its setup cell is
+folded, its pictures become files, and links to source files lead to the repository. Exercises get their hints, folded;
+each lesson leads to its exercises. The front page and the page "About the course" are made of README.md.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+import shutil
+import struct
+from pathlib import Path
+from string import Template
+from urllib.parse import unquote
+
+from common.grading.exercise import find
+from tests.notebooks.address import COLAB, ROOT, address
+from tests.notebooks.address import slug as repository_slug
+
+# The parts of the course: a title, and the lesson that begins it. A lesson belongs to the last part that has begun.
+PARTS = (
+    ("Begin", "00"),
+    ("Sequence to sequence", "ch07_00"),
+    ("Attention, layer by layer", "ch08_01"),
+    ("Better readers, deeper models", "ch08_08"),
+    ("Translation", "ch08_13"),
+    ("Transformers", "ch08_18"),
+    ("Memory", "ch08_21"),
+)
+ROOMS = ("notebooks", "ch07", "ch08", "common", "dataset", "tests")
+PICTURES = "pictures"  # the folder of the site that takes the pictures of outputs
+FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
+HERE = Path(__file__).resolve().parent
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+def lessons(root=ROOT):
+    """The chapter notebooks in reading order."""
+    return sorted((root / "notebooks").glob("*.ipynb"))
+
+
+def exercises_of(lesson):
+    """The notebook with a lesson's exercises, or None."""
+    path = lesson.parent / "exercises" / lesson.name
+    return path if path.is_file() else None
+
+
+def pages(root=ROOT):
+    """The Markdown pages of all rooms, and CONTRIBUTING.md."""
+    found = [path for room in ROOMS for path in sorted((root / room).rglob("*.md"))]
+    return [root / "CONTRIBUTING.md", *(path for path in found if ".ipynb_checkpoints" not in path.parts)]
+
+
+def part_of(name):
+    """The title of the part that a lesson belongs to."""
+    return [title for title, first in PARTS if first <= name][-1]
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+CODE = re.compile(r"^(`{3,}|~{3,}).*?^\1|(?<!`)(`+)(?!`).*?(?<!`)\2(?!`)", re.M | re.S)
+LINK = re.compile(r"(\]\(\s*<?)([^)\s>]+)(>?[^)]*\))")
+
+
+def slug(heading):
+    """The anchor of a heading: as GitHub and Sphinx write it, whether it is given in words or as Jupyter writes it."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+class Links:
+    """Where a link of the repository leads on the site."""
+
+    def __init__(self, published, root=ROOT, repository=None):
+        """Args: published, the pages and notebooks that the site has, as paths."""
+        self.root, self.published = root, set(published)
+        self.blob = f"{repository or address()}/blob/main"
+
+    def target(self, link, page):
+        """Return the target for a link on ``page``: a page of the site, or a file in the repository on GitHub.
+
+        Raises: ValueError if the link leads to a file that is not there.
+        """
+        if re.match(r"[a-z][a-z+.-]*:", link, re.I):
+            return link
+        file, _, anchor = unquote(link).partition("#")
+        path = (page.parent / file).resolve() if file else page
+        anchor = f"#{slug(anchor)}" if anchor else ""
+        if not path.exists() or not path.is_relative_to(self.root):
+            raise ValueError(f"{page.relative_to(self.root)} links to {link}, which is not there")
+        if path == self.root / "README.md":
+            return "index.md"
+        if path in self.published:
+            return (os.path.relpath(path, page.parent) if file else "") + anchor
+        return f"{self.blob}/{path.relative_to(self.root).as_posix()}{anchor}"
+
+    def rewrite(self, text, page):
+        """Return a Markdown text with every link of it, outside code, leading to where it belongs on the site."""
+        code = [found.span() for found in CODE.finditer(text)]
+
+        def replace(found):
+            if any(start < found.start() < end for start, end in code):
+                return found[0]
+            if found.group(2).startswith("http") or self._is_picture(text, found):
+                return found[0]
+            return found[1] + self.target(found[2], page) + found[3]
+
+        return LINK.sub(replace, text)
+
+    def _is_picture(self, text, found):
+        """Whether what ends at this "](" began with "![": Sphinx copies pictures by itself."""
+        depth = 0
+        for k in range(found.start(), -1, -1):
+            depth += {"]": 1, "[": -1}.get(text[k], 0)
+            if depth == 0:
+                return text[k - 1 : k] == "!"
+        return False
+
+
+# --- notebooks ------------------------------------------------------------------------------------
+
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
+IMAGE = re.compile(r'(<img\b[^>]*?)\bsrc="data:image/(png|svg\+xml);base64,([^"]+)"([^>]*>)')
+FRAME = re.compile(r'<div style="overflow-x:auto">(<img\b[^>]*>)</div>')
+CELL = re.compile(r'href="([^":#]+)\.ipynb(?:#cell-id=([\w-]+))?"')
+
+
+def markdown(text, name):
+    """A cell of text."""
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+
+def colab_button(text):
+    """Replace the badge, a picture from elsewhere, by a link that looks like a button."""
+    return BADGE.sub(r'<a class="course-button course-colab" href="\1">Open in Colab</a>', text)
+
+
+def hints(number):
+    """The hints of an exercise as Markdown: each folded, in the order in which `hint` gives them."""
+    exercise = find(number)
+    titles = ("A hint", "A second hint", "What to read again")
+    texts = (*exercise.hints, f"{exercise.section[:1].upper()}{exercise.section[1:]}.")
+    folded = [
+        f"<details>\n<summary>{title}<span class='visually-hidden'> for exercise {number}</span></summary>\n"
+        f"<p>{html.escape(text, quote=False)}</p>\n</details>"
+        for title, text in zip(titles, texts)
+    ]
+    return '<div class="course-hints">\n' + "\n".join(folded) + "\n</div>"
+
+
+def size(data, kind):
+    """Width and height of a picture in its own pixels, (None, None) for an SVG that does not say."""
+    if kind == "png":
+        return struct.unpack(">II", data[16:24])
+    found = re.search(rb'<svg[^>]*?\bwidth="(\d+)"[^>]*?\bheight="(\d+)"', data)
+    return (int(found[1]), int(found[2])) if found else (None, None)
+
+
+class Pictures:
+    """Pictures that outputs hold as data become files, so that a page is light and the browser fetches what is seen."""
+
+    def __init__(self, folder):
+        self.folder = folder / PICTURES
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def extract(self, text, up):
+        """Return HTML whose pictures are files. Args: up, the way from the page to the root of the site ("../")."""
+
+        def replace(found):
+            before, kind, code, after = found.groups()
+            kind = kind.removesuffix("+xml")
+            data = base64.b64decode(code)
+            name = f"{hashlib.sha256(data).hexdigest()[:16]}.{kind}"
+            (self.folder / name).write_bytes(data)
+            width, height = size(data, kind)
+            tag = before + after
+            shown = re.search(r'\bwidth="(\d+)"', tag)
+            if width:  # so that nothing moves when the picture arrives
+                if not shown:
+                    before = f'{before}width="{width}" '
+                height = round(height * (int(shown[1]) if shown else width) / width)
+                before = f'{before}height="{height}" '
+            return f'{before}loading="lazy" src="{up}{PICTURES}/{name}"{after}'
+
+        return FRAME.sub(r"\1", IMAGE.sub(replace, text))
+
+
+def joined(text):
+    """The text of a field that a notebook may hold as lines."""
+    return text if isinstance(text, str) else "".join(text)
+
+
+def site_links(text):
+    """Links of an output, which lead to notebooks, lead to their pages; to a cell, to its anchor."""
+    return CELL.sub(lambda found: f'href="{found[1]}.html{"#" + found[2] if found[2] else ""}"', text)
+
+
+def notebook(path, links, pictures, root=ROOT):
+    """Return the notebook at ``path``, a dictionary, as the site shows it."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    up = "../" * (len(path.relative_to(root).parts) - 1)
+    cells = []
+    for cell in content["cells"]:
+        cell["source"] = joined(cell["source"])
+        if cell["cell_type"] == "markdown":
+            cell["source"] = links.rewrite(colab_button(cell["source"]), path)
+            if cell["id"].startswith("spec-"):
+                cell["source"] = f"({cell['id']})=\n{cell['source']}"
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = pictures.extract(site_links(joined(data["text/html"])), up)
+        if cell["id"] == "setup":
+            cell["metadata"] = {"tags": ["hide-input", "remove-output"]}
+            cell["metadata"]["mystnb"] = {"code_prompt_show": "The setup cell", "code_prompt_hide": "The setup cell"}
+        cells.append(cell)
+        checked = re.fullmatch(r"check-(\d+)-(\d+)-(\d+)", cell["id"])
+        if checked and path.parent.name == "exercises":
+            cells.append(markdown(hints(".".join(checked.groups())), f"hints-{cell['id']}"))
+    exercises = exercises_of(path)
+    if exercises:
+        cells.append(markdown(toctree([f"Exercises <exercises/{path.stem}>"]), "exercises"))
+    content["cells"] = cells
+    return content
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+def toctree(entries, caption=None):
+    """A table of contents that only the side bar shows."""
+    lines = ["```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else []), "", *entries, "```"]
+    return "\n".join(lines)
+
+
+def sections(text):
+    """The parts of a page by their headings of level two; what comes first has the name ""."""
+    parts = re.split(r"^## (.*)\n", text, flags=re.M)
+    return {"": parts[0], **{heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2])}}
+
+
+def rows(table):
+    """What the README's table of lessons says: {file name: (title, minutes, what you learn)}."""
+    form = r"^\| \[([^\]]+)\]\(notebooks/([\w.]+)\), (\d+)\s+min:<br>(.*?) \|"
+    return {name: (title, minutes, what) for title, name, minutes, what in re.findall(form, table, re.M)}
+
+
+def list_of_lessons(table, root=ROOT):
+    """The front page's list: parts, and in each the lessons with their time, what you learn, and the exercises."""
+    known, lines, part = rows(table), [], None
+    for path in lessons(root):
+        if part_of(path.stem) != part:
+            part = part_of(path.stem)
+            lines += [f"\n### {part}\n"]
+        title, minutes, what = known.get(path.name, (title_of(path), "", ""))
+        extras = [f"{minutes}\u00a0min"] if minutes else []
+        if exercises_of(path):
+            extras.append(f"[exercises](notebooks/exercises/{path.name})")
+        lines.append(f"- [{title}](notebooks/{path.name})" + "".join(f" · {extra}" for extra in extras))
+        lines += [f"  <br>{what[:1].upper()}{what[1:]}."] if what else []
+    return "\n".join(lines)
+
+
+def title_of(path):
+    """The first heading of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return re.search(r"^# (.*)$", joined(cells[0]["source"]), re.M)[1]
+
+
+def contents(others, root=ROOT):
+    """The tables of contents for the side bar: a part each for the lessons, one for the other pages."""
+    lines = []
+    for part, _ in PARTS:
+        entries = [f"notebooks/{path.stem}" for path in lessons(root) if part_of(path.stem) == part]
+        lines += [toctree(entries, part)] if entries else []
+    return "\n\n".join([*lines, toctree(["about", *others], "The course")])
+
+
+def front_page(readme, others, explorer, root=ROOT):
+    """The text of the front page, made of README.md and home.txt."""
+    parts = sections(readme)
+    introduction = parts[""].split("\n\n")[1]
+    first = lessons(root)[0].relative_to(root)
+    return Template((HERE / "home.txt").read_text(encoding="utf-8")).substitute(
+        introduction=introduction,
+        explorer=explorer,
+        first=first.with_suffix(".html").as_posix(),
+        colab=f"{COLAB}{repository_slug(address())}/blob/main/{first.as_posix()}",
+        repository=address(),
+        lessons=list_of_lessons(parts["The lessons"], root),
+        measured=parts["What is measured"],
+        contents=contents(others, root),
+    )
+
+
+def about_page(readme):
+    """What README.md says beside the front page's sections."""
+    parts = {heading: body for heading, body in sections(readme).items() if heading and heading not in FRONT}
+    return "# About the course\n\n" + "\n\n".join(f"## {heading}\n\n{body}" for heading, body in parts.items()) + "\n"
+
+
+def stage(folder, explorer="", root=ROOT):
+    """Write everything that Sphinx reads into ``folder``, which must not be there yet."""
+    folder.mkdir(parents=True)
+    books = [*lessons(root), *filter(None, map(exercises_of, lessons(root)))]
+    texts = pages(root)
+    links, pictures = Links([*books, *texts], root), Pictures(folder)
+    for path in books:
+        write(folder / path.relative_to(root), json.dumps(notebook(path, links, pictures, root)))
+    for path in texts:
+        write(folder / path.relative_to(root), links.rewrite(path.read_text(encoding="utf-8"), path))
+        for picture in (*path.parent.glob("*.png"), *path.parent.glob("*.svg")):
+            shutil.copy2(picture, folder / picture.relative_to(root))
+    readme = root / "README.md"
+    text = links.rewrite(readme.read_text(encoding="utf-8"), readme)
+    others = [path.relative_to(root).with_suffix("").as_posix() for path in texts]
+    write(folder / "about.md", about_page(text))
+    write(folder / "index.md", front_page(text, others, explorer, root))
+
+
+def write(path, text):
+    """Write a file, and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,293 @@
+"""The web edition, built by the command of `make site`: every link in it, and how it reads in headless Chromium.
+
+The pages are opened as files, as a reader without a server opens them, and nothing outside can be reached.
+"""
+
+import html.parser
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from notebooks.web import stage
+from tests.browser.conftest import SHOTS
+from tests.notebooks import address
+
+pytestmark = pytest.mark.timeout(900)  # the site is built first
+
+SITE = address.ROOT / "runs" / "site"
+WIDTHS = {"phone": 360, "tablet": 768, "desk": 1440}
+# Pages of every kind; the screenshots are of these. 8.3 has formulas, 8.19 is the longest, 7.2 has tables and charts.
+KINDS = (
+    "index.html",
+    "about.html",
+    "notebooks/00_start_here.html",
+    "notebooks/ch07_02_reverse_and_peeky.html",
+    "notebooks/ch08_03_attention_weight.html",
+    "notebooks/ch08_19_transformer.html",
+    "notebooks/exercises/ch08_02_weight_sum.html",
+    "ch08/pretrained/README.html",
+    "tests/README.html",
+    "search.html",
+)
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the site, built anew as `make site` builds it, and what the build printed."""
+    pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install -e '.[site]'")
+    makefile = (address.ROOT / "Makefile").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"^\t\$\(PY\) (-m notebooks\.web) \$\(ARGS\)$", makefile, re.M)
+    command = [sys.executable, *shlex.split(arguments)]
+    done = subprocess.run(command, cwd=address.ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "warning" not in (done.stdout + done.stderr).lower()
+    return SITE
+
+
+class Page(html.parser.HTMLParser):
+    """What a page links to and shows, and the places in it that a link can lead to."""
+
+    LINKS = {"a": "href", "link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.shown, self.ids, self.images = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        """Called by the parser for every tag."""
+        attributes = dict(attributes)
+        self.ids.update(filter(None, (attributes.get("id"), attributes.get("name") if tag == "a" else None)))
+        target = attributes.get(self.LINKS.get(tag))
+        if target and not (tag == "link" and attributes.get("rel") == "canonical"):
+            (self.targets if tag == "a" else self.shown).append(target)
+        if tag == "img":
+            self.images.append((target, attributes.get("alt")))
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Every page of the site, read."""
+    return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def leads_nowhere(pages, path, target):
+    """Whether a target on the page ``path`` is a file that is missing, or an anchor that its page lacks."""
+    parts = urlsplit(target)
+    if parts.scheme:
+        return False
+    file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if not file.is_file():
+        return True
+    fragment = unquote(parts.fragment)
+    return bool(fragment) and file in pages and fragment not in pages[file].ids
+
+
+# --- what does not need a browser -----------------------------------------------------------------
+
+
+def test_every_lesson_exercise_and_page_is_on_the_site(site, pages):
+    expected = [path.relative_to(address.ROOT) for path in stage.lessons()]
+    expected += [path.relative_to(address.ROOT) for path in map(stage.exercises_of, stage.lessons()) if path]
+    expected += [path.relative_to(address.ROOT) for path in stage.pages()]
+    assert [path for path in expected if site / path.with_suffix(".html") not in pages] == []
+
+
+def test_every_link_and_every_anchor_of_the_site_leads_somewhere(pages):
+    count, wrong = 0, []
+    for path, page in pages.items():
+        for target in [*page.targets, *page.shown]:
+            count += 1
+            if leads_nowhere(pages, path, target):
+                wrong.append(f"{path.relative_to(SITE)}: {target}")
+    assert wrong == []
+    assert count > 5000
+
+
+def test_a_link_that_leads_nowhere_is_found(pages):
+    path = SITE / "index.html"
+    assert not leads_nowhere(pages, path, "about.html#two-commands")
+    assert leads_nowhere(pages, path, "about.html#three-commands")
+    assert leads_nowhere(pages, path, "abuot.html")
+    assert leads_nowhere(pages, path, "#nowhere")
+
+
+def test_links_to_the_outside_are_safe_and_those_to_the_repository_lead_to_its_files(pages):
+    blob = f"{address.address()}/blob/main/"
+    seen = 0
+    for path, page in pages.items():
+        for target in page.targets:
+            scheme = urlsplit(target).scheme
+            assert scheme in ("", "https", "mailto"), f"{path}: {target}"
+            if target.startswith(blob):
+                seen += 1
+                assert (address.ROOT / unquote(urlsplit(target).path.split("/blob/main/")[1])).exists(), target
+    assert seen > 10
+
+
+def test_pages_fetch_nothing_from_elsewhere(site, pages):
+    elsewhere = [(path, target) for path, page in pages.items() for target in page.shown if urlsplit(target).scheme]
+    assert elsewhere == []
+    for path in site.rglob("*.css"):
+        assert not re.search(r"url\(\s*['\"]?https?:|@import\s+['\"]?https?:", path.read_text(encoding="utf-8")), path
+    assert (site / "_static" / "tex-svg.js").stat().st_size > 1e6
+
+
+def test_every_picture_has_alternative_text(pages):
+    images = [(path, image) for path, page in pages.items() for image in page.images]
+    assert len(images) > 100
+    assert [(path, target) for path, (target, alternative) in images if not alternative] == []
+
+
+def test_lessons_open_in_colab_and_lead_on(site, pages):
+    """Each lesson and exercise has its own button, and all lessons hang together by "next"."""
+    books = [*stage.lessons(), *filter(None, map(stage.exercises_of, stage.lessons()))]
+    for path in books:
+        name = path.relative_to(address.ROOT)
+        page = pages[site / name.with_suffix(".html")]
+        assert f"{address.COLAB}{address.slug(address.address())}/blob/main/{name.as_posix()}" in page.targets, name
+    reached, path = [], site / "index.html"
+    while path:
+        reached.append(path.relative_to(site).with_suffix(".ipynb"))
+        text = path.read_text(encoding="utf-8")
+        following = re.search(r'<a class="right-next"\s+href="([^"]+)"', text)
+        path = (path.parent / following[1]).resolve() if following else None
+    order = [name for name in reached if name.parent.name in ("notebooks", "exercises")]
+    assert [name for name in order if name.parent.name == "notebooks"] == [
+        path.relative_to(address.ROOT) for path in stage.lessons()
+    ]
+    assert set(order) >= {path.relative_to(address.ROOT) for path in books}
+
+
+# --- in the browser -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(browser, site):
+    """An empty page of the browser, with what went wrong on it."""
+    page = browser.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("requestfailed", lambda request: page.problems.append(f"{request.url}: {request.failure}"))
+    yield page
+    page.close()
+
+
+def visit(page, name, width=1440, theme="light"):
+    """Open a page of the site as a file, and wait until its formulas are drawn."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.goto((SITE / name).as_uri())
+    page.wait_for_function("window.MathJax === undefined || window.MathJax.startup?.document?.state() >= 10")
+
+
+def overflow(page):
+    """How many pixels a page is wider than the window."""
+    return page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_no_page_is_wider_than_the_window(page, pages, width):
+    """A wide table, formula or picture scrolls by itself. 720 pixels at 200 % zoom are as 360."""
+    wide = {}
+    for path in pages:
+        visit(page, path.relative_to(SITE), width)
+        if overflow(page) > 0:
+            wide[path.relative_to(SITE).as_posix()] = overflow(page)
+    assert wide == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(page, pages, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed").Axe()
+    found = {}
+    for path in pages:
+        visit(page, path.relative_to(SITE), theme=theme)
+        violations = axe.run(page).response["violations"]
+        serious = [
+            f"{violation['id']}: {node['html'][:200]}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+        if serious:
+            found[path.relative_to(SITE).as_posix()] = serious
+    (SHOTS / f"site-axe-{theme}.json").write_text(json.dumps(found, indent=1))
+    assert found == {}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_pages_look_right(page, name):
+    """Nothing fails while a page loads, at three widths and in both modes; the screenshots are for people."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for theme in ("light", "dark"):
+        for what, width in WIDTHS.items():
+            visit(page, name, width, theme)
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            shot = f"site-{Path(name).stem}-{what}-{theme}.png"
+            page.screenshot(path=SHOTS / shot, full_page=what == "desk" and theme == "light")
+    assert page.problems == []
+
+
+def test_search_finds_a_lesson(page):
+    visit(page, "index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("temperature softmax")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html*")
+    page.locator("#search-results li a", has_text="Attention weights").first.click()
+    page.wait_for_url("**/ch08_03_attention_weight.html*")
+
+
+def test_the_mode_can_be_chosen_and_stays(page):
+    visit(page, "index.html")
+    button = page.locator("button.theme-switch-button:visible").first
+    for _ in range(3):  # dark, light, as the system has it
+        if page.evaluate("document.documentElement.dataset.mode") == "dark":
+            break
+        button.click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    visit(page, "about.html")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate("localStorage.clear()")
+
+
+def test_code_is_copied_without_its_output(page, browser):
+    visit(page, "notebooks/ch08_02_weight_sum.html")
+    page.evaluate("navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }")
+    cell = page.locator("div.cell", has_text="np.array([[1, 0, 1]").first
+    assert cell.locator("div.cell_output button.copybtn").count() == 0
+    cell.locator("div.cell_input").hover()
+    cell.locator("button.copybtn").click()
+    page.wait_for_function("document.querySelector('button.copybtn.success') !== null")
+
+
+def test_hints_are_folded_and_open_one_by_one_with_the_keyboard(page):
+    visit(page, "notebooks/exercises/ch08_02_weight_sum.html")
+    hints = page.locator("#spec-8-2-1 .course-hints details")
+    assert hints.count() == 3
+    assert not hints.first.locator("p").is_visible()
+    hints.first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert hints.first.locator("p").is_visible()
+    assert not hints.nth(1).locator("p").is_visible()
+
+
+def test_formulas_are_drawn_and_a_screen_reader_gets_them_as_mathml(page):
+    visit(page, "notebooks/ch08_03_attention_weight.html", WIDTHS["phone"])
+    count = page.locator("mjx-container svg").count()
+    assert count > 20
+    assert page.locator("mjx-container mjx-assistive-mml math").count() == count
+    assert page.locator("text=Math input error").count() == 0
+    # One that is wider than the phone can be scrolled with the keyboard.
+    wide = page.evaluate(
+        "[...document.querySelectorAll('mjx-container')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => e.getAttribute('tabindex'))"
+    )
+    assert set(wide) <= {"0"}
