@@ -6,6 +6,7 @@ python -m notebooks.web --external             only asks every link to the outsi
 """
 
 import argparse
+import importlib.util
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,13 @@ def build(source, out, builder="html", jobs="auto"):
     return build_main([*options, f"--conf-dir={HERE}", f"--doctree-dir={doctrees}", str(source), str(out)])
 
 
+def write_explorer(out):
+    """Write the explorer's page into the site, in ``stage.EXPLORER``; its links lead to the site's lessons."""
+    from ch08.web import write_explorer
+
+    write_explorer(out / stage.EXPLORER, lesson=lambda name: f"../notebooks/{name}.html")
+
+
 def clear(out):
     """Remove an earlier site. Raises: SystemExit if the folder holds something else."""
     if out.exists() and any(out.iterdir()):
@@ -48,12 +56,15 @@ def main(arguments=None):
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
-        stage.stage(source)
+        has_explorer = importlib.util.find_spec("ch08.web") is not None
+        stage.stage(source, has_explorer)
         if options.external:
             return build(source, Path(scratch) / "links", "linkcheck")
         clear(options.out)
         code = build(source, options.out)
     if code == 0:
+        if has_explorer:
+            write_explorer(options.out)
         print(f"wrote {options.out} in {time.monotonic() - start:.0f} s; open {options.out / 'index.html'}")
     return code
 

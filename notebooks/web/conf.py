@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.notebooks import address  # noqa: E402, after the change of the path
+from notebooks.web import stage  # noqa: E402, after the change of the path
+from tests.notebooks import address  # noqa: E402
 
 project = "Attention from Scratch"
 author = "The Attention from Scratch authors"
@@ -62,15 +63,18 @@ mathjax3_config = {
 }
 
 
-def copy_mathjax(app, error):
-    """Copy MathJax from the package that brings it; the repository holds no copy."""
+def copy_files(app, error):
+    """Copy the pictures of outputs, and MathJax from the package that brings it: the repository holds no copy."""
     if error is None and app.builder.format == "html":
+        out = Path(app.outdir)
+        shutil.copytree(Path(app.srcdir) / stage.PICTURES, out / stage.PICTURES)
         package = importlib.import_module("sphinx-mathjax-offline")
-        source = Path(package.__file__).parent / "static" / "mathjax" / mathjax_path
-        shutil.copyfile(source, Path(app.outdir) / "_static" / mathjax_path)
+        shutil.copyfile(
+            Path(package.__file__).parent / "static" / "mathjax" / mathjax_path, out / "_static" / mathjax_path
+        )
 
 
 def setup(app):
     """Called by Sphinx."""
-    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

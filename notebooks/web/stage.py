@@ -34,6 +34,11 @@ PARTS = (
 ROOMS = ("notebooks", "ch07", "ch08", "common", "dataset", "tests")
 PICTURES = "pictures"  # the folder of the site that takes the pictures of outputs
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
+EXPLORER = "explorer"  # the folder of the site that has the explorer's page
+FRAME_OF_EXPLORER = (
+    f'<div class="course-explorer">\n<iframe src="{EXPLORER}/index.html" '
+    'title="The attention explorer: type a date, and see what the model answers and where it looks"></iframe>\n</div>'
+)
 HERE = Path(__file__).resolve().parent
 
 
@@ -305,8 +310,11 @@ def about_page(readme):
     return "# About the course\n\n" + "\n\n".join(f"## {heading}\n\n{body}" for heading, body in parts.items()) + "\n"
 
 
-def stage(folder, explorer="", root=ROOT):
-    """Write everything that Sphinx reads into ``folder``, which must not be there yet."""
+def stage(folder, explorer=True, root=ROOT):
+    """Write everything that Sphinx reads into ``folder``, which must not be there yet.
+
+    Args: explorer, whether the front page shows the explorer.
+    """
     folder.mkdir(parents=True)
     books = [*lessons(root), *filter(None, map(exercises_of, lessons(root)))]
     texts = pages(root)
@@ -321,7 +329,7 @@ def stage(folder, explorer="", root=ROOT):
     text = links.rewrite(readme.read_text(encoding="utf-8"), readme)
     others = [path.relative_to(root).with_suffix("").as_posix() for path in texts]
     write(folder / "about.md", about_page(text))
-    write(folder / "index.md", front_page(text, others, explorer, root))
+    write(folder / "index.md", front_page(text, others, FRAME_OF_EXPLORER if explorer else "", root))
 
 
 def write(path, text):

@@ -12,22 +12,15 @@ function reachable() {
   }
 }
 
-// The explorer is a page of its own in a frame. It hears of the theme's mode, and says how high it is.
-function frame() {
+// The explorer is a page of its own in a frame, and says how high it is.
+window.addEventListener("message", (event) => {
   const explorer = document.querySelector(".course-explorer iframe");
-  if (!explorer) return;
-  const tell = () => explorer.contentWindow.postMessage({ theme: document.documentElement.dataset.theme }, "*");
-  explorer.addEventListener("load", tell);
-  new MutationObserver(tell).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  window.addEventListener("message", (event) => {
-    if (event.source === explorer.contentWindow && Number.isFinite(event.data && event.data.height)) {
-      explorer.style.height = `${Math.ceil(event.data.height)}px`;
-    }
-  });
-  tell();
-}
+  const height = event.data && event.data.attentionExplorer;
+  if (explorer && event.source === explorer.contentWindow && Number.isFinite(height)) {
+    explorer.style.height = `${Math.ceil(height) + 2}px`;
+  }
+});
 
-document.addEventListener("DOMContentLoaded", frame);
 window.addEventListener("load", () => {
   const ready = (window.MathJax && window.MathJax.startup && window.MathJax.startup.promise) || Promise.resolve();
   ready.then(reachable);
