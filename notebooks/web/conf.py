@@ -36,6 +36,7 @@ html_js_files = [("course.js", {"defer": "defer"})]
 html_favicon = "static/icon.svg"
 html_copy_source = True  # the button that downloads the notebook
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
 html_theme_options = {
     "repository_url": address.address(),
     "repository_branch": "main",
@@ -43,7 +44,7 @@ html_theme_options = {
     "use_repository_button": True,
     "use_download_button": True,
     "use_fullscreen_button": False,
-    "home_page_in_toc": True,
+    "navbar_persistent": [],  # the side bar has the search
     "show_navbar_depth": 1,
     "show_toc_level": 1,
     "search_bar_text": "Search the course",
