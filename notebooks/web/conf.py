@@ -34,6 +34,7 @@ html_static_path = ["static"]
 html_css_files = ["course.css"]
 html_js_files = [("course.js", {"defer": "defer"})]
 html_favicon = "static/icon.svg"
+html_use_index = False  # it would be empty
 html_copy_source = True  # the button that downloads the notebook
 html_show_sphinx = False
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it

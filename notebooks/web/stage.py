@@ -36,6 +36,7 @@ PICTURES = "pictures"  # the folder of the site that takes the pictures of outpu
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
 EXPLORER = "explorer"  # the folder of the site that has the explorer's page
 FRAME_OF_EXPLORER = (
+    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n\n"
     f'<div class="course-explorer">\n<iframe src="{EXPLORER}/index.html" '
     'title="The attention explorer: type a date, and see what the model answers and where it looks"></iframe>\n</div>'
 )
@@ -132,6 +133,7 @@ class Links:
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 IMAGE = re.compile(r'(<img\b[^>]*?)\bsrc="data:image/(png|svg\+xml);base64,([^"]+)"([^>]*>)')
 FRAME = re.compile(r'<div style="overflow-x:auto">(<img\b[^>]*>)</div>')
+WIDGET = "Run this cell to use it."  # how a widget ends the sentence that stands for it
 CELL = re.compile(r'href="([^":#]+)\.ipynb(?:#cell-id=([\w-]+))?"')
 
 
@@ -205,6 +207,13 @@ def site_links(text):
     return CELL.sub(lambda found: f'href="{found[1]}.html{"#" + found[2] if found[2] else ""}"', text)
 
 
+def widget(sentence, up):
+    """What stands where a notebook has a widget: its sentence, and for the explorer the way to the one on the site."""
+    link = f' <a href="{up}index.html">The one on the front page</a> needs no notebook.'
+    explorer = sentence.startswith("AttentionExplorer:")
+    return f'<p class="course-widget">{html.escape(sentence, quote=False)}{link if explorer else ""}</p>'
+
+
 def notebook(path, links, pictures, root=ROOT):
     """Return the notebook at ``path``, a dictionary, as the site shows it."""
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -221,6 +230,8 @@ def notebook(path, links, pictures, root=ROOT):
             data = output.get("data", {})
             if "text/html" in data:
                 data["text/html"] = pictures.extract(site_links(joined(data["text/html"])), up)
+            elif joined(data.get("text/plain", "")).endswith(WIDGET):
+                data["text/html"] = widget(joined(data["text/plain"]), up)
         if cell["id"] == "setup":
             cell["metadata"] = {"tags": ["hide-input", "remove-output"]}
             cell["metadata"]["mystnb"] = {"code_prompt_show": "The setup cell", "code_prompt_hide": "The setup cell"}

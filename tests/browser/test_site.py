@@ -184,7 +184,7 @@ def visit(page, name, width=1440, theme="light"):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     page.goto((SITE / name).as_uri())
-    page.wait_for_function("window.MathJax === undefined || window.MathJax.startup?.document?.state() >= 10")
+    page.evaluate("window.MathJax?.startup?.promise.then(() => null)")
 
 
 def overflow(page):
