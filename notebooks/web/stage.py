@@ -147,15 +147,39 @@ def colab_button(text):
     return BADGE.sub(r'<a class="course-button course-colab" href="\1">Open in Colab</a>', text)
 
 
+def headings(path):
+    """The anchors of all headings of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join(joined(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+def reading(section, root=ROOT):
+    """What to read again, such as 'notebook 8.3, "Temperature"', as HTML with links to the places that it names."""
+    chapter, number = map(int, re.match(r"notebook (\d+)\.(\d+)", section).groups())
+    (lesson,) = (root / "notebooks").glob(f"ch{chapter:02}_{number:02}_*.ipynb")
+    page, known = f"../{lesson.stem}.html", headings(lesson)
+
+    def link(found):
+        there = slug(found[1])
+        return f"“<a href='{page}#{there}'>{found[1]}</a>”" if there in known else f"“{found[1]}”"
+
+    text = re.sub(r'"([^"]+)"', link, html.escape(section, quote=False))
+    return re.sub(r"^notebook [\d.]+", lambda found: f"<a href='{page}'>N{found[0][1:]}</a>", text) + "."
+
+
 def hints(number):
     """The hints of an exercise as Markdown: each folded, in the order in which `hint` gives them."""
     exercise = find(number)
-    titles = ("A hint", "A second hint", "What to read again")
-    texts = (*exercise.hints, f"{exercise.section[:1].upper()}{exercise.section[1:]}.")
+    texts = {
+        "A hint": html.escape(exercise.hints[0], quote=False),
+        "A second hint": html.escape(exercise.hints[1], quote=False),
+        "What to read again": reading(exercise.section),
+    }
     folded = [
         f"<details>\n<summary>{title}<span class='visually-hidden'> for exercise {number}</span></summary>\n"
-        f"<p>{html.escape(text, quote=False)}</p>\n</details>"
-        for title, text in zip(titles, texts)
+        f"<p>{text}</p>\n</details>"
+        for title, text in texts.items()
     ]
     return '<div class="course-hints">\n' + "\n".join(folded) + "\n</div>"
 

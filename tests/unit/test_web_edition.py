@@ -182,6 +182,25 @@ def test_every_exercise_has_its_hints_folded_below_its_check(staged):
             assert spec["source"].startswith(f"(spec-{dashed})=\n## ")
 
 
+def test_what_to_read_again_leads_to_the_section():
+    shown = stage.reading('notebook 8.6, "What was measured" and "No such heading"')
+    page = "../ch08_06_date_conversion.html"
+    assert shown.startswith(
+        f"<a href='{page}'>Notebook 8.6</a>, “<a href='{page}#what-was-measured'>What was measured</a>” and"
+    )
+    assert "“No such heading”." in shown
+
+
+def test_every_section_that_a_hint_names_is_there():
+    wrong = []
+    for chapter in (7, 8):
+        for number, exercise in exercises(chapter).items():
+            named = len(re.findall('"[^"]+"', exercise.section))
+            if stage.reading(exercise.section).count(".html#") != named:
+                wrong.append(f"{number}: {exercise.section}")
+    assert wrong == []
+
+
 def test_nothing_is_shown_from_elsewhere(staged):
     """No badge, no picture of another server: what a page shows comes with the site."""
     for path in [*staged.rglob("*.md"), *staged.rglob("*.ipynb")]:
