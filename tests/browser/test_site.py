@@ -192,47 +192,60 @@ def overflow(page):
     return page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_no_page_is_wider_than_the_window(page, pages, width):
-    """A wide table, formula or picture scrolls by itself. 720 pixels at 200 % zoom are as 360."""
-    wide = {}
+@pytest.fixture(scope="session")
+def axe():
+    """axe-core, the checker of accessibility."""
+    module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    return module.Axe()
+
+
+def serious(axe, page):
+    """What axe-core calls serious or critical on the open page: rule and element."""
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in axe.run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def test_on_a_phone_no_page_is_too_wide_and_axe_finds_nothing_serious(page, pages, axe):
+    """Every page. A wide table, formula or picture scrolls by itself. 720 pixels at 200 % zoom are as 360."""
+    wide, wrong = {}, {}
     for path in pages:
-        visit(page, path.relative_to(SITE), width)
+        name = path.relative_to(SITE).as_posix()
+        visit(page, name, WIDTHS["phone"])
         if overflow(page) > 0:
-            wide[path.relative_to(SITE).as_posix()] = overflow(page)
+            wide[name] = overflow(page)
+        if found := serious(axe, page):
+            wrong[name] = found
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    (SHOTS / "site-axe.json").write_text(json.dumps(wrong, indent=1))
     assert wide == {}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_page(page, pages, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed").Axe()
-    found = {}
-    for path in pages:
-        visit(page, path.relative_to(SITE), theme=theme)
-        violations = axe.run(page).response["violations"]
-        serious = [
-            f"{violation['id']}: {node['html'][:200]}"
-            for violation in violations
-            if violation["impact"] in ("serious", "critical")
-            for node in violation["nodes"]
-        ]
-        if serious:
-            found[path.relative_to(SITE).as_posix()] = serious
-    (SHOTS / f"site-axe-{theme}.json").write_text(json.dumps(found, indent=1))
-    assert found == {}
+    assert {name: found[:3] for name, found in wrong.items()} == {}
+    assert page.problems == []
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_pages_look_right(page, name):
-    """Nothing fails while a page loads, at three widths and in both modes; the screenshots are for people."""
+def test_pages_of_every_kind_at_three_widths_in_both_modes(page, axe, name):
+    """The screenshots are for people."""
     SHOTS.mkdir(parents=True, exist_ok=True)
+    wrong = []
     for theme in ("light", "dark"):
         for what, width in WIDTHS.items():
             visit(page, name, width, theme)
             assert page.evaluate("document.documentElement.dataset.theme") == theme
-            shot = f"site-{Path(name).stem}-{what}-{theme}.png"
-            page.screenshot(path=SHOTS / shot, full_page=what == "desk" and theme == "light")
+            assert overflow(page) == 0, f"{width} pixels"
+            page.screenshot(path=SHOTS / f"site-{Path(name).stem}-{what}-{theme}.png")
+        wrong += [f"{theme}: {found}" for found in serious(axe, page)]
+    assert wrong[:3] == []
     assert page.problems == []
+
+
+def test_axe_finds_a_planted_mistake(page, axe):
+    visit(page, "about.html")
+    page.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<img src=\"a.png\">')")
+    assert any(found.startswith("image-alt") for found in serious(axe, page))
 
 
 def test_search_finds_a_lesson(page):

@@ -185,9 +185,8 @@ def test_every_exercise_has_its_hints_folded_below_its_check(staged):
 def test_what_to_read_again_leads_to_the_section():
     shown = stage.reading('notebook 8.6, "What was measured" and "No such heading"')
     page = "../ch08_06_date_conversion.html"
-    assert shown.startswith(
-        f"<a href='{page}'>Notebook 8.6</a>, “<a href='{page}#what-was-measured'>What was measured</a>” and"
-    )
+    link = f"<a href='{page}#what-was-measured'>What was measured</a>"
+    assert shown.startswith(f"<a href='{page}'>Notebook 8.6</a>, “{link}” and")
     assert "“No such heading”." in shown
 
 
