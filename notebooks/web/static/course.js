@@ -12,14 +12,17 @@ function reachable() {
   }
 }
 
-// The explorer is a page of its own in a frame, and says how high it is.
+// The explorer is a page of its own in a frame. It says how high it is, and is told whether this page is light or dark.
+const frame = () => document.querySelector(".course-explorer iframe");
+const tell = () => frame()?.contentWindow.postMessage({ theme: document.documentElement.dataset.theme }, "*");
 window.addEventListener("message", (event) => {
-  const explorer = document.querySelector(".course-explorer iframe");
   const height = event.data && event.data.attentionExplorer;
-  if (explorer && event.source === explorer.contentWindow && Number.isFinite(height)) {
-    explorer.style.height = `${Math.ceil(height) + 2}px`;
+  if (frame() && event.source === frame().contentWindow && Number.isFinite(height)) {
+    frame().style.height = `${Math.ceil(height) + 2}px`;
+    tell();
   }
 });
+new MutationObserver(tell).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
 window.addEventListener("load", () => {
   const ready = (window.MathJax && window.MathJax.startup && window.MathJax.startup.promise) || Promise.resolve();
