@@ -2,13 +2,14 @@
 "use strict";
 
 {
-  // What scrolls can be scrolled with the keyboard: it takes the focus while it is wider than its place.
+  // What scrolls can be scrolled with the keyboard: it takes the focus while it is wider than its place. Of a formula,
+  // only the picture counts; what screen readers get beside it takes no room.
   function reachable() {
-    for (const element of document.querySelectorAll("mjx-container, .pst-scrollable-table-container")) {
-      if (element.scrollWidth > element.clientWidth + 1) {
-        element.setAttribute("tabindex", "0");
+    for (const place of document.querySelectorAll("mjx-container, .pst-scrollable-table-container")) {
+      if (place.firstElementChild.getBoundingClientRect().width > place.clientWidth + 1) {
+        place.setAttribute("tabindex", "0");
       } else {
-        element.removeAttribute("tabindex");
+        place.removeAttribute("tabindex");
       }
     }
   }
@@ -25,9 +26,8 @@
   });
   new MutationObserver(tell).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
-  window.addEventListener("load", () => {
-    const ready = (window.MathJax && window.MathJax.startup && window.MathJax.startup.promise) || Promise.resolve();
-    ready.then(reachable);
+  // When formulas are drawn and when the window changes, the page changes its size.
+  window.addEventListener("DOMContentLoaded", () => {
+    new ResizeObserver(reachable).observe(document.querySelector(".bd-article"));
   });
-  window.addEventListener("resize", reachable);
 }
