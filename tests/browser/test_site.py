@@ -71,14 +71,15 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="session")
 def pages(site):
-    """Every page of the site, read."""
-    return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    """Every page of the site, read. In `_static` the theme has templates, too, which are not pages."""
+    paths = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
+    return {path: Page(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def leads_nowhere(pages, path, target):
     """Whether a target on the page ``path`` is a file that is missing, or an anchor that its page lacks."""
     parts = urlsplit(target)
-    if parts.scheme:
+    if parts.scheme or parts.netloc:
         return False
     file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if not file.is_file():
@@ -121,17 +122,17 @@ def test_links_to_the_outside_are_safe_and_those_to_the_repository_lead_to_its_f
     seen = 0
     for path, page in pages.items():
         for target in page.targets:
-            scheme = urlsplit(target).scheme
-            assert scheme in ("", "https", "mailto"), f"{path}: {target}"
+            parts = urlsplit(target)
+            assert parts.scheme in ("https", "mailto") or not parts.scheme + parts.netloc, f"{path}: {target}"
             if target.startswith(blob):
                 seen += 1
                 assert (address.ROOT / unquote(urlsplit(target).path.split("/blob/main/")[1])).exists(), target
-    assert seen > 10
+    assert seen > 3
 
 
 def test_pages_fetch_nothing_from_elsewhere(site, pages):
-    elsewhere = [(path, target) for path, page in pages.items() for target in page.shown if urlsplit(target).scheme]
-    assert elsewhere == []
+    shown = [(path, target) for path, page in pages.items() for target in page.shown]
+    assert [(path, target) for path, target in shown if urlsplit(target).scheme not in ("", "data")] == []
     for path in site.rglob("*.css"):
         assert not re.search(r"url\(\s*['\"]?https?:|@import\s+['\"]?https?:", path.read_text(encoding="utf-8")), path
     assert (site / "_static" / "tex-svg.js").stat().st_size > 1e6
