@@ -85,7 +85,7 @@ def test_random_states_that_do_not_fit_are_refused(dates_file, tmp_path):
     for wrong in ([[[]]], [[[{"state": 3}]]], [["a"]], ["a"], [3], [[]]):
         content["extra"]["streams"] = wrong
         np.savez(checkpoint, **arrays | {"trainer": np.array(json.dumps(content))})
-        with pytest.raises(ValueError, match="checkpoint.npz does not fit this model: "):
+        with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit this model: "):
             run(small, out=tmp_path, resume=True)
 
 
