@@ -38,10 +38,11 @@ def write_explorer(out):
 
 
 def clear(out):
-    """Remove an earlier site. Raises: SystemExit if the folder holds something else."""
-    if out.exists() and any(out.iterdir()):
-        if not (out / ".buildinfo").is_file():
-            raise SystemExit(f"{out} holds something that is not a site built by this command. Name another folder.")
+    """Remove an earlier site, or an explorer alone. Raises: SystemExit if the folder holds something else."""
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if not (there <= {stage.EXPLORER} or ".buildinfo" in there):
+        raise SystemExit(f"{out} holds something that is not a site built by this command. Name another folder.")
+    if there:
         shutil.rmtree(out)
 
 

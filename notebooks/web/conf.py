@@ -68,9 +68,11 @@ mathjax3_config = {
 
 
 def copy_files(app, error):
-    """Copy the pictures of outputs, and MathJax from the package that brings it: the repository holds no copy."""
+    """Copy the pictures of outputs, the notebooks to download, and MathJax from the package that brings it."""
     if error is None and app.builder.format == "html":
         out = Path(app.outdir)
+        for notebook in (out / "_sources").rglob("*.ipynb"):  # as it is in the repository, not as it was staged
+            shutil.copyfile(ROOT / notebook.relative_to(out / "_sources"), notebook)
         shutil.copytree(Path(app.srcdir) / stage.PICTURES, out / stage.PICTURES)
         package = importlib.import_module("sphinx-mathjax-offline")
         shutil.copyfile(

@@ -144,6 +144,14 @@ def test_every_picture_has_alternative_text(pages):
     assert [(path, target) for path, (target, alternative) in images if not alternative] == []
 
 
+def test_the_notebook_that_a_page_offers_is_that_of_the_repository(site, pages):
+    for path in stage.lessons():
+        name = path.relative_to(address.ROOT).as_posix()
+        page = pages[site / Path(name).with_suffix(".html")]
+        assert f"../_sources/{name}" in page.targets
+        assert (site / "_sources" / name).read_bytes() == path.read_bytes(), name
+
+
 def test_lessons_open_in_colab_and_lead_on(site, pages):
     """Each lesson and exercise has its own button, and all lessons hang together by "next"."""
     books = [*stage.lessons(), *filter(None, map(stage.exercises_of, stage.lessons()))]

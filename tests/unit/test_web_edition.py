@@ -8,6 +8,7 @@ import pytest
 
 from common.grading.exercise import exercises
 from notebooks.web import stage
+from notebooks.web.__main__ import clear
 from tests.notebooks import rules
 from tests.notebooks.address import ROOT
 
@@ -113,6 +114,20 @@ def test_links_of_an_output_lead_to_pages():
 )
 def test_a_lesson_finds_its_part(name, part):
     assert stage.part_of(name) == part
+
+
+def test_only_an_earlier_site_is_removed(tmp_path):
+    clear(tmp_path / "new")
+    for name, kept in ((".buildinfo", False), (f"{stage.EXPLORER}/index.html", False), ("thesis.txt", True)):
+        folder = tmp_path / name.replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("")
+        if kept:
+            with pytest.raises(SystemExit, match="holds something that is not a site"):
+                clear(folder)
+        else:
+            clear(folder)
+        assert folder.exists() == kept
 
 
 # --- the whole course -----------------------------------------------------------------------------
