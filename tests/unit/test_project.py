@@ -230,7 +230,7 @@ def test_the_web_edition_is_built_and_published_with_one_command():
         "actions/upload-pages-artifact",
         "actions/deploy-pages",
     ]
-    (out,) = re.findall(r"path: (.*)", workflow)
+    (out,) = re.findall(r"^ +path: (.*)$", workflow, re.M)
     module = (ROOT / "notebooks" / "web" / "__main__.py").read_text(encoding="utf-8")
     assert "OUT = stage.ROOT / " + " / ".join(f'"{part}"' for part in out.split("/")) in module
 
