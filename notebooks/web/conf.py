@@ -25,6 +25,8 @@ myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 6
 myst_links_external_new_tab = False
 
+copybutton_selector = "div.highlight pre:not(.cell_output pre)"  # code, not what it printed
+
 # --- how it looks ---------------------------------------------------------------------------------
 
 html_theme = "sphinx_book_theme"

@@ -28,6 +28,6 @@
 
   // When formulas are drawn and when the window changes, the page changes its size.
   window.addEventListener("DOMContentLoaded", () => {
-    new ResizeObserver(reachable).observe(document.querySelector(".bd-article"));
+    new ResizeObserver(reachable).observe(document.querySelector("main"));
   });
 }
