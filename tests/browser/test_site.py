@@ -263,6 +263,25 @@ def test_axe_finds_a_planted_mistake(page, axe):
     assert any(found.startswith("image-alt") for found in serious(axe, page))
 
 
+@pytest.mark.parametrize("width", [WIDTHS["phone"], WIDTHS["desk"]])
+def test_the_front_page_begins_with_the_explorer(page, width):
+    """It answers in its frame, which is as high as it needs to be, and follows the page from light to dark."""
+    if not (SITE / stage.EXPLORER).is_dir():
+        pytest.skip("ch08.web, which writes the explorer's page, is not here")
+    visit(page, "index.html", width)
+    frame = page.frame_locator(".course-explorer iframe")
+    frame.locator("#text").fill("2/10/93")
+    frame.locator("#news", has_text="1993-02-10").wait_for()
+    root = frame.locator("html")
+    page.wait_for_timeout(500)  # milliseconds: the frame has said how high it is
+    assert root.evaluate("root => root.scrollHeight - root.clientHeight") == 0
+    ground = "root => getComputedStyle(document.body).backgroundColor"
+    light = root.evaluate(ground)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(500)
+    assert root.evaluate(ground) != light
+
+
 def test_search_finds_a_lesson(page):
     visit(page, "index.html")
     page.keyboard.press("Control+k")
