@@ -18,7 +18,7 @@ ENSURE_PIP := $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-browser lab notebooks exercises site grade badges bench lint format clean
+.PHONY: help train test test-browser lab notebooks exercises ko site grade badges bench lint format clean
 
 help: ## this list
 	@echo "Attention from Scratch. The commands:"
@@ -47,6 +47,9 @@ exercises: $(ENV)/.stamp-test ## write notebooks/exercises/ from notebooks/solut
 
 site: $(ENV)/.stamp-site ## build the web edition in runs/site/ from stored notebooks and pages (no cell is executed)
 	$(PY) -m notebooks.web $(ARGS)
+
+ko: $(ENV)/.stamp-test ## write the Korean edition, notebooks/ko/, from its catalogs (ARGS="--check", or notebooks to begin)
+	$(PY) -m tests.notebooks translate ko $(ARGS)
 
 grade: $(ENV)/.stamp-test ## grade a folder of submissions (ARGS="SUBMISSIONS --out REPORT -n 2")
 	$(PY) -m common.grading grade $(ARGS)
