@@ -82,7 +82,13 @@ def copy_files(app, error):
         )
 
 
+def tell_language(app, pagename, templatename, context, doctree):
+    """A page says in which language it is, so that a screen reader reads it in that one."""
+    context["language"] = stage.language_of(pagename)
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("html-page-context", tell_language)
     app.connect("build-finished", copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

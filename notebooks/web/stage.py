@@ -18,6 +18,8 @@ from string import Template
 from urllib.parse import unquote
 
 from common.grading.exercise import find
+from common.language import language as speak
+from common.language import say
 from tests.notebooks.address import COLAB, ROOT, address
 from tests.notebooks.address import slug as repository_slug
 
@@ -31,6 +33,11 @@ PARTS = (
     ("Transformers", "ch08_18"),
     ("Memory", "ch08_21"),
 )
+# What the site says beside a lesson, in the language of the lesson. A translation is a part of its own.
+WORDS = {
+    "en": {"exercises": "Exercises", "hints": ("A hint", "A second hint", "What to read again")},
+    "ko": {"part": "한국어", "exercises": "연습 문제", "hints": ("힌트", "두 번째 힌트", "다시 읽을 곳")},
+}
 ROOMS = ("notebooks", "ch07", "ch08", "common", "dataset", "tests")
 PICTURES = "pictures"  # the folder of the site that takes the pictures of outputs
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
@@ -46,9 +53,23 @@ HERE = Path(__file__).resolve().parent
 # --- what there is --------------------------------------------------------------------------------
 
 
-def lessons(root=ROOT):
-    """The chapter notebooks in reading order."""
-    return sorted((root / "notebooks").glob("*.ipynb"))
+def lessons(root=ROOT, language="en"):
+    """The chapter notebooks of a language in reading order."""
+    folder = root / "notebooks" / ("" if language == "en" else language)
+    return sorted(folder.glob("*.ipynb"))
+
+
+def language_of(path):
+    """The language of a notebook or a page: the folder in `notebooks/` says it."""
+    *_, below = re.split(r"(?:^|/)notebooks/", Path(path).as_posix())
+    first = below.split("/")[0]
+    return first if first in WORDS else "en"
+
+
+def books(root=ROOT):
+    """All notebooks of the site: the lessons of all languages, each with its exercises."""
+    found = [path for language in WORDS for path in lessons(root, language)]
+    return [book for path in found for book in (path, exercises_of(path)) if book]
 
 
 def exercises_of(lesson):
@@ -154,10 +175,15 @@ def headings(path):
     return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)}
 
 
-def reading(section, root=ROOT):
-    """What to read again, such as 'notebook 8.3, "Temperature"', as HTML with links to the places that it names."""
-    chapter, number = map(int, re.match(r"notebook (\d+)\.(\d+)", section).groups())
-    (lesson,) = (root / "notebooks").glob(f"ch{chapter:02}_{number:02}_*.ipynb")
+def reading(section, folder):
+    """What to read again, such as 'notebook 8.3, "Temperature"', as HTML with links to the places that it names.
+
+    Args: folder, that of the lessons. A lesson that is not there (in this language) yet is named without a link.
+    """
+    chapter, number = map(int, re.match(r"\S+ (\d+)\.(\d+)", section).groups())
+    lesson = next(folder.glob(f"ch{chapter:02}_{number:02}_*.ipynb"), None)
+    if lesson is None:
+        return f"{html.escape(section, quote=False)}."
     page, known = f"../{lesson.stem}.html", headings(lesson)
 
     def link(found):
@@ -165,21 +191,25 @@ def reading(section, root=ROOT):
         return f"“<a href='{page}#{there}'>{found[1]}</a>”" if there in known else f"“{found[1]}”"
 
     text = re.sub(r'"([^"]+)"', link, html.escape(section, quote=False))
-    return re.sub(r"^notebook [\d.]+", lambda found: f"<a href='{page}'>N{found[0][1:]}</a>", text) + "."
+    return re.sub(r"^\S+ [\d.]+", lambda found: f"<a href='{page}'>{found[0][0].upper()}{found[0][1:]}</a>", text) + "."
 
 
-def hints(number):
-    """The hints of an exercise as Markdown: each folded, in the order in which `hint` gives them."""
+def hints(number, path):
+    """The hints of an exercise as Markdown: each folded, in the order in which `hint` gives them.
+
+    Args: path, of the notebook with the exercise, which says in what language and where the lessons are.
+    """
     exercise = find(number)
-    texts = {
-        "A hint": html.escape(exercise.hints[0], quote=False),
-        "A second hint": html.escape(exercise.hints[1], quote=False),
-        "What to read again": reading(exercise.section),
-    }
+    speak(language_of(path))
+    try:
+        texts = [html.escape(say(hint), quote=False) for hint in exercise.hints]
+        texts.append(reading(say(exercise.section), path.parent.parent))
+    finally:
+        speak("en")
     folded = [
-        f"<details>\n<summary>{title}<span class='visually-hidden'> for exercise {number}</span></summary>\n"
+        f"<details>\n<summary>{title}<span class='visually-hidden'>, {number}</span></summary>\n"
         f"<p>{text}</p>\n</details>"
-        for title, text in texts.items()
+        for title, text in zip(WORDS[language_of(path)]["hints"], texts)
     ]
     return '<div class="course-hints">\n' + "\n".join(folded) + "\n</div>"
 
@@ -262,10 +292,10 @@ def notebook(path, links, pictures, root=ROOT):
         cells.append(cell)
         checked = re.fullmatch(r"check-(\d+)-(\d+)-(\d+)", cell["id"])
         if checked and path.parent.name == "exercises":
-            cells.append(markdown(hints(".".join(checked.groups())), f"hints-{cell['id']}"))
-    exercises = exercises_of(path)
-    if exercises:
-        cells.append(markdown(toctree([f"Exercises <exercises/{path.stem}>"]), "exercises"))
+            cells.append(markdown(hints(".".join(checked.groups()), path), f"hints-{cell['id']}"))
+    if exercises_of(path):
+        word = WORDS[language_of(path.relative_to(root))]["exercises"]
+        cells.append(markdown(toctree([f"{word} <exercises/{path.stem}>"]), "exercises"))
     content["cells"] = cells
     return content
 
@@ -304,6 +334,10 @@ def list_of_lessons(table, root=ROOT):
             extras.append(f"[exercises](notebooks/exercises/{path.name})")
         lines.append(f"- [{title}](notebooks/{path.name})" + "".join(f" · {extra}" for extra in extras))
         lines += [f"  <br>{what[:1].upper()}{what[1:]}."] if what else []
+    for language, words in WORDS.items():
+        if "part" in words and lessons(root, language):
+            lines += [f"\n### {words['part']}\n"]
+            lines += [f"- [{title_of(path)}]({path.relative_to(root).as_posix()})" for path in lessons(root, language)]
     return "\n".join(lines)
 
 
@@ -314,12 +348,16 @@ def title_of(path):
 
 
 def contents(others, root=ROOT):
-    """The tables of contents for the side bar: a part each for the lessons, one for the other pages."""
+    """The tables of contents for the side bar: the parts of the course, the other pages, the other languages."""
     lines = []
     for part, _ in PARTS:
         entries = [f"notebooks/{path.stem}" for path in lessons(root) if part_of(path.stem) == part]
         lines += [toctree(entries, part)] if entries else []
-    return "\n\n".join([*lines, toctree(["about", *others], "The course")])
+    lines.append(toctree(["about", *others], "The course"))
+    for language, words in WORDS.items():
+        entries = [f"notebooks/{language}/{path.stem}" for path in lessons(root, language)]
+        lines += [toctree(entries, words["part"])] if "part" in words and entries else []
+    return "\n\n".join(lines)
 
 
 def front_page(readme, others, explorer, root=ROOT):
@@ -351,10 +389,9 @@ def stage(folder, explorer=True, root=ROOT):
     Args: explorer, whether the front page shows the explorer.
     """
     folder.mkdir(parents=True)
-    books = [*lessons(root), *filter(None, map(exercises_of, lessons(root)))]
     texts = pages(root)
-    links, pictures = Links([*books, *texts], root), Pictures(folder)
-    for path in books:
+    links, pictures = Links([*books(root), *texts], root), Pictures(folder)
+    for path in books(root):
         write(folder / path.relative_to(root), json.dumps(notebook(path, links, pictures, root)))
     for path in texts:
         write(folder / path.relative_to(root), links.rewrite(path.read_text(encoding="utf-8"), path))

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from common.grading.exercise import exercises
+from common.language import language
 from notebooks.web import stage
 from notebooks.web.__main__ import clear
 from tests.notebooks import rules
@@ -130,6 +131,19 @@ def test_only_an_earlier_site_is_removed(tmp_path):
         assert folder.exists() == kept
 
 
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        ("notebooks/ko/exercises/a.ipynb", "ko"),
+        ("/home/ko/notebooks/ko/a.ipynb", "ko"),
+        ("/home/ko/notebooks/exercises/a.ipynb", "en"),
+        ("about", "en"),
+    ],
+)
+def test_the_folder_says_the_language(path, language):
+    assert stage.language_of(path) == language
+
+
 # --- the whole course -----------------------------------------------------------------------------
 
 
@@ -140,10 +154,13 @@ def cells(staged, name):
 
 def test_every_notebook_and_every_page_is_there_and_in_the_contents(staged):
     contents = (staged / "index.md").read_text(encoding="utf-8")
-    for path in (ROOT / "notebooks").glob("*.ipynb"):
-        assert f"\nnotebooks/{path.stem}\n" in contents, path.stem
+    books = [path for path in stage.books() if path.parent.name != "exercises"]
+    assert len(books) > len(stage.lessons()) > 20
+    for path in books:
+        name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
+        assert f"\nnotebooks/{name}\n" in contents, name
         if (path.parent / "exercises" / path.name).is_file():
-            assert f"<exercises/{path.stem}>" in cells(staged, path.stem)[-1]["source"], path.stem
+            assert f"<exercises/{path.stem}>" in cells(staged, name)[-1]["source"], name
     there = {path.relative_to(staged) for path in staged.rglob("*.md")}
     for path in [*ROOT.glob("notebooks/**/*.md"), *ROOT.glob("tests/*.md"), *ROOT.glob("ch08/pretrained/**/*.md")]:
         assert path.relative_to(ROOT) in there, path
@@ -198,7 +215,7 @@ def test_every_exercise_has_its_hints_folded_below_its_check(staged):
 
 
 def test_what_to_read_again_leads_to_the_section():
-    shown = stage.reading('notebook 8.6, "What was measured" and "No such heading"')
+    shown = stage.reading('notebook 8.6, "What was measured" and "No such heading"', ROOT / "notebooks")
     page = "../ch08_06_date_conversion.html"
     link = f"<a href='{page}#what-was-measured'>What was measured</a>"
     assert shown.startswith(f"<a href='{page}'>Notebook 8.6</a>, “{link}” and")
@@ -210,9 +227,20 @@ def test_every_section_that_a_hint_names_is_there():
     for chapter in (7, 8):
         for number, exercise in exercises(chapter).items():
             named = len(re.findall('"[^"]+"', exercise.section))
-            if stage.reading(exercise.section).count(".html#") != named:
+            if stage.reading(exercise.section, ROOT / "notebooks").count(".html#") != named:
                 wrong.append(f"{number}: {exercise.section}")
     assert wrong == []
+
+
+def test_the_korean_edition_is_on_the_site_with_its_own_words(staged):
+    (lesson, *_) = stage.lessons(language="ko")
+    name = f"ko/exercises/{lesson.stem}"
+    text = "\n".join(cell["source"] for cell in cells(staged, name))
+    assert "<summary>힌트" in text
+    assert "<p>길이가 H인 영벡터" in text
+    assert f"<a href='../{lesson.stem}.html'>노트북 8.2</a>" in text
+    assert f"<a href='../{lesson.stem}.html#" in text
+    assert language() == "en"
 
 
 def test_nothing_is_shown_from_elsewhere(staged):
