@@ -135,8 +135,8 @@ def test_only_an_earlier_site_is_removed(tmp_path):
     ("path", "language"),
     [
         ("notebooks/ko/exercises/a.ipynb", "ko"),
-        ("/home/ko/notebooks/ko/a.ipynb", "ko"),
-        ("/home/ko/notebooks/exercises/a.ipynb", "en"),
+        ("/srv/ko/notebooks/ko/a.ipynb", "ko"),
+        ("/srv/ko/notebooks/exercises/a.ipynb", "en"),
         ("about", "en"),
     ],
 )
