@@ -279,7 +279,7 @@ def notebook(path, links, pictures, root=ROOT):
         if cell["cell_type"] == "markdown":
             cell["source"] = links.rewrite(colab_button(cell["source"]), path)
             if cell["id"].startswith("spec-"):
-                cell["source"] = f"({cell['id']})=\n{cell['source']}"
+                cell["source"] = f'<span id="{cell["id"]}"></span>\n\n{cell["source"]}'  # where links to a cell lead
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "text/html" in data:

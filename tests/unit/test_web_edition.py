@@ -211,7 +211,7 @@ def test_every_exercise_has_its_hints_folded_below_its_check(staged):
             for hint in exercise.hints:
                 assert stage.html.escape(hint, quote=False) in text
             spec = next(cell for cell in shown if cell["id"] == f"spec-{dashed}")
-            assert spec["source"].startswith(f"(spec-{dashed})=\n## ")
+            assert spec["source"].startswith(f'<span id="spec-{dashed}"></span>\n\n## ')
 
 
 def test_what_to_read_again_leads_to_the_section():
