@@ -175,9 +175,15 @@ def page(browser, site):
     page = browser.new_page()
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("requestfailed", lambda request: page.problems.append(f"{request.url}: {request.failure}"))
+    page.on("requestfailed", lambda request: note(page, request))
     yield page
     page.close()
+
+
+def note(page, request):
+    """Keep what could not be loaded; a picture that was still on its way when the page was left is not meant."""
+    if "ERR_ABORTED" not in (request.failure or ""):
+        page.problems.append(f"{request.url}: {request.failure}")
 
 
 def visit(page, name, width=1440, theme="light"):
