@@ -2,11 +2,13 @@
 "use strict";
 
 {
-  // What scrolls can be scrolled with the keyboard: it takes the focus while it is wider than its place. Of a formula,
-  // only the picture counts; what screen readers get beside it takes no room.
+  // What is wider than its place scrolls, with the keyboard, too: it takes the focus. Of a formula, only the picture
+  // counts; what screen readers get beside it takes no room.
   function reachable() {
     for (const place of document.querySelectorAll("mjx-container, .pst-scrollable-table-container")) {
-      if (place.firstElementChild.getBoundingClientRect().width > place.clientWidth + 1) {
+      const wide = place.firstElementChild.getBoundingClientRect().width > place.clientWidth + 1;
+      place.classList.toggle("course-wide", wide);
+      if (wide) {
         place.setAttribute("tabindex", "0");
       } else {
         place.removeAttribute("tabindex");
