@@ -5,8 +5,11 @@
   // What is wider than its place scrolls, with the keyboard, too: it takes the focus. Of a formula, only the picture
   // counts; what screen readers get beside it takes no room.
   function reachable() {
-    for (const place of document.querySelectorAll("mjx-container, .pst-scrollable-table-container")) {
-      const wide = place.firstElementChild.getBoundingClientRect().width > place.clientWidth + 1;
+    const places = 'mjx-container, .pst-scrollable-table-container, .output [style*="overflow-x"]';
+    for (const place of document.querySelectorAll(places)) {
+      const formula = place.matches("mjx-container");
+      const width = formula ? place.firstElementChild.getBoundingClientRect().width : place.scrollWidth;
+      const wide = width > place.clientWidth + 1;
       place.classList.toggle("course-wide", wide);
       if (wide) {
         place.setAttribute("tabindex", "0");
