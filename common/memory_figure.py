@@ -126,9 +126,7 @@ def machine_figure(highlight=None):
         drawing.rect(x, y, w, h, PALE if lit else "#ffffff", color(part), 2.4 if highlight == part else 1.6, radius=8)
         drawing.text(x + w / 2, y + 20, title, anchor="middle", bold=True, color=INK if lit else MUTED)
         for k, line in enumerate(lines):
-            drawing.text(
-                x + w / 2, y + 38 + 16 * k, line, size=11, anchor="middle", color=INK if lit else MUTED
-            )
+            drawing.text(x + w / 2, y + 38 + 16 * k, line, size=11, anchor="middle", color=INK if lit else MUTED)
 
     def arrow(part, *points, dash=None):
         drawing.arrow(list(points), color(part), 2.4 if highlight == part else 1.8, dash=dash)

@@ -82,7 +82,9 @@ def _said_of_bits(sequence, run, step):
         return f"it reads {bits}"
     bits = " ".join("1" if bit > 0.5 else "0" for bit in to_cpu(run.outputs)[step])
     wrong = int(wrong_bits(run, sequence)[step].sum())
-    return f"it writes {bits}, " + ("all bits right" if not wrong else f"{wrong} of {len(run.outputs[step])} bits wrong")
+    return f"it writes {bits}, " + (
+        "all bits right" if not wrong else f"{wrong} of {len(run.outputs[step])} bits wrong"
+    )
 
 
 def render_memory(sequence, run, step, row, column, edits=None, rows=None):
@@ -290,9 +292,7 @@ class MemoryExplorer(Widget):
         )
         self.another = w.Button(description="another example", layout={"width": "150px"})
         T = len(self._sequence(start["length"], start["example"]).inputs)
-        self.step = w.IntSlider(
-            value=start["step"], min=0, max=T - 1, description="step", style=label, layout=wide
-        )
+        self.step = w.IntSlider(value=start["step"], min=0, max=T - 1, description="step", style=label, layout=wide)
         self.play = w.Play(
             value=start["step"], min=0, max=T - 1, interval=PACE, show_repeat=False, description="play the steps"
         )
