@@ -1,4 +1,4 @@
-"""Exercises 8.20: rows found by content, the ring, powers, writing, a step, the way back through time; six bug hunts."""
+"""Exercises 8.20: rows found by content, the ring, powers, writing, a step, backward in time; six bug hunts."""
 
 import math
 
@@ -174,7 +174,8 @@ MOVE = Exercise(
             changed(_SHIFT, ('mode="wrap"', 'mode="edge"')),
         ),
         Mistake(
-            "What is lost at an end is spread over all rows by dividing by the sum. It has to come in at the other end.",
+            "What is lost at an end is spread over all rows by dividing by the sum. It has to come in at the other "
+            "end.",
             changed(
                 _SHIFT,
                 (', mode="wrap"', ""),
@@ -187,8 +188,8 @@ MOVE = Exercise(
             ),
         ),
         Mistake(
-            "It goes around now, and in the wrong direction: the last of the three is for one row on, so row i gets what "
-            "row i - 1 had.",
+            "It goes around now, and in the wrong direction: the last of the three is for one row on, so row i gets "
+            "what row i - 1 had.",
             changed(
                 _SHIFT, ("back * around[:, 2:]", "back * around[:, :R]"), ("on * around[:, :R]", "on * around[:, 2:]")
             ),
@@ -265,8 +266,8 @@ MOVE_BACK = Exercise(
     reference=_shift_back_one_by_one,
     mistakes=(
         Mistake(
-            "The gradient is shifted in the direction of forward. It has to go back: what row 2 got from row 1 comes to "
-            "row 1.",
+            "The gradient is shifted in the direction of forward. It has to go back: what row 2 got from row 1 comes "
+            "to row 1.",
             changed(
                 _SHIFT_BACK,
                 ("back * np.roll(dout, 1,", "back * np.roll(dout, -1,"),
@@ -307,10 +308,10 @@ MOVE_BACK = Exercise(
         ),
     ),
     hints=(
-        "Forward is a sum of three products: out = back * (w, rolled by -1) + stay * w + on * (w, rolled by 1). Each has "
-        "two factors.",
-        "dw: roll each product's gradient the other way, back * np.roll(dout, 1, axis=1) and so on. dshift: for each of "
-        "the three, the sum over the rows of dout times the rolled w.",
+        "Forward is a sum of three products: out = back * (w, rolled by -1) + stay * w + on * (w, rolled by 1). Each "
+        "has two factors.",
+        "dw: roll each product's gradient the other way, back * np.roll(dout, 1, axis=1) and so on. dshift: for each "
+        "of the three, the sum over the rows of dout times the rolled w.",
     ),
     section=f'{SECTION}, "3. By place"',
 )
@@ -360,8 +361,8 @@ SHARPEN = Exercise(
             changed(_SHARPEN, ("return powers / powers.sum(axis=1, keepdims=True)", "return w ** gamma[:, None]")),
         ),
         Mistake(
-            "Right for small powers. But a small weight to a large power is 0 in a computer, and where all are, 0 / 0 is "
-            "not a number. Divide by the largest weight first, or use logarithms.",
+            "Right for small powers. But a small weight to a large power is 0 in a computer, and where all are, 0 / 0 "
+            "is not a number. Divide by the largest weight first, or use logarithms.",
             changed(_SHARPEN, ("(w / w.max(axis=1, keepdims=True)) **", "w **")),
         ),
         Mistake(
@@ -373,7 +374,8 @@ SHARPEN = Exercise(
             ),
         ),
         Mistake(
-            "That is a softmax of gamma times w. Sharpening takes powers of w, which is a softmax of gamma times log w.",
+            "That is a softmax of gamma times w. Sharpening takes powers of w, which is a softmax of gamma times log "
+            "w.",
             "def sharpen(w, gamma):\n    return softmax(gamma[:, None] * w)\n",
         ),
         Mistake(
@@ -448,8 +450,8 @@ SHARPEN_BACK = Exercise(
     ),
     reference=_sharpen_back_by_ratio,
     bug=Mistake(
-        "At a weight of 0 the power is 0 and the logarithm minus infinity: their product is not a number, and neither is "
-        "0 / 0. Such a weight has no part in either gradient.",
+        "At a weight of 0 the power is 0 and the logarithm minus infinity: their product is not a number, and neither "
+        "is 0 / 0. Such a weight has no part in either gradient.",
         changed(
             _SHARPEN_BACK,
             ("    safe = np.where(w > 0, w, 1.0)\n", ""),
@@ -637,7 +639,8 @@ WRITE_BACK = Exercise(
     reference=_write_back_one_by_one,
     mistakes=(
         Mistake(
-            "dmemory is dout itself. Of each number the share 1 - w e was kept, and so much of the gradient comes back.",
+            "dmemory is dout itself. Of each number the share 1 - w e was kept, and so much of the gradient comes "
+            "back.",
             changed(_WRITE_BACK, ("dout * (1 - w[:, :, None] * erase[:, None])", "1.0 * dout")),
         ),
         Mistake(
@@ -862,14 +865,14 @@ BACK = Exercise(
             changed(_BACK, ("in reversed(range(len(dws)))", "in range(len(dws))")),
         ),
         Mistake(
-            "What comes from later steps is added behind the shift. It belongs to the weighting, so it goes through the "
-            "shift as well.",
+            "What comes from later steps is added behind the shift. It belongs to the weighting, so it goes through "
+            "the shift as well.",
             changed(_BACK, ("move_back(dws[t] + dprevious, shifts[t])", "move_back(dws[t], shifts[t]) + dprevious")),
         ),
     ),
     hints=(
-        "Two steps. The second goes on from the weighting of the first. Change the first content a little: which of the "
-        "two weightings changes?",
+        "Two steps. The second goes on from the weighting of the first. Change the first content a little: which of "
+        "the two weightings changes?",
         "The loop computes dprevious in each step, and uses it once, at the end. Where in the step before does it "
         "belong?",
     ),
@@ -959,10 +962,10 @@ PROGRAM = Exercise(
         ),
     ),
     hints=(
-        "Say it in words first: what does the writing head do at step 0, and at each step after it? And the reading head "
-        "at step L?",
-        "A gate of 1 jumps to row 0, then the shift is added. Both heads need one jump with shift 0, the writing head at "
-        "step 0 and the reading head at step L; otherwise gate 0, shift 1.",
+        "Say it in words first: what does the writing head do at step 0, and at each step after it? And the reading "
+        "head at step L?",
+        "A gate of 1 jumps to row 0, then the shift is added. Both heads need one jump with shift 0, the writing head "
+        "at step 0 and the reading head at step L; otherwise gate 0, shift 1.",
     ),
     section=f'{SECTION}, "A loop with a counter"',
 )

@@ -290,7 +290,7 @@ class MemoryExplorer(Widget):
         self.length = w.IntSlider(
             value=start["length"], min=low, max=high, description="vectors", style=label, layout={"width": "250px"}
         )
-        self.another = w.Button(description="another example", layout={"width": "150px"})
+        self.another = self._button("another example", self._next_example)
         T = len(self._sequence(start["length"], start["example"]).inputs)
         self.step = w.IntSlider(value=start["step"], min=0, max=T - 1, description="step", style=label, layout=wide)
         self.play = w.Play(
@@ -301,17 +301,10 @@ class MemoryExplorer(Widget):
         self.value = w.FloatSlider(
             value=0, min=-2, max=2, step=0.05, description="its value", style=label, layout=wide, readout_format=".2f"
         )
-        buttons = {
-            "clear": "set the row to 0",
-            "swap": "swap with the row below",
-            "undo": "undo",
-            "undo_all": "undo all",
-        }
-        for name, text in buttons.items():
-            button = w.Button(description=text, layout={"width": "auto"})
-            button.on_click(lambda _, act=getattr(self, f"_{name}"): act())
-            setattr(self, name, button)
-        self.another.on_click(lambda _: self._next_example())
+        self.clear = self._button("set the row to 0", self._clear)
+        self.swap = self._button("swap with the row below", self._swap)
+        self.undo = self._button("undo", self._undo)
+        self.undo_all = self._button("undo all", self._undo_all)
         self.message, self.heard = live_region(), live_region()
         self.heard.add_class(UNSEEN)
         self.picture = picture_frame()
@@ -333,6 +326,11 @@ class MemoryExplorer(Widget):
         for control in (self.step, self.row, self.column):
             control.observe(self._draw, names="value")
         self.value.observe(self._set_number, names="value")
+
+    def _button(self, text, act):
+        made = controls().Button(description=text, layout={"width": "auto"})
+        made.on_click(lambda _: act())
+        return made
 
     def _buttons(self, description, group):
         """Return a row of buttons, which pictures can press as ``group``."""
