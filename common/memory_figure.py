@@ -107,8 +107,8 @@ def machine_figure(highlight=None):
         raise ValueError(f"machine_figure: there is no part {highlight!r}; there are {', '.join(PARTS)}")
     shown = f" In color: {highlight}." if highlight else ""
     drawing = Drawing(
-        704,
-        430,
+        684,
+        400,
         "A Neural Turing Machine in one step. The controller gets the input x_t and what was read in the step before, "
         "r_(t−1). From what it puts out, the heads say a key, a strength, a gate, a shift and a power, and the writing "
         "head also what to erase and to add. 1. Address: each head finds its weighting w_t from these, from its "
@@ -131,43 +131,50 @@ def machine_figure(highlight=None):
     def arrow(part, *points, dash=None):
         drawing.arrow(list(points), color(part), 2.4 if highlight == part else 1.8, dash=dash)
 
-    def note(x, y, text, part, anchor="start"):
-        drawing.text(x, y, text, size=12, anchor=anchor, halo=True, color=INK if highlight in (None, part) else MUTED)
+    def note(x, y, text, part, symbol=None):
+        """Write a text and, behind it, a letter with an index."""
+        ink = INK if highlight in (None, part) else MUTED
+        drawing.text(x, y, text, size=12, color=ink, halo=True)
+        if symbol:
+            letter, index = symbol
+            x += 6.4 * len(text)
+            drawing.text(x, y, letter, italic=True, color=ink, halo=True)
+            drawing.text(x + (11 if letter in "wM" else 8), y + 4, index, size=10, color=ink, halo=True)
 
-    # the memory, a grid; w_t beside it
-    left, top, cell, rows, columns = 520, 78, 24, 9, 6
+    # the memory, a grid; beside it the weighting of this step
+    left, top, cell, rows, columns = 520, 84, 24, 9, 6
     weights = (0, 0, 0.04, 0.9, 0.06, 0, 0, 0, 0)
     for r in range(rows):
         for j in range(columns):
             drawing.rect(left + cell * j, top + cell * r, cell, cell, "#ffffff", LINE)
-        fill = shade(weights[r]) if highlight in (None, "address") else "#ffffff"
-        drawing.rect(left - 32, top + cell * r, 18, cell, fill, LINE)
-    drawing.rect(left, top, cell * columns, cell * rows, stroke=INK, width=1.6)
-    drawing.text(left + cell * columns / 2, top - 12, "memory", anchor="middle", bold=True)
-    note(left - 23, top - 12, "w_t", "address", "middle")
+        fill = shade(weights[r]) if highlight != "controller" else "#ffffff"
+        drawing.rect(left - 40, top + cell * r, 18, cell, fill, LINE)
+    bottom, middle = top + cell * rows, top + cell * 3.5
+    drawing.rect(left, top, cell * columns, bottom - top, stroke=INK, width=1.6)
+    drawing.text(left + 4, top - 10, "memory", bold=True)
+    note(left - 40, top - 10, "", "address", ("w", "t"))
 
     box(40, 196, 150, 64, "controller", "Controller", "an LSTM")
     box(40, 92, 150, 36, "controller", "Output layer")
-    box(262, 184, 176, 88, "address", "Heads", "key, strength, gate,", "shift, power;", "erase, add")
-    box(262, 78, 176, 56, "address", "1. Address", "content, gate, shift, power")
+    box(248, 184, 176, 88, "address", "Heads", "key, strength, gate,", "shift, power;", "erase, add")
+    box(248, 84, 176, 56, "address", "1. Address", "content, gate, shift, power")
     arrow("controller", (115, 330), (115, 262))
-    note(115, 348, "x_t", "controller", "middle")
+    note(110, 348, "", "controller", ("x", "t"))
     arrow("controller", (115, 196), (115, 130))
     arrow("controller", (115, 92), (115, 54))
-    note(115, 44, "y_t", "controller", "middle")
-    arrow("controller", (190, 228), (260, 228))
-    arrow("address", (350, 184), (350, 136))
-    arrow("address", (438, 106), (486, 106))  # to w_t
-    arrow("address", (592, top), (592, 40), (400, 40), (400, 76))
-    note(498, 34, "looks at M_(t−1)", "address", "middle")
-    arrow("address", (300, 78), (300, 40), (330, 40), (330, 76), dash="4 3")
-    note(250, 34, "w_(t−1)", "address", "middle")
-    arrow("write", (438, 240), (518, 240))
-    note(446, 260, "2. write", "write")
-    note(446, 276, "M_t", "write")
-    bottom = top + cell * rows
+    note(110, 44, "", "controller", ("y", "t"))
+    arrow("controller", (190, 228), (246, 228))
+    arrow("address", (336, 184), (336, 142))
+    arrow("address", (424, 112), (478, 112))
+    arrow("address", (640, top), (640, 40), (386, 40), (386, 82))
+    note(452, 32, "looks at ", "address", ("M", "t−1"))
+    arrow("address", (286, 84), (286, 40), (316, 40), (316, 82), dash="4 3")
+    note(240, 52, "", "address", ("w", "t−1"))
+    arrow("write", (424, 240), (478, 240))
+    arrow("write", (left - 20, middle), (left - 1, middle))
+    note(427, 260, "2. write", "write")
     arrow("read", (592, bottom), (592, 382), (20, 382), (20, 240), (38, 240))
-    note(420, 374, "3. read: r_t, for the controller's next step", "read", "middle")
+    note(250, 374, "3. read, for the controller's next step: ", "read", ("r", "t"))
     arrow("read", (20, 240), (20, 110), (38, 110))
     return Picture(drawing, drawing.label)
 

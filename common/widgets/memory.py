@@ -62,8 +62,8 @@ def _rows(*runs, also=()):
 
 def describe_memory(sequence, run, step, row, edits=None):
     """Return in words what the picture shows, a list of sentences. Args: as for ``render_memory``."""
-    T, edits = len(sequence.inputs), edits or {}
-    words = [f"Step {step} of 0 to {T - 1}: {_said_of_bits(sequence, run, step)}."]
+    edits = edits or {}
+    words = [f"Step {step} {_said_of_bits(sequence, run, step)}."]
     for name, weights in (("read", run.reads), ("write", run.writes)):
         for k, w in enumerate(to_cpu(weights)[step]):
             which = f" {k}" if len(weights[step]) > 1 else ""
@@ -78,13 +78,14 @@ def describe_memory(sequence, run, step, row, edits=None):
 def _said_of_bits(sequence, run, step):
     """Say what the machine reads or writes at a step."""
     if not to_cpu(sequence.counts)[step]:
-        bits = " ".join("1" if bit > 0.5 else "0" for bit in to_cpu(sequence.inputs)[step])
-        return f"it reads {bits}"
-    bits = " ".join("1" if bit > 0.5 else "0" for bit in to_cpu(run.outputs)[step])
+        return f"reads {_in_digits(sequence.inputs[step])}"
     wrong = int(wrong_bits(run, sequence)[step].sum())
-    return f"it writes {bits}, " + (
-        "all bits right" if not wrong else f"{wrong} of {len(run.outputs[step])} bits wrong"
-    )
+    verdict = "all bits right" if not wrong else f"{wrong} of {len(run.outputs[step])} bits wrong"
+    return f"writes {_in_digits(run.outputs[step])}, {verdict}"
+
+
+def _in_digits(bits):
+    return "".join("1" if bit > 0.5 else "0" for bit in to_cpu(bits))
 
 
 def render_memory(sequence, run, step, row, column, edits=None, rows=None):
@@ -213,12 +214,9 @@ def _signed(share):
 
 def _write_words(drawing, left, words, edited, width):
     """Write the sentences above the memory, as far as there is room; the numbers of the row are in the picture."""
-    shown = [words[0], *words[1 : len(words) - 1 - edited]]
     y, columns = 34, int((width - left - EDGE) / SENTENCE)
-    drawing.lines(left, y, shown[0], columns, bold=True)
-    y += 18 * (1 + (len(shown[0]) > columns)) + 4
-    for sentence in shown[1:]:
-        y = drawing.lines(left, y, sentence, columns)
+    for k, sentence in enumerate(words[: len(words) - 1 - edited]):
+        y = drawing.lines(left, y, sentence.replace(" %", "\N{NO-BREAK SPACE}%"), columns, bold=not k) + (0 if k else 4)
 
 
 def _draw_legend(drawing, y, right):
