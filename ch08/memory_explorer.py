@@ -113,7 +113,7 @@ def _said(model, x, state):
         if len(numbers) == 2:
             name = name[:-2]
         sentences.append(
-            f"the {name} says gate {number(g)}, shift −1 {percent(back)}, 0 {percent(stay)}, +1 {percent(on)}, "
+            f"the {name} says gate {number(g)}, shift by −1, 0, +1: {percent(back)}, {percent(stay)}, {percent(on)}, "
             f"power {number(power, 1)}, strength {number(beta, 1)}"
         )
     return sentences

@@ -7,7 +7,7 @@ from common.alt_text import set_alt
 from common.np import host, to_cpu
 from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALE, Drawing, Picture, ink_on, number, shade
 
-MOST_ROWS = 16  # of those that heads look at
+MOST_ROWS = 48  # of those that heads look at
 USED = 0.1  # a row that never gets this weight is not drawn
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from common.memory_figure import used_rows
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, draw_shades, number, percent, shade
-from common.widgets.attention import GAP, SENTENCE
+from common.widgets.attention import GAP, wrapped
 from common.widgets.base import (
     UNSEEN,
     Picture,
@@ -19,8 +19,9 @@ from common.widgets.base import (
 from common.widgets.explorer import PACE, side_by_side
 
 EDGE, TAG = 14, 74  # margin of the picture; room for the names of rows
-STEP, BIT, ROW = 18, 12, 20  # a step's column, the height of a bit, that of a row of the memory
+STEP, BIT, ROW = 18, 12, 18  # a step's column, the height of a bit, that of a row of the memory
 CELL, BETWEEN = 19, 30  # a number of the memory; from the steps to the memory
+MOST_ROWS = 24
 NEGATIVE, POSITIVE = (172, 72, 0), (0, 110, 80)  # colors of a number as large as the largest; 0 is white
 
 
@@ -57,7 +58,7 @@ def wrong_bits(run, sequence):
 
 
 def _rows(*runs, also=()):
-    return used_rows(*(weights for run in runs for weights in (run.reads, run.writes)), also=also)
+    return used_rows(*(weights for run in runs for weights in (run.reads, run.writes)), also=also, most=MOST_ROWS)
 
 
 def describe_memory(sequence, run, step, row, edits=None):
@@ -179,7 +180,7 @@ def _draw_rows(drawing, left, top, rows, row, edits):
             drawing.rect(EDGE, top + ROW * k, TAG - 2, ROW, fill="transparent")
             style = dict(bold=True, color=BLUE) if r == row else dict(color=INK)
             name = f"row {r}" + (" *" if r in changed else "")
-            drawing.text(left - 10, top + ROW * k + 14, name, size=11, anchor="end", **style)
+            drawing.text(left - 10, top + ROW * k + 13, name, size=11, anchor="end", **style)
 
 
 def _draw_numbers(drawing, left, top, run, step, rows, row, column, edits):
@@ -214,9 +215,11 @@ def _signed(share):
 
 def _write_words(drawing, left, words, edited, width):
     """Write the sentences above the memory, as far as there is room; the numbers of the row are in the picture."""
-    y, columns = 34, int((width - left - EDGE) / SENTENCE)
-    for k, sentence in enumerate(words[: len(words) - 1 - edited]):
-        y = drawing.lines(left, y, sentence.replace(" %", "\N{NO-BREAK SPACE}%"), columns, bold=not k) + (0 if k else 4)
+    first, *others = words[: len(words) - 1 - edited]
+    lines = [(line, True) for line in wrapped([first], width - left - EDGE)]
+    lines += [(line, False) for line in wrapped(others, width - left - EDGE)]
+    for k, (line, bold) in enumerate(lines):
+        drawing.text(left, 36 + 18 * k, line, bold=bold)
 
 
 def _draw_legend(drawing, y, right):
