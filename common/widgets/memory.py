@@ -1,5 +1,6 @@
 """Memory explorer: a machine with a memory, step by step; the reader changes the memory and sees the output change."""
 
+import math
 from typing import NamedTuple
 
 from common.memory_figure import used_rows
@@ -384,6 +385,8 @@ class MemoryExplorer(Widget):
         with self._silently():
             self._offer(self.row, rows, wanted)
             self._offer(self.column, range(W), self.column.value or (self._start["column"] if change is None else 0))
+            reach = max(2, math.ceil(abs(to_cpu(self.shown.memories)).max()))
+            self.value.max, self.value.min = reach, -reach
             self.value.value = float(self.shown.memories[step + 1, self.row.value, self.column.value])
         self.undo.disabled = self.undo_all.disabled = len(self._history) == 1
         state = step, self.row.value, self.column.value

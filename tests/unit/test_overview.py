@@ -1,5 +1,7 @@
 """The table of all systems: its figures are those that were measured."""
 
+import json
+
 import pytest
 
 from ch08 import overview
@@ -32,10 +34,8 @@ def test_a_row_holds_what_was_measured(measured):
 def test_what_is_not_known_is_left_open(tmp_path):
     path = tmp_path / "results.json"
     values = dict(median=36.2, worst=30.1, best=40.0, worst_seed=10)
-    path.write_text(
-        '{"multi30k-luong": {"measures": {"bleu": %s}, "seeds": [10, 11], "seconds": null}, "gone": {}}'
-        % str(values).replace("'", '"')
-    )
+    found = {"measures": {"bleu": values}, "seeds": [10, 11], "seconds": None}
+    path.write_text(json.dumps({"multi30k-luong": found, "gone": {}}))
     (row,) = overview.overview(results=path)
     assert (row.name, row.measure, row.median, row.worst, row.seeds) == ("multi30k-luong", "bleu", 36.2, 30.1, 2)
     assert (row.alignment, row.seconds, row.step) == (None, None, None)
