@@ -17,6 +17,7 @@ import math
 from ch08.ntm import NTM, PlainLSTM
 from common.np import host, np, to_cpu
 from common.parallel import replica
+from common.plots import memory_heatmap
 from common.training.batch import Batch
 from common.training.recipe import Recipe, System
 
@@ -97,8 +98,20 @@ class MemoryTask:
         ]
 
     def figures(self, model):
-        """There are none: what the heads do is shown in the lesson."""
-        return {}
+        """Return {"attention": what the heads do in the first test sequence} for a model with a memory, else {}."""
+        if not hasattr(model, "start"):
+            return {}
+        xs = self.test(next(iter(self.tests)), 1)["xs"]
+        run, logits, weights = replica(model), [], []
+        state = run.start(1)
+        for t in range(xs.shape[1]):
+            now, state, w = run.step(xs[:, t], state)
+            logits.append(to_cpu(now)[0]), weights.append(to_cpu(w)[0])
+        weights = host.stack(weights, axis=1)  # (M, T, R), those of the reading heads first
+        readers, writers = run.read_heads, len(weights) - run.read_heads
+        names = [f"{kind} head {k}" for kind, n in (("read", readers), ("write", writers)) for k in range(1, n + 1)]
+        outputs = 1 / (1 + host.exp(-host.stack(logits)))
+        return {"attention": memory_heatmap(xs[0], outputs, dict(zip(names, weights, strict=True)))}
 
 
 def bits(rng, *shape):
