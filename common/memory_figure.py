@@ -14,15 +14,18 @@ USED = 0.1  # a row that never gets this weight is not drawn
 def used_rows(*weights, also=(), most=MOST_ROWS):
     """Return the rows of a memory that are worth drawing, in the order of the ring, as a list.
 
-    Args: weights, weightings (..., R); also, rows that are drawn in any case; most, of the others.
+    These are the rows that heads look at, and those between them; the latter only if all are at most ``most``.
+    Args: weights, weightings (..., R); also, rows that are drawn in any case.
     """
     peaks = host.max([to_cpu(w).reshape(-1, w.shape[-1]).max(axis=0) for w in weights], axis=0)  # (R,)
     best = host.argsort(-peaks, kind="stable")[:most].tolist()
     rows = sorted({r for r in best if peaks[r] >= USED} | {best[0]} | {int(r) for r in also})
     R = len(peaks)
     gaps = [(rows[k] - rows[k - 1]) % R for k in range(len(rows))]  # from the row before it on the ring
-    first = max(range(len(rows)), key=gaps.__getitem__) if max(gaps) > 1 else 0
-    return rows[first:] + rows[:first]
+    first = gaps.index(max(gaps))  # the ring is cut where most rows are free
+    rows = rows[first:] + rows[:first]
+    span = (rows[-1] - rows[0]) % R + 1
+    return [(rows[0] + k) % R for k in range(span)] if span <= most else rows
 
 
 # --- addressing ---
@@ -182,44 +185,49 @@ def machine_figure(highlight=None):
 # --- over time ---
 
 
-def memory_maps(inputs, outputs, writes, reads, rows=None, changed=None):
-    """Draw what a machine reads and writes, and where its heads are, over time.
+def memory_heatmap(inputs, outputs, weights, rows=None, changed=None):
+    """Draw what a machine reads and writes, and below it where its heads are, over T steps.
 
     Args:
-        inputs (T, D), outputs (T, B), from 0 (white) to 1 (black); outputs that do not count are nan.
-        writes, reads: the weightings of one writing and one reading head, (T, R), from white to dark blue.
+        inputs (T, D), outputs (T, B), from 0 (white) to 1 (black); what does not count is nan.
+        weights: a dict name of a head -> its weightings (T, R), drawn from white at 0 to dark blue at 1.
         rows: which rows of the memory are shown, in order; None for those that the heads use.
         changed: (step, row) where the memory was changed by hand, marked by a cross, or None.
-    Returns: a matplotlib Figure, with its content in words.
+    Returns: a matplotlib Figure, with its content in words. Raises: ValueError if the numbers of steps differ.
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    inputs, outputs, writes, reads = (host.asarray(to_cpu(x), float) for x in (inputs, outputs, writes, reads))
-    rows = used_rows(writes, reads) if rows is None else list(rows)
+    inputs, outputs = (host.asarray(to_cpu(x), float) for x in (inputs, outputs))
+    weights = {name: host.asarray(to_cpu(w), float) for name, w in weights.items()}
+    panels = {"input": inputs, "output": outputs, **weights}
+    if len({len(array) for array in panels.values()}) > 1:
+        shapes = {name: array.shape for name, array in panels.items()}
+        raise ValueError(f"memory_heatmap: every array needs the same number of steps, got {shapes}")
+    rows = used_rows(*weights.values()) if rows is None else list(rows)
     blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
-    heights = [max(inputs.shape[1], outputs.shape[1]), max(len(rows), 6)]
-    figure = Figure(figsize=(8.4, 0.9 + 0.19 * sum(heights)), layout="constrained")
-    grid = figure.subplots(2, 2, sharex=True, height_ratios=heights)
-    for ax, title, bits in zip(grid[0], ("it reads", "it writes"), (inputs, outputs), strict=True):
+    heights, columns = [max(inputs.shape[1], outputs.shape[1]), max(len(rows), 6)], max(len(weights), 2)
+    figure = Figure(figsize=(4 * columns + 0.4, 0.9 + 0.19 * sum(heights)), layout="constrained")
+    above, below = figure.subplots(2, columns, sharex=True, height_ratios=heights)
+    for ax, (name, bits) in zip(above[:2], list(panels.items())[:2], strict=True):
         ax.imshow(bits.T, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="none")
-        ax.set(title=title, yticks=[])
-        ax.set_ylabel("bits")
-    for ax, title, weights in zip(grid[1], ("write head", "read head"), (writes, reads), strict=True):
-        image = ax.imshow(weights[:, rows].T, cmap=blues, vmin=0, vmax=1, aspect="auto", interpolation="none")
-        every = max(1, len(rows) // 8)
+        ax.set(title=name, yticks=[], ylabel="bits")
+    every = max(1, len(rows) // 8)
+    for ax, (name, w) in zip(below, weights.items(), strict=False):
+        image = ax.imshow(w[:, rows].T, cmap=blues, vmin=0, vmax=1, aspect="auto", interpolation="none")
         ax.set_yticks(range(0, len(rows), every), rows[::every])
-        ax.set(title=title, xlabel="step")
+        ax.set(title=name, xlabel="step", ylabel="row of the memory")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_ylabel("row of the memory")
         if changed is not None:
             ax.plot(changed[0], rows.index(changed[1]), "x", color=ORANGE, markersize=11, markeredgewidth=3)
-    figure.colorbar(image, ax=grid[1], ticks=[0, 0.5, 1], label="weight")
-    words = [f"Four pictures over {len(inputs)} steps: the bits that a machine reads, those that it writes,"]
-    words += ["the weights of its write head, and those of its read head."]
-    for name, weights in (("write", writes), ("read", reads)):
-        places = ", ".join(str(r) for r in weights.argmax(axis=1))
-        words.append(f"The {name} head is on the rows {places}.")
+    for ax in (*above[2:], *below[len(weights) :]):
+        ax.axis("off")
+    figure.colorbar(image, ax=below, ticks=[0, 0.5, 1], label="weight")
+    words = [
+        f"Over {len(inputs)} steps: the bits that a machine reads, those that it writes, the weights of its heads."
+    ]
+    for name, w in weights.items():
+        words.append(f"The {name} is on the rows {', '.join(str(r) for r in w.argmax(axis=1))}.")
     if changed is not None:
         words.append(f"Row {changed[1]} was changed by hand after step {changed[0]}.")
     return set_alt(figure, " ".join(words))

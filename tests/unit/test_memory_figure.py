@@ -20,8 +20,9 @@ def test_rows_in_use_follow_the_ring_across_its_end():
     w = np.zeros((3, 8))
     w[0, 7], w[1, 0], w[2, 1] = 1, 0.5, 0.1
     assert figures.used_rows(w) == [7, 0, 1]
-    assert figures.used_rows(w, also=[4]) == [4, 7, 0, 1]
+    assert figures.used_rows(w, also=[4]) == [4, 5, 6, 7, 0, 1], "with those between them"
     assert figures.used_rows(w[:, :, None].swapaxes(1, 2), most=2) == [7, 0]
+    assert figures.used_rows(w[[0, 0]] + np.eye(8)[3], most=3) == [3, 7], "those between would be too many"
 
 
 def test_rows_that_no_head_looks_at_are_left_out_but_one_stays():
@@ -69,11 +70,12 @@ def test_a_part_that_is_not_there():
         figures.machine_figure("wheel")
 
 
-def test_maps_show_bits_and_weights_over_time():
+def test_the_heatmap_shows_bits_and_weights_over_time():
     rng = np.random.default_rng(0)
     inputs, outputs = rng.integers(0, 2, (5, 3)), rng.random((5, 2))
     writes, reads = np.eye(8)[[7, 0, 1, 2, 3]], np.eye(8)[[3, 3, 7, 0, 1]]
-    figure = figures.memory_maps(inputs, outputs, writes, reads, changed=(1, 0))
+    heads = {"write head": writes, "read head": reads}
+    figure = figures.memory_heatmap(inputs, outputs, heads, changed=(1, 0))
     shown = [ax.images[0].get_array() for ax in figure.axes[:4]]
     rows = [7, 0, 1, 2, 3]
     for array, expected in zip(shown, (inputs, outputs, writes[:, rows], reads[:, rows]), strict=True):
@@ -84,4 +86,13 @@ def test_maps_show_bits_and_weights_over_time():
         assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (1, rows.index(0))
     assert "The write head is on the rows 7, 0, 1, 2, 3." in figure.alt_text
     assert "Row 0 was changed by hand after step 1." in figure.alt_text
-    assert not re.search("changed", figures.memory_maps(inputs, outputs, writes, reads).alt_text)
+    assert not re.search("changed", figures.memory_heatmap(inputs, outputs, heads).alt_text)
+
+
+def test_steps_that_differ_and_more_heads_than_two():
+    bits, w = np.zeros((4, 2)), np.eye(4)
+    with pytest.raises(ValueError, match=r"memory_heatmap: every array needs the same number of steps, got .*\(3, 2\)"):
+        figures.memory_heatmap(bits, bits[:3], {"head": w})
+    figure = figures.memory_heatmap(bits, bits, {"a": w, "b": w[::-1], "c": w})
+    assert [ax.get_title() for ax in figure.axes[:6]] == ["input", "output", "", "a", "b", "c"]
+    assert not figure.axes[2].axison
