@@ -13,6 +13,8 @@ if __name__ == "__main__" and not __package__:
     sys.exit("Run this from the root of the repository, as a module: python -m ch08.overview")
 
 from ch08.recipes import SYSTEMS
+from ch08.recipes.dates import Dates
+from ch08.recipes.sentences import sentence_task
 from ch08.train import RESULTS
 from common.metrics import shown
 from common.training.program import run_program
@@ -53,17 +55,32 @@ def overview(names=None, results=RESULTS):
     for name in names or ():
         if name not in SYSTEMS or name not in measured:
             raise KeyError(f"{name!r} was not measured; there are {', '.join(n for n in SYSTEMS if n in measured)}")
-    return [_row(name, measured[name]) for name in SYSTEMS if name in (names or measured) and name in measured]
+    tasks = {}
+    return [_row(name, measured[name], tasks) for name in SYSTEMS if name in (names or measured) and name in measured]
 
 
-def _row(name, found):
+def _task(system, tasks):
+    """Return the task of a system, or one with the same data and batches of the same size; keep it in ``tasks``.
+
+    Raises: FileNotFoundError for data that are not there, such as captions that were not fetched.
+    """
+    key, batch_size = system.task, system.recipe.batch_size
+    if getattr(key, "func", key) in (Dates, sentence_task):  # their options are noise and labels
+        key = (getattr(key, "func", key), *getattr(key, "args", ()))
+    if key not in tasks:
+        tasks[key] = system.task(batch_size=batch_size, seed=0)
+    tasks[key].batch_size = batch_size
+    return tasks[key]
+
+
+def _row(name, found, tasks):
     system = SYSTEMS[name]
     measure, values = next(iter(found["measures"].items()))
     alignments = [(key, found["measures"][key]["median"]) for key in ALIGNMENTS if key in found["measures"]]
     steps = parameters = None
     try:
-        task = system.task(batch_size=system.recipe.batch_size, seed=0)
-    except FileNotFoundError:  # such as captions that are not fetched yet
+        task = _task(system, tasks)
+    except FileNotFoundError:
         pass
     else:
         steps = system.recipe.epochs * task.steps_per_epoch
