@@ -301,7 +301,7 @@ class MemoryExplorer(Widget):
         w.link((self.play, "value"), (self.step, "value"))
         self.row, self.column = self._buttons("row", "row"), self._buttons("number", "column")
         self.value = w.FloatSlider(
-            value=0, min=-2, max=2, step=0.05, description="its value", style=label, layout=wide, readout_format=".2f"
+            value=0, min=-2, max=2, step=0.01, description="its value", style=label, layout=wide, readout_format=".2f"
         )
         self.clear = self._button("set the row to 0", self._clear)
         self.swap = self._button("swap with the row below", self._swap)
@@ -387,7 +387,7 @@ class MemoryExplorer(Widget):
             self._offer(self.column, range(W), self.column.value or (self._start["column"] if change is None else 0))
             reach = max(2, math.ceil(abs(to_cpu(self.shown.memories)).max()))
             self.value.max, self.value.min = reach, -reach
-            self.value.value = float(self.shown.memories[step + 1, self.row.value, self.column.value])
+            self.value.value = self._number()
         self.undo.disabled = self.undo_all.disabled = len(self._history) == 1
         state = step, self.row.value, self.column.value
         self.picture.value = render_memory(self.sequence, self.shown, *state, edits, rows)
@@ -446,8 +446,12 @@ class MemoryExplorer(Widget):
         """Return the numbers of a row after the step that is lit, a copy."""
         return host.array(to_cpu(self.shown.memories)[self.step.value + 1, row], float)
 
+    def _number(self):
+        """Return the number that is framed, as the slider shows it: a page moves a slider to a step by itself."""
+        return round(float(self.shown.memories[self.step.value + 1, self.row.value, self.column.value]), 2)
+
     def _set_number(self, change):
-        if self._setting:
+        if self._setting or abs(change["new"] - self._number()) < 0.005:
             return
         place = self.step.value, self.row.value, self.column.value
         numbers = self._now(self.row.value)

@@ -161,6 +161,17 @@ def test_a_number_that_is_changed_changes_what_is_written(explorer):
     assert e.undo.disabled
 
 
+def test_a_page_that_rounds_what_the_slider_shows_changes_nothing():
+    third = np.full(W, 1 / 3)
+    e = make(step=3, row=0, edits={(3, 0): third})
+    assert e.value.value == 0.33
+    e.value.value = 0.3300000001
+    np.testing.assert_array_equal(e.edits[3, 0], third)
+    assert e.undo.disabled
+    e.value.value = 0.34
+    assert not e.undo.disabled
+
+
 def test_a_row_set_to_0_and_swapped_and_undone(explorer):
     e = explorer
     e.step.value, e.row.value = 3, 2
