@@ -23,6 +23,7 @@ EDGE, TAG = 14, 74  # margin of the picture; room for the names of rows
 STEP, BIT, ROW = 18, 12, 18  # a step's column, the height of a bit, that of a row of the memory
 CELL, BETWEEN = 19, 30  # a number of the memory; from the steps to the memory
 MOST_ROWS = 24
+LEAST = 740  # width of the picture
 NEGATIVE, POSITIVE = (172, 72, 0), (0, 110, 80)  # colors of a number as large as the largest; 0 is white
 
 
@@ -121,7 +122,7 @@ def render_memory(sequence, run, step, row, column, edits=None, rows=None):
     map_top = write_top + BIT * outputs.shape[1] + 26
     bottom = map_top + ROW * len(rows)
     right = left + STEP * T + BETWEEN
-    width = max(right + CELL * W + EDGE, 640)
+    width = max(right + CELL * W + EDGE, LEAST)
     drawing = Drawing(width, bottom + 52, " ".join(words))
     drawing.text(left, 22, "time", size=11, color=MUTED)
     drawing.arrow([(left + 32, 18), (left + STEP * T, 18)], MUTED, 1)
