@@ -1,5 +1,7 @@
 """The Neural Turing Machine and the LSTM beside it: numerical gradients, state, steps, memory, errors."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -217,6 +219,29 @@ def test_nothing_is_changed_and_everything_repeats(kind):
     np.testing.assert_array_equal(weights, kept[0])
     np.testing.assert_array_equal(memory, kept[1])
     assert model.forward(*arguments) == first
+
+
+def test_memory_grows_with_the_steps_that_backward_needs_and_not_in_predict():
+    model = NTM(9, 8, 100, rng=0)  # the sizes of the tasks
+
+    def peak(call, T):
+        xs, ts = np.zeros((32, T, 9), np.float32), np.zeros((32, T, 8), np.int8)
+        model.forward(xs[:, :1], ts[:, :1])  # so that nothing is left of the call before
+        tracemalloc.start()
+        try:
+            call(xs, ts)
+            return tracemalloc.get_traced_memory()[1] / 1e6
+        finally:
+            tracemalloc.stop()
+
+    def train(xs, ts):
+        model.forward(xs, ts)
+        model.backward()
+
+    forward, both = ((peak(call, 16) - peak(call, 8)) / 8 for call in (model.forward, train))
+    assert forward == pytest.approx(0.84, abs=0.03)
+    assert both <= 1.0
+    assert abs(peak(lambda xs, ts: model.predict(xs), 16) - peak(lambda xs, ts: model.predict(xs), 8)) < 0.1
 
 
 def test_a_replica_computes_the_same():
