@@ -229,22 +229,29 @@ def test_the_picture_shows_every_head_over_time():
     assert titles == ["input", "output", "read head 1", "read head 2", "write head 1"]
     batch = task.test("6", 1)
     model.forward(**batch.arrays)
-    low = int(figure.axes[4].images[0].get_extent()[3] + 0.5)
-    shown = np.asarray(figure.axes[4].images[0].get_array())
-    np.testing.assert_allclose(shown, model.write_weights[0, :, 0].T[low : low + len(shown)], rtol=1e-6)
+    rows = [int(label.get_text()) for label in figure.axes[4].get_yticklabels()]  # every fifth
+    drawn = np.asarray(figure.axes[4].images[0].get_array())[::5]
+    np.testing.assert_allclose(drawn, model.write_weights[0, :, 0].T[rows], rtol=1e-6)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), batch["xs"][0].T)
     assert "32 time steps" in alt_text(figure)
     assert task.figures(PlainLSTM(8, 6, 4, rng=0)) == {}
 
 
-def test_a_picture_leaves_out_rows_without_weight_at_both_ends():
-    weights = np.zeros((4, 12))
-    weights[0, 3] = weights[1, 5] = 1
-    figure = memory_heatmap(np.zeros((4, 2)), np.zeros((4, 3)), {"head": weights})
-    assert figure.axes[2].images[0].get_array().shape == (3, 4)
-    assert figure.axes[2].images[0].get_extent() == [-0.5, 3.5, 5.5, 2.5]
-    with pytest.raises(ValueError, match="every array needs the same number of steps"):
-        memory_heatmap(np.zeros((4, 2)), np.zeros((3, 3)), {"head": weights})
+@pytest.mark.parametrize(
+    ("used", "rows"),
+    [([3, 5], [3, 4, 5]), ([11, 0, 2], [11, 0, 1, 2]), ([7], [7]), ([], range(12)), (range(12), range(12))],
+)
+def test_a_picture_leaves_out_the_longest_stretch_of_the_ring_that_no_head_uses(used, rows):
+    weights = np.zeros((12, 12))
+    weights[range(len(used)), list(used)] = 1
+    figure = memory_heatmap(np.zeros((12, 2)), np.zeros((12, 3)), {"head": weights})
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), weights[:, list(rows)].T)
+    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == [str(row) for row in list(rows)[::5]]
+
+
+def test_a_picture_of_arrays_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"the same number of steps, .*'output': \(3, 3\)"):
+        memory_heatmap(np.zeros((4, 2)), np.zeros((3, 3)), {"head": np.zeros((4, 5))})
 
 
 def test_measures_that_are_not_shares_are_shown_as_numbers():
