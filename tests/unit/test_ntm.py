@@ -272,6 +272,22 @@ def test_a_batch_can_be_learned_by_heart(model_class):
     assert model.forward(*arguments) < 0.05 * first
 
 
+@every_kind
+@pytest.mark.parametrize("scale", [1e-3, 30])
+def test_weights_of_any_size_give_finite_losses_and_gradients(kind, scale):
+    """Large weights make strengths and exponents large, weightings one-hot and bits certain; all in float32."""
+    model = make(kind, np.float32)
+    for p in model.params:
+        p *= np.float32(scale)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        loss = model.forward(*batch(3, 40))
+        dxs = model.backward()
+    assert np.isfinite(loss)
+    np.testing.assert_allclose(model.weights.sum(axis=3), 1, rtol=1e-5)
+    for grad in (dxs, *model.grads):
+        assert np.isfinite(grad).all()
+
+
 # --- errors ----------------------------------------------------------------------------------------------------
 
 
