@@ -15,6 +15,7 @@ from common.np import errstate, host, np, to_cpu
 from common.parallel import replica, run, workers
 
 _CACHED_ROWS = 32  # of logits: as many as a processor's cache holds are searched at a time
+_FEWEST_ROWS = 16  # of a chunk: with fewer, a step is mostly Python, which the cores cannot share
 _LEAST_COVERAGE = float(host.finfo(host.float32).tiny)  # what counts for a position that got no attention at all
 
 
@@ -185,8 +186,12 @@ def _check(name, xs, length):
 
 
 def _chunks(xs, size, pad_id):
-    """Return a list of indices (rows, columns) of xs. With ``pad_id`` rows of like length come together, trimmed."""
+    """Return a list of indices (rows, columns) of xs. With ``pad_id`` rows of like length come together, trimmed.
+
+    Args: size, the most rows of a chunk; it is smaller where one core would have nothing to do otherwise.
+    """
     N, T = xs.shape
+    size = min(size, max(-(-N // workers()), _FEWEST_ROWS))
     if pad_id is None:
         return [(slice(k, k + size), slice(T)) for k in range(0, N, size)]
     filled = to_cpu(xs != pad_id)

@@ -390,6 +390,47 @@ def _new_stream(rng):
         return host.random.default_rng(rng.integers(2**32, size=4))
 
 
+# --- random streams --------------------------------------------------------------------------------------------
+
+
+def random_states(layer):
+    """Return where the random streams in a layer and in all layers in it are, a list that JSON can hold.
+
+    What draws from NumPy's global state, or from a RandomState, is not in it.
+    """
+    return [_plain_state(rng.bit_generator.state) for rng in _streams(layer)]
+
+
+def set_random_states(layer, states):
+    """Take the streams of a layer to where those of ``random_states`` were. Raises: ValueError if they do not fit."""
+    streams = _streams(layer)
+    if not isinstance(states, list) or len(states) != len(streams):
+        found = len(states) if isinstance(states, list) else f"a {type(states).__name__}"
+        raise ValueError(f"the layer has {len(streams)} random streams, and the states are those of {found}")
+    for rng, state in zip(streams, states, strict=True):
+        try:
+            rng.bit_generator.state = state
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise ValueError(f"that is not the state of a {type(rng.bit_generator).__name__}: {error}") from None
+
+
+def _streams(layer):
+    """Return the Generators that stand in the attributes of a layer and of all layers in it, each once."""
+    found = {}
+    for inner in inner_layers(layer):
+        for value in vars(inner).values():
+            if isinstance(value, host.random.Generator):
+                found[id(value)] = value
+    return list(found.values())
+
+
+def _plain_state(value):
+    """Return the state of a bit generator with lists for arrays and Python's numbers for NumPy's."""
+    if isinstance(value, dict):
+        return {key: _plain_state(inner) for key, inner in value.items()}
+    return value.tolist() if isinstance(value, host.ndarray | host.generic) else value
+
+
 # --- training --------------------------------------------------------------------------------------------------
 
 
@@ -499,6 +540,20 @@ class DataParallel:
                 pairs = {id(grad): (grad, more) for grad, more in zip(whole, part.grads, strict=True)}
                 for grad, more in pairs.values():  # an array that is listed twice gets its sum once
                     grad += more
+
+    def random_states(self):
+        """Return where the random streams of all parts are, for ``set_random_states``: a list for each part."""
+        parts = [self.model, *self._replicas]
+        return [random_states(part) for part in parts]
+
+    def set_random_states(self, states):
+        """Take the random streams of the parts to where they were. Raises: ValueError if the states do not fit."""
+        if not isinstance(states, list) or not states:
+            raise ValueError("the states of random streams must be a list with one item for each part")
+        with exclusive(self.model):
+            for part, own in zip(self._parts(len(states)), states, strict=True):
+                set_random_states(part, own)
+            self._look()  # the next forward call keeps the replicas' streams
 
     def _parts(self, n):
         """Return the model and n - 1 replicas that are up to date."""

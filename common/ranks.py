@@ -39,6 +39,10 @@ class Alone:
         """Call a function on rank 0 and return on every rank what it returned; what it raises is raised on all."""
         return call()
 
+    def gather(self, value):
+        """Return what all ranks hand over, a list: on rank 0; on the others, None."""
+        return [value]
+
     def agree(self, flag):
         """Return whether the flag is up on any rank."""
         return flag
@@ -99,6 +103,10 @@ class Ranks(Alone):
         if told is not None:
             raise told if error is None else error
         return result
+
+    def gather(self, value):
+        """As Alone.gather."""
+        return self.comm.gather(value)
 
     def wait(self):
         """Wait until all ranks are here, without keeping a core busy."""

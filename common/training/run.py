@@ -46,7 +46,8 @@ def train(
         system: a System. name: what it is called.
         seed: of the weights and of the batches.
         out: folder for the checkpoint (after every epoch and when interrupted), or None for no files.
-        resume: go on from the checkpoint in ``out``; the result is that of a run that was never interrupted.
+        resume: go on from the checkpoint in ``out``; with as many cores as before, the result is that of a run that
+            was never interrupted.
         progress: show a progress bar. label: its text.
         sizes: for ``system.model``, such as {"hidden_size": 64}. options: for ``system.task``, such as {"data": path}.
         ranks: the processes that train together, a ``common.ranks.Ranks``, each of which calls this function with the
@@ -91,7 +92,8 @@ def train(
         history.data.pop("ranks", None)  # those of before it was resumed
         history.data |= ranks.record()
         if checkpoint:
-            ranks.first(lambda: trainer.save(checkpoint, history.state()))
+            streams = ranks.gather(trainer.model.random_states())
+            ranks.first(lambda: trainer.save(checkpoint, history.state() | {"streams": streams}))
 
     first = len(history.data["epochs"]) + 1
     skip = trainer.batch if trainer.current_epoch == first else 0  # interrupted in the middle of an epoch
@@ -137,7 +139,7 @@ def _restore(ranks, history, trainer, checkpoint):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / CHECKPOINT
             copy.write_bytes(content)
-            history.restore(trainer, copy)
+            history.restore(trainer, copy, ranks.rank)
 
 
 class History:
@@ -189,8 +191,11 @@ class History:
         """Return what going on needs, for the checkpoint."""
         return {"history": self.data, "settings": self.settings, "spent": self.clock.total, "recent": list(self.recent)}
 
-    def restore(self, trainer, checkpoint):
-        """Load the checkpoint into the trainer and this history. Raises: ValueError for other settings or data."""
+    def restore(self, trainer, checkpoint, rank=0):
+        """Load the checkpoint into the trainer and this history; rank 0, 1, ... goes on with its own random streams.
+
+        Raises: ValueError for other settings or data.
+        """
         if checkpoint is None:
             raise ValueError("resume needs the folder of the earlier run: give out as well")
         if not checkpoint.is_file():
@@ -199,6 +204,12 @@ class History:
             )
         self._check(read_extra(checkpoint), checkpoint)
         state = trainer.load(checkpoint)
+        streams = state.get("streams")  # older checkpoints have none
+        if isinstance(streams, list) and rank < len(streams):
+            try:
+                trainer.model.set_random_states(streams[rank])
+            except ValueError as error:
+                raise ValueError(f"{checkpoint} does not fit this model: {error}") from None
         self.data = state["history"] | {"recipe": self.settings["recipe"]}
         self.clock.total, self.recent = state["spent"], deque(state["recent"], maxlen=10)
         if self.recent:

@@ -369,7 +369,30 @@ def test_greedy_stops_early_and_never_without_an_end_mark():
     assert greedy(model, xs, START, 12).ids.shape == (4, 12)
 
 
-def test_with_the_padding_id_rows_of_like_length_are_read_without_it():
+@pytest.fixture
+def one_core(monkeypatch):
+    """What is decoded goes through in as few chunks as ``chunk_size`` allows."""
+    for room in ("decoding", "parallel"):
+        monkeypatch.setattr(f"common.{room}.workers", lambda: 1)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(40, [20, 20]), (23, [16, 7]), (16, [16]), (300, [128, 128, 44])])
+def test_every_core_gets_rows(monkeypatch, rows, sizes):
+    monkeypatch.setattr("common.decoding.workers", lambda: 2)
+    started = []
+
+    class Watched(Toy):
+        def start(self, xs):
+            started.append(len(xs))
+            return super().start(xs)
+
+    model, xs = Watched(), padded(rows)
+    ids = greedy(model, xs, START, 3).ids
+    assert sorted(started, reverse=True) == sizes
+    np.testing.assert_array_equal(ids, np.concatenate([greedy(model, x[None], START, 3).ids for x in xs]))
+
+
+def test_with_the_padding_id_rows_of_like_length_are_read_without_it(one_core):
     widths = []
 
     class Watched(Toy):
@@ -542,7 +565,7 @@ def test_a_batch_equals_its_rows_one_by_one_with_and_without_padding():
                 np.testing.assert_allclose(a.weights, b.weights, rtol=1e-9, atol=1e-12)
 
 
-def test_finished_sentences_take_no_more_steps():
+def test_finished_sentences_take_no_more_steps(one_core):
     model, xs = Toy(1, end_bias=2.0), padded()
     found = beam(model, xs, START, END, 30, beam_size=3)
     assert model.rows[0] == 23  # one row for each sentence: nothing is written yet

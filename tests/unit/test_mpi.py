@@ -205,6 +205,18 @@ class TestMPI:
         assert ch08_train.main(argv=list(map(str, alone))) == 0
         assert equal(two, tmp_path / "1", 1e-5)
 
+    def test_every_rank_goes_on_with_its_own_dropout(self, data, tmp_path):
+        """Each in a stream of its own: with other masks the weights would be others."""
+
+        def dropping(folder, *more):
+            return ["transformer-dates", *words(data, tmp_path / folder, *more)[1:]]
+
+        code = MAIN + "if rank == 1: at_step(6, lambda params: signal.raise_signal(signal.SIGINT))" + END
+        succeeded(mpiexec(2, dropping("whole")))
+        succeeded(mpiexec(2, dropping("cut"), code=code), 130)
+        succeeded(mpiexec(2, dropping("cut", "--resume")))
+        assert equal(tmp_path / "whole", tmp_path / "cut")
+
     def test_ctrl_c_while_rank_0_measures(self, data, two, tmp_path):
         succeeded(mpiexec(2, words(data, tmp_path), code=MAIN + STOPPED_MEASURE + END), 130)
         succeeded(mpiexec(2, words(data, tmp_path, "--resume")))

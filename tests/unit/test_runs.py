@@ -15,6 +15,7 @@ from ch07.seq2seq import Seq2seq
 from ch08.attention_layer import TimeAttention
 from ch08.attention_seq2seq import AttentionSeq2seq
 from ch08.recipes.dates import SYSTEMS, Dates, date_model, prepare_aligned
+from ch08.recipes.transformer import date_transformer
 from common.training.recipe import Recipe, System
 from common.training.run import locked, read_json, train, write_json
 from tests.unit.training_data import press_ctrl_c, write_dates
@@ -60,6 +61,32 @@ def test_resume_gives_what_an_uninterrupted_run_gives(system, tmp_path, monkeypa
     second = run(system, out=tmp_path, resume=True)
     assert not second.interrupted
     assert same_result(whole, second)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("at_step", [2, 7])
+def test_resume_goes_on_with_the_same_dropout(dates_file, tmp_path, monkeypatch, parts, at_step):
+    monkeypatch.setattr("common.parallel.workers", lambda: parts)
+    model = partial(date_transformer, layers=1, dropout=0.4)
+    small = System("small", partial(Dates, data=dates_file), model, replace(RECIPE, batch_size=48))
+    whole = run(small)
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at_step)
+        assert run(small, out=tmp_path).interrupted
+    assert same_result(whole, run(small, out=tmp_path, resume=True))
+
+
+def test_random_states_that_do_not_fit_are_refused(dates_file, tmp_path):
+    small = System("small", partial(Dates, data=dates_file), partial(date_transformer, layers=1, dropout=0.4), RECIPE)
+    run(small, out=tmp_path)
+    checkpoint = tmp_path / "checkpoint.npz"
+    arrays = dict(np.load(checkpoint))
+    content = json.loads(arrays["trainer"].item())
+    for wrong in ([[[]]], [[[{"state": 3}]]], [["a"]], ["a"], [3], [[]]):
+        content["extra"]["streams"] = wrong
+        np.savez(checkpoint, **arrays | {"trainer": np.array(json.dumps(content))})
+        with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit this model: "):
+            run(small, out=tmp_path, resume=True)
 
 
 def test_resume_after_an_interrupt_while_measuring(system, tmp_path, monkeypatch):
