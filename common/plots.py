@@ -80,60 +80,6 @@ def attention_heatmap(weights, question, answer, title=None):
     return set_alt(figure, alt)
 
 
-def memory_heatmap(inputs, outputs, weights):
-    """Draw what a machine with a memory reads, puts out and does over T steps, one below the other.
-
-    Args: inputs (T, D) and outputs (T, B), numbers from 0 to 1; weights, a dict name of a head -> (T, R), its weighting
-    of the R rows of the memory at every step. The memory is a ring: of the longest stretch of rows that no head ever
-    gives a tenth of its weight nothing is drawn.
-    Returns: a matplotlib Figure. The scale is always 0 (white) to 1 (dark blue).
-    Raises: ValueError if the numbers of steps or rows differ.
-    """
-    panels = {name: host.asarray(to_cpu(x)) for name, x in {"input": inputs, "output": outputs, **weights}.items()}
-    shapes = {name: array.shape for name, array in panels.items()}
-    T, R = len(panels["input"]), len(panels[next(iter(weights))][0])
-    if any(len(array) != T for array in panels.values()) or any(panels[name].shape[1] != R for name in weights):
-        raise ValueError(
-            f"memory_heatmap: every array needs the same number of steps, every head of rows, got {shapes}"
-        )
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-
-    blues = LinearSegmentedColormap.from_list("weights", [shade(0), shade(1)])
-    rows = _used_rows(sum((panels[name] >= 0.1).any(axis=0) for name in weights))
-    sizes = [len(rows) if name in weights else array.shape[1] for name, array in panels.items()]
-    figure = Figure(figsize=(1.8 + 0.12 * max(T, 40), 0.6 * len(sizes) + 0.12 * sum(sizes)), layout="constrained")
-    axes = figure.subplots(len(panels), 1, sharex=True, gridspec_kw={"height_ratios": sizes})
-    for ax, (name, array) in zip(axes, panels.items(), strict=True):
-        shown = array[:, rows] if name in weights else array
-        image = ax.imshow(shown.T, cmap=blues, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        ax.set_title(name, fontsize=12, loc="left")
-        labels = rows if name in weights else range(array.shape[1])
-        ax.set_yticks(range(0, len(labels), 5), [str(label) for label in labels[::5]])
-        ax.set_ylabel("row of memory" if name in weights else "number")
-    axes[-1].set_xlabel("time step")
-    figure.colorbar(image, ax=axes[-1], ticks=[0, 0.5, 1], pad=0.01)
-    return set_alt(
-        figure,
-        f"Heatmaps over {T} time steps, one below the other: {', '.join(panels)}. For each head the rows are those of "
-        "the memory; the darker a cell, the larger the weight.",
-    )
-
-
-def _used_rows(used):
-    """Return the rows of a ring without its longest stretch of rows that are not used, in their order around the ring.
-
-    Args: used (R,), not 0 for a row that is. All rows if none is used.
-    """
-    R, found = len(used), host.flatnonzero(used)
-    if not len(found):
-        return list(range(R))
-    gaps = host.diff(found, append=found[0] + R)
-    k = len(gaps) - 1 - int(gaps[::-1].argmax())  # of several longest ones the last, so that row 0 comes first
-    first = int(found[(k + 1) % len(found)])
-    return [(first + step) % R for step in range(R - int(gaps[k]) + 1)]
-
-
 LETTER = 0.12  # inches that a letter of a label takes
 
 

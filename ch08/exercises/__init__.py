@@ -12,6 +12,7 @@ from ch08.exercises import (
     deep_and_residual,
     luong,
     multi_head_attention,
+    neural_turing_machine,
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
@@ -40,4 +41,5 @@ EXERCISES = (
     *beam_search.EXERCISES,
     *multi_head_attention.EXERCISES,
     *transformer.EXERCISES,
+    *neural_turing_machine.EXERCISES,
 )

@@ -15,9 +15,9 @@ import functools
 import math
 
 from ch08.ntm import NTM, PlainLSTM
+from common.memory_figure import memory_heatmap
 from common.np import host, np, to_cpu
 from common.parallel import replica
-from common.plots import memory_heatmap
 from common.training.batch import Batch
 from common.training.recipe import Recipe, System
 
@@ -109,7 +109,7 @@ class MemoryTask:
             logits.append(to_cpu(now)[0]), weights.append(to_cpu(w)[0])
         weights = host.stack(weights, axis=1)  # (M, T, R), those of the reading heads first
         readers, writers = run.read_heads, len(weights) - run.read_heads
-        names = [f"{kind} head {k}" for kind, n in (("read", readers), ("write", writers)) for k in range(1, n + 1)]
+        names = [f"{kind} head {k}" for kind, n in (("read", readers), ("write", writers)) for k in range(n)]
         outputs = 1 / (1 + host.exp(-host.stack(logits)))
         return {"attention": memory_heatmap(xs[0], outputs, dict(zip(names, weights, strict=True)))}
 
