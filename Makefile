@@ -18,7 +18,7 @@ ENSURE_PIP := $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-browser lab notebooks exercises grade badges bench lint format clean
+.PHONY: help train test test-browser lab notebooks exercises ko grade badges bench lint format clean
 
 help: ## this list
 	@echo "Attention from Scratch. The commands:"
@@ -44,6 +44,9 @@ notebooks: $(ENV)/.stamp-test ## run notebooks and store them with outputs (ARGS
 
 exercises: $(ENV)/.stamp-test ## write notebooks/exercises/ from notebooks/solutions/ (ARGS="--check" only compares)
 	$(PY) -m common.grading release $(ARGS)
+
+ko: $(ENV)/.stamp-test ## write the Korean edition, notebooks/ko/, from its catalogs (ARGS="--check", or notebooks to begin)
+	$(PY) -m tests.notebooks translate ko $(ARGS)
 
 grade: $(ENV)/.stamp-test ## grade a folder of submissions (ARGS="SUBMISSIONS --out REPORT -n 2")
 	$(PY) -m common.grading grade $(ARGS)

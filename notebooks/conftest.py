@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
@@ -28,6 +29,8 @@ IGNORE_OUTPUT = "nbval-ignore-output"  # the tag of a cell whose output cannot b
 OUTPUT_TIMEOUT = 120  # seconds until the outputs of a finished cell are there; nbval's own 5 are few on a busy machine
 PICTURE_IN_HTML = r"data:image/[\w+.-]+;base64,[A-Za-z0-9+/=\s]+"
 SIZE_IN_HTML = r' width="\d+" style="max-width:100%;min-width:\d+px;height:auto"'  # of a figure: its letters decide
+NOTEBOOKS = Path(__file__).parent
+LANGUAGES = ("ko",)  # folders of translations
 os.environ["ATTENTION_PROGRESS"] = "off"  # the kernels inherit it
 
 
@@ -155,7 +158,12 @@ def run_again(cells, all_of_them):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave exercises alone, unless the command line names one of them or their folder."""
-    exercise = collection_path.parent.name == "exercises" and collection_path.suffix == ".ipynb"
-    named = any("exercises" in re.split(r"[\\/]", argument) for argument in config.args)
-    return True if exercise and not named else None
+    """Leave exercises and translations alone, unless the command line names one of them or their folder.
+
+    A translation has the code and the outputs of its original (`tests/notebooks/test_translation.py`).
+    """
+    if collection_path.suffix != ".ipynb":
+        return None
+    named = {part for argument in config.args for part in re.split(r"[\\/]", argument)}
+    unless_named = {"exercises", *LANGUAGES} & set(collection_path.relative_to(NOTEBOOKS).parts[:-1])
+    return True if unless_named - named else None

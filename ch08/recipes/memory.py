@@ -37,7 +37,7 @@ class MemoryTask:
 
     tests = {}
 
-    def __init__(self, *, batch_size=32, seed=0, steps_per_epoch=250, test_size=64):
+    def __init__(self, *, batch_size=32, seed=0, steps_per_epoch=100, test_size=64):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch, self.test_size = steps_per_epoch, test_size
         self.tokens = None
@@ -257,6 +257,12 @@ LONG = Recipe(epochs=40, batch_size=32, learning_rate=0.001, max_grad=10.0)
 
 SYSTEMS = {
     **_systems("copy", Copy, ADAM, ADAM, 119),
+    "ntm-copy-learned": System(
+        "copy: a Neural Turing Machine whose first memory is learned, not constant",
+        Copy,
+        functools.partial(memory_model, NTM, first_memory="learned"),
+        ADAM,
+    ),
     **_systems("repeat-copy", RepeatCopy, LONG, LONG, 119),
     **_systems("recall", AssociativeRecall, LONG, LONG, 119),
     **_systems("sort", PrioritySort, LONG, LONG, 119),

@@ -9,6 +9,7 @@ from common.grading.judge import judge, loop_in
 from common.grading.observe import observe
 from common.grading.picture import got_beside_expected
 from common.grading.progress import note
+from common.language import say
 
 UNTOUCHED = "this is the code as released, with the bug still in it. Look at the symptom, find the line, and fix it."
 _hints_given = {}
@@ -43,14 +44,14 @@ def check(number, answer, noted=True):
     if noted and not untouched and not (wrong and wrong.unsolved):
         note(number, passed)
     if passed:
-        print(f"Exercise {number} ok")
+        print(say("Exercise {number} ok", number=number))
         return
     picture = got_beside_expected(wrong.what, wrong.got, wrong.expected) if wrong and wrong.what else None
     if picture:
         _display(picture)
     loop = loop_in(source) if result.not_large and source else None
-    said = f"{result.message} The loop: {loop}." if loop else result.message
-    raise WrongAnswer(f"Exercise {number}: {UNTOUCHED if untouched else said}")
+    said = f"{result.message} {say('The loop: {loop}.', loop=loop)}" if loop else result.message
+    raise WrongAnswer(say("Exercise {number}: {said}", number=number, said=say(UNTOUCHED) if untouched else said))
 
 
 def observed(exercise, cases, answer, own=()):
@@ -67,11 +68,12 @@ def hint(number, which=None):
     Args: number, of the exercise; which, 1 to 3, prints that one.
     """
     exercise = find(number)
-    texts = [*exercise.hints, f"Read again: {exercise.section}."]
+    texts = [*map(say, exercise.hints), say("Read again: {section}.", section=say(exercise.section))]
     if which is None:
         which = _hints_given[number] = _hints_given.get(number, 0) + 1
     which = min(max(which, 1), len(texts))
-    print(f"Exercise {number}, hint {which} of {len(texts)}: {texts[which - 1]}")
+    place = dict(number=number, which=which, count=len(texts), text=texts[which - 1])
+    print(say("Exercise {number}, hint {which} of {count}: {text}", **place))
 
 
 def source_of(answer):

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 
 from common.grading.observe import Unsupported, observe, plain_or_unsupported
+from common.language import say
 from common.np import host as np
 
 MAX_VALUE = 300  # characters of a value that is written out
@@ -86,11 +87,11 @@ class Result:
         """One paragraph: the mistake, and which cases are right and wrong. Empty if all is right."""
         wrong = self.first_wrong
         if wrong is None:
-            return f"Right for small arrays. {self.not_large}" if self.not_large else ""
+            return f"{say('Right for small arrays.')} {self.not_large}" if self.not_large else ""
         if wrong.unsolved:
             return wrong.message
-        right = [verdict.label for verdict in self.verdicts if verdict.right]
-        found = f"Right for: {'; '.join(right)}. Wrong for: {wrong.label}." if right else ""
+        right = "; ".join(say(verdict.label) for verdict in self.verdicts if verdict.right)
+        found = say("Right for: {right}. Wrong for: {wrong}.", right=right, wrong=say(wrong.label)) if right else ""
         return " ".join(filter(None, (wrong.message, found, self.not_large)))
 
 
@@ -126,15 +127,16 @@ def judge_large(exercise, case, inputs, outcome, right_for_small):
     An answer that is wrong for small arrays, too, has been told why: then only the time counts.
     """
     _, outputs = exercise.call_of(case)
-    slow = f"For {case.label}, it takes many times as long as whole arrays would: it handles them one by one."
+    what = say(case.label)
+    slow = say("For {what}, it takes many times as long as whole arrays would: it handles them one by one.", what=what)
     if outcome is None:
         return slow if right_for_small else ""
     expected = _expected(exercise, case, inputs)
     if right_for_small and outcome.error:
-        return f"For {case.label}, {_raised(exercise, outcome, outputs)}"
+        return say("For {what}, {error}", what=what, error=_raised(exercise, outcome, outputs))
     got, right = outcome.values, expected.values
     if right_for_small and not all(n in got and same(got[n], right[n], LARGE_TOLERANCE) for n in outputs):
-        return f"For {case.label}, the values are wrong."
+        return say("For {what}, the values are wrong.", what=what)
     if outcome.seconds > TIMES_REFERENCE * expected.seconds + MORE_SECONDS:
         return slow
     return ""
@@ -155,7 +157,7 @@ def judge_draw(exercise, case, inputs, outcome):
     verdict = Verdict(case.label, inputs=inputs)
     if unsolved(outcome, exercise) and not outcome.values:
         verdict.unsolved = True
-        verdict.message = f'Not solved yet. hint("{exercise.number}") gives a hint.'
+        verdict.message = say('Not solved yet. hint("{number}") gives a hint.', number=exercise.number)
         return verdict
     for name in outputs:
         if name not in outcome.values:
@@ -168,9 +170,11 @@ def judge_draw(exercise, case, inputs, outcome):
         if not outcome.error:
             changed = _changed(inputs, outcome, expected)
             if changed:
-                verdict.message = (
-                    f"{exercise.name} changes its input {changed[0]}. The caller still needs that array: "
-                    "work on a copy, or write the result to a new array."
+                verdict.message = say(
+                    "{name} changes its input {input}. The caller still needs that array: "
+                    "work on a copy, or write the result to a new array.",
+                    name=exercise.name,
+                    input=changed[0],
                 )
             return verdict
     known = _known_mistake(exercise, case, inputs, outcome)
@@ -199,14 +203,15 @@ def unsolved(outcome, exercise):
 def _raised(exercise, outcome, outputs):
     error = outcome.error
     if not error:
-        return f"{exercise.name} does not give {', '.join(outputs)}."
+        return say("{name} does not give {outputs}.", name=exercise.name, outputs=", ".join(outputs))
     if unsolved(outcome, exercise):
-        done = [name for name in outputs if name in outcome.values]
-        rest = [name for name in outputs if name not in outcome.values]
-        return f"Right so far: {', '.join(done)}. Not solved yet: {', '.join(rest)}."
-    line = f" Line: `{error['line']}`." if error["line"] else ""
+        done = ", ".join(name for name in outputs if name in outcome.values)
+        rest = ", ".join(name for name in outputs if name not in outcome.values)
+        return say("Right so far: {done}. Not solved yet: {rest}.", done=done, rest=rest)
+    line = " " + say("Line: `{line}`.", line=error["line"]) if error["line"] else ""
     message = error["message"] if len(error["message"]) <= MAX_ERROR else error["message"][: MAX_ERROR - 3] + "..."
-    return f"{exercise.name} raised {error['type']}: {message.rstrip('.')}.{line}"
+    raised = dict(name=exercise.name, error=error["type"], message=message.rstrip("."))
+    return say("{name} raised {error}: {message}.", **raised) + line
 
 
 def _known_mistake(exercise, case, inputs, outcome):
@@ -223,7 +228,7 @@ def _known_mistake(exercise, case, inputs, outcome):
             continue
         if wrong.values or wrong.error:
             if all(same(outcome.values[name], wrong.values[name], exercise.tolerance) for name in wrong.values):
-                return mistake.says
+                return say(mistake.says)
     return None
 
 
@@ -251,6 +256,11 @@ def _as_list(got, expected):
     """Return an array as a list where numbers in a list are expected: a shape may be given either way."""
     numbers = isinstance(expected, list) and all(isinstance(e, (int, float)) for e in expected)
     return got.tolist() if numbers and isinstance(got, np.ndarray) and got.ndim == 1 else got
+
+
+KINDS = (
+    "None", "an array of bool", "an array", "True or False", "a number", "a string", "a list or tuple"
+)  # fmt: skip
 
 
 def kind(value):
@@ -290,43 +300,52 @@ def difference(verdict, inputs, tolerance):
 
 def _difference(name, got, expected, tolerance):
     if isinstance(got, Unsupported):
-        return f"{name} is {got}, expected {kind(expected)}: {show(expected)}."
+        wanted = dict(kind=say(kind(expected)), expected=show(expected))
+        return say("{name} is {got}, expected {kind}: {expected}.", name=name, got=got, **wanted)
     if kind(got) != kind(expected):
-        return f"{name} is {kind(got)}: {show(got)}; expected {kind(expected)}: {show(expected)}."
+        values = dict(wrong=say(kind(got)), got=show(got), kind=say(kind(expected)), expected=show(expected))
+        return say("{name} is {wrong}: {got}; expected {kind}: {expected}.", name=name, **values)
     if not isinstance(expected, np.ndarray):
-        return f"{name} is {show(got)}, expected {show(expected)}."
+        return say("{name} is {got}, expected {expected}.", name=name, got=show(got), expected=show(expected))
     if got.shape != expected.shape:
         reason = ""
         if got.ndim >= 2 and got.swapaxes(-1, -2).shape == expected.shape:
-            reason = " The last two axes look swapped."
+            reason = " " + say("The last two axes look swapped.")
         elif got.size == expected.size:
-            reason = " The number of elements is right, so a reshape or an axis of size 1 is the cause."
-        return f"{name} has the shape {got.shape}, expected {expected.shape}.{reason}"
-    return f"{name} {_values(got, expected, tolerance)} {_element(name, got, expected, tolerance)}"
+            reason = " " + say("The number of elements is right, so a reshape or an axis of size 1 is the cause.")
+        shapes = dict(got=got.shape, expected=expected.shape)
+        return say("{name} has the shape {got}, expected {expected}.", name=name, **shapes) + reason
+    return f"{_values(name, got, expected, tolerance)} {_element(name, got, expected, tolerance)}"
 
 
-def _values(got, expected, tolerance):
+def _values(name, got, expected, tolerance):
     """Return in words what can be seen in arrays of equal shape."""
     g, e = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if not np.isfinite(g).all():
         found = "nan" if np.isnan(g).any() else "inf"
-        return f"contains {found}: a number overflowed (exp of a large number?), or 0 was divided by 0."
+        return say(
+            "{name} contains {found}: a number overflowed (exp of a large number?), or 0 was divided by 0.",
+            name=name,
+            found=found,
+        )
     if not g.any() and e.any():
-        return "is all zeros."
+        return say("{name} is all zeros.", name=name)
     if _close(g, -e, tolerance):
-        return "has the wrong sign."
+        return say("{name} has the wrong sign.", name=name)
     if g.ndim >= 2 and g.shape[-1] == g.shape[-2] and _close(g.swapaxes(-1, -2), e, tolerance):
-        return "is right except that its last two axes are swapped."
+        return say("{name} is right except that its last two axes are swapped.", name=name)
     for axis in range(g.ndim):
         if g.shape[axis] > 1 and _close(np.flip(g, axis), e, tolerance):
-            return f"is right but reversed along axis {axis}."
+            return say("{name} is right but reversed along axis {axis}.", name=name, axis=axis)
     scale = float((g * e).sum() / (e * e).sum()) if e.any() else 0.0
     if f"{scale:.4g}" not in ("0", "1") and _close(g, scale * e, tolerance):
-        return f"is {scale:.4g} times what it should be, everywhere."
+        return say("{name} is {scale:.4g} times what it should be, everywhere.", name=name, scale=scale)
     offset = float((g - e).mean())
     if _close(g, e + offset, tolerance):
-        return f"is too {'large' if offset > 0 else 'small'} by {abs(offset):.4g}, everywhere."
-    return "differs from what it should be."
+        if offset > 0:
+            return say("{name} is too large by {offset:.4g}, everywhere.", name=name, offset=offset)
+        return say("{name} is too small by {offset:.4g}, everywhere.", name=name, offset=-offset)
+    return say("{name} differs from what it should be.", name=name)
 
 
 def _element(name, got, expected, tolerance):
@@ -338,14 +357,21 @@ def _element(name, got, expected, tolerance):
     wrong &= ~((g == e) | (np.isnan(g) & np.isnan(e)))
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    return f"{place} is {g[index]:.6g}, expected {e[index]:.6g}; {int(wrong.sum())} of {e.size} elements are wrong."
+    return say(
+        "{place} is {got:.6g}, expected {expected:.6g}; {count} of {size} elements are wrong.",
+        place=place,
+        got=g[index],
+        expected=e[index],
+        count=int(wrong.sum()),
+        size=e.size,
+    )
 
 
 def with_input(inputs):
     """Return the inputs in words: written out if short, else as shapes."""
     if not inputs:
         return ""
-    return " Input: " + ", ".join(f"{name} = {show(value)}" for name, value in inputs.items()) + "."
+    return " " + say("Input: {inputs}.", inputs=", ".join(f"{name} = {show(v)}" for name, v in inputs.items()))
 
 
 def show(value, longest=MAX_VALUE):
@@ -356,7 +382,7 @@ def show(value, longest=MAX_VALUE):
                 text = re.sub(r"\s*\n\s*", " ", str(value))
             if len(text) <= longest:
                 return f"{text} {value.shape}" if value.ndim > 1 else text
-        return f"an array {value.shape}"
+        return say("an array {shape}", shape=value.shape)
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
@@ -375,10 +401,10 @@ def loop_in(source):
     own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
-            return f"{type(node).__name__.lower()}, line {node.lineno}"
+            return say("{loop}, line {line}", loop=type(node).__name__.lower(), line=node.lineno)
         if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-            return f"a comprehension, line {node.lineno}"
+            return say("a comprehension, line {line}", line=node.lineno)
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
         if name in HIDDEN_LOOPS - own:
-            return f"{name}, line {node.lineno}"
+            return say("{loop}, line {line}", loop=name, line=node.lineno)
     return None

@@ -5,6 +5,9 @@ python -m tests.notebooks check [NOTEBOOK ...]    hold against the rules, with a
 python -m tests.notebooks new NAME "TITLE"        begin notebooks/NAME.ipynb
 python -m tests.notebooks badges [ADDRESS]        write the repository's address (by default the git remote's)
                                                   everywhere, and the setup cell into every notebook
+python -m tests.notebooks translate LANGUAGE [NOTEBOOK ...] [--check]
+                                                  write notebooks/LANGUAGE/ from the English notebooks and the catalogs,
+                                                  after beginning catalogs for the notebooks named
 """
 
 import argparse
@@ -14,7 +17,7 @@ from pathlib import Path
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tests.notebooks import address, execute, rules
+from tests.notebooks import address, execute, rules, translation
 
 
 def find(names):
@@ -99,6 +102,25 @@ def badges(repository):
     print(f"The address is {new_address}" if changed else f"The address was {new_address} already.")
 
 
+def translate(language, names, check):
+    """Write the notebooks of another language, or with ``check`` only compare; say what is left to do.
+
+    Args: names, of notebooks whose translation begins.
+    """
+    translation.begin(language, names)
+    changed = translation.build(language, check)
+    for path in changed:
+        print(f"{'out of date:' if check else 'wrote'} {path.relative_to(address.ROOT)}")
+    wrong = 0
+    for path, count, missing, stale, faults in translation.state(language):
+        name, wrong = path.relative_to(address.ROOT), wrong + len(faults)
+        if missing or stale:
+            print(f"{name}: of {count} texts {missing} are not translated, {stale} are out of date")
+        for fault in faults:
+            print(f"{name}: {fault}")
+    return 1 if wrong or (check and changed) else 0
+
+
 def main(arguments=None):
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -111,7 +133,13 @@ def main(arguments=None):
     begin.add_argument("name")
     begin.add_argument("title")
     commands.add_parser("badges").add_argument("address", nargs="?", default="")
+    translating = commands.add_parser("translate")
+    translating.add_argument("language", choices=sorted(translation.LANGUAGES))
+    translating.add_argument("notebooks", nargs="*")
+    translating.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
+    if options.command == "translate":
+        return translate(options.language, options.notebooks, options.check)
     if options.command == "run":
         return run(options.notebooks)
     if options.command == "check":

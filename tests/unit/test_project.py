@@ -628,7 +628,7 @@ MACHINE_PATH = re.compile(
 )
 REGISTRIES = ("pypi", "pythonhosted", "anaconda", "npmjs", "download.pytorch")
 HOSTS = [f"{name}.org" for name in REGISTRIES]
-BINARY = {".npz", ".png"}
+BINARY = {".mo", ".npz", ".png"}
 
 
 def traces(name, text):

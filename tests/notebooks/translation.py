@@ -1,0 +1,422 @@
+"""The course in another language: `notebooks/ko/` is made from the English notebooks and gettext catalogs.
+
+    notebooks/ch08_02_weight_sum.ipynb  +  notebooks/ko/catalogs/ch08_02_weight_sum.po  ->  notebooks/ko/...ipynb
+
+A catalog has an entry for each text cell and for each comment in code; its context is the cell's id. Poedit and Weblate
+open it, and nobody needs Python to translate. `update` brings a catalog up to date with its notebook: the entry of a
+cell that has changed keeps its translation, marked fuzzy. `translated` shows such a cell, and one that was never
+translated, in English, with a mark. Code and outputs are those of the English notebook.
+"""
+
+import copy
+import importlib
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+import nbformat
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from common.grading.check import UNTOUCHED
+from common.grading.judge import KINDS
+from tests.notebooks import address, execute
+
+LANGUAGES = {"ko": "한국어"}
+# What stands above a cell that is shown in English.
+NOT_YET = {"ko": "> *이 부분은 아직 옮기지 못했어요. 영어 원문을 보여 드려요.*"}
+STALE = {"ko": "> *영어 원문이 바뀌어서 다시 옮기는 중이에요. 새 영어 원문을 보여 드려요.*"}
+BADGE = "[Open in Colab]"  # what stands for the badge in a catalog
+LANGUAGE_CELL = 'from common.language import language\n\nlanguage("{0}")'
+FOLDERS = ("", "exercises")  # of notebooks/; solutions are for teachers
+MESSAGES = address.ROOT / "common" / "language"
+# Handed to ``say`` under a name, so no search for its calls finds them.
+SAID_BY_NAME = (UNTOUCHED, *KINDS)
+FIXED = re.compile(r"# Exercise \d|# \([\w ,.*/+-]*\)$|#\W*$|### ")  # comments that are not prose
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Something to translate: the text of a cell, or a comment in it. context: the cell's id, of a comment with #."""
+
+    context: str
+    text: str
+
+
+def sources():
+    """The English notebooks: chapters, then exercises."""
+    return [path for folder in FOLDERS for path in sorted((address.NOTEBOOKS / folder).glob("*.ipynb"))]
+
+
+def begun(language):
+    """The English notebooks that have a catalog."""
+    return [path for path in sources() if catalog_path(path, language).is_file()]
+
+
+def target(path, language):
+    """Where the notebook made of `path` lies."""
+    return address.NOTEBOOKS / language / path.relative_to(address.NOTEBOOKS)
+
+
+def catalog_path(path, language):
+    """Where the catalog of the notebook `path` lies."""
+    return address.NOTEBOOKS / language / "catalogs" / path.relative_to(address.NOTEBOOKS).with_suffix(".po")
+
+
+class Messages(Catalog):
+    """A Catalog whose file says nothing that changes by itself, such as the day."""
+
+    mime_headers = (("Content-Type", "text/plain; charset=utf-8"),)
+
+
+# --- what there is to translate ------------------------------------------------------------------------------------
+
+
+def units(notebook, path):
+    """The Units of a notebook in order. Args: path, of its file: the badge names it."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found.append(Unit(cell.id, cell.source.replace(address.badge(path), BADGE)))
+        elif cell.id != "setup":
+            found += [Unit(f"{cell.id}#", token.string) for token in comments(cell.source)]
+    return list(dict.fromkeys(found))
+
+
+def comments(source):
+    """The tokens of the comments in code that are prose: not shapes, nor an exercise's headline."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [token for token in tokens if token.type == tokenize.COMMENT and not FIXED.match(token.string)]
+
+
+def messages():
+    """What the course says to a learner, {name of a catalog: list of Units}: one for the exercises of each notebook,
+    one for all that passes through ``say`` elsewhere."""
+    found = {"common": []}
+    for package in ("ch07", "ch08"):
+        for exercise in importlib.import_module(f"{package}.exercises").EXERCISES:
+            mistakes = [mistake.says for mistake in exercise.all_mistakes()]
+            labels = [case.label for case in (*exercise.cases, *exercise.large)]
+            texts = [exercise.title, *labels, *mistakes, *exercise.hints, exercise.section]
+            chapter, section, _ = exercise.number.split(".")
+            name = f"ch{int(chapter):02}_{int(section):02}"
+            found.setdefault(name, []).extend(Unit("", text) for text in texts)
+    for path in sorted((address.ROOT / "common").rglob("*.py")):
+        source = path.read_bytes()
+        if b"from common.language import say\n" in source:
+            calls = extract("python", io.BytesIO(source), keywords={"say": None})
+            found["common"] += [Unit("", text) for _, text, _, _ in calls]
+    for text in SAID_BY_NAME:
+        found["common"].append(Unit("", text))
+    seen = set()
+    return {name: [u for u in dict.fromkeys(units) if not (u in seen or seen.add(u))] for name, units in found.items()}
+
+
+def messages_path(name, language):
+    """Where a catalog of messages lies."""
+    return MESSAGES / language / f"{name}.po"
+
+
+# --- catalogs ------------------------------------------------------------------------------------------------------
+
+
+def read(path):
+    """The Catalog in a file; an empty one if there is none."""
+    if not path.is_file():
+        return Catalog()
+    with path.open("rb") as file:
+        return read_po(file, abort_invalid=True)
+
+
+def po(catalog):
+    """The bytes of a Catalog's file, without what changes by itself: dates and versions."""
+    buffer = io.BytesIO()
+    write_po(buffer, catalog, width=0, omit_header=True)
+    header = ("", f"Language: {catalog.locale_identifier}\\n", "Content-Type: text/plain; charset=utf-8\\n")
+    first = 'msgid ""\nmsgstr ' + "\n".join(f'"{line}"' for line in header) + "\n\n"
+    return (first + buffer.getvalue().decode().strip() + "\n").encode()
+
+
+def mo(catalog):
+    """The bytes of a Catalog as the gettext module reads it."""
+    buffer = io.BytesIO()
+    write_mo(buffer, catalog)
+    return buffer.getvalue()
+
+
+def update(catalog, found, language):
+    """A new Catalog with an entry for each Unit, from an older one.
+
+    A text that has an entry keeps it, wherever it stands now. A changed text takes the entry of its context, fuzzy.
+    """
+    new = Catalog(locale=language)
+    by_text = {((m.context or ""), m.id): m for m in catalog if m.id}
+    anywhere = {m.id: m for m in catalog if m.id and m.string and not m.fuzzy}
+    wanted = {unit.context for unit in found}
+    left = {}  # entries whose text is gone, by context
+    now = {(unit.context, unit.text) for unit in found}
+    for message in catalog:
+        if (
+            message.id
+            and message.string
+            and ((message.context or ""), message.id) not in now
+            and (message.context or "") in wanted
+        ):
+            left.setdefault((message.context or ""), []).append(message)
+    for unit in found:
+        old = by_text.get((unit.context, unit.text))
+        if old is None or not old.string:
+            old = anywhere.get(unit.text, old)
+        if old is not None:
+            new.add(unit.text, old.string, context=unit.context or None, flags=old.flags, previous_id=old.previous_id)
+        elif len(left.get(unit.context, [])) == 1:
+            (before,) = left.pop(unit.context)
+            flags = {*before.flags, "fuzzy"}
+            new.add(unit.text, before.string, context=unit.context or None, flags=flags, previous_id=[before.id])
+        else:
+            new.add(unit.text, "", context=unit.context or None)
+    return new
+
+
+def finished(catalog):
+    """The messages of a catalog that are translated."""
+    return [message for message in catalog if message.id and message.string and not message.fuzzy]
+
+
+def unfinished(catalog):
+    """The messages of a catalog that are not translated, or only as they once were."""
+    return [message for message in catalog if message.id and (message.fuzzy or not message.string)]
+
+
+# --- the translated notebook ---------------------------------------------------------------------------------------
+
+
+def translated(notebook, path, language, catalogs):
+    """The notebook in another language, a new NotebookNode.
+
+    Args: notebook, of the English file `path`; catalogs: path of an English notebook -> its Catalog.
+    """
+    catalog, made = catalogs(path), copy.deepcopy(notebook)
+    for cell in made.cells:
+        if cell.cell_type == "markdown":
+            text = cell.source.replace(address.badge(path), BADGE)
+            message = catalog.get(text, cell.id)
+            text = shown(message, text, language)
+            text = moved_links(text, path, language, catalogs)
+            cell.source = text.replace(BADGE, address.badge(target(path, language)))
+        elif cell.id != "setup":
+            cell.source = with_comments(cell.source, cell.id, catalog)
+    place = next((k for k, cell in enumerate(made.cells) if cell.id == "setup"), 0) + 1
+    chooses = nbformat.v4.new_code_cell(LANGUAGE_CELL.format(language), id="language")
+    made.cells.insert(place, chooses)
+    count = 0
+    for cell in made.cells:
+        if cell.cell_type == "code" and (cell.execution_count is not None or (cell is chooses and count)):
+            count += 1
+            cell.execution_count = count
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = count
+    return made
+
+
+def shown(message, text, language):
+    """The translation of a cell; where it is missing or out of date, the English text with a mark."""
+    if message is not None and message.string and not message.fuzzy:
+        return message.string
+    mark = (STALE if message is not None and message.string else NOT_YET)[language]
+    title = re.match(r"# .*\n*", text)  # a notebook begins with its title
+    return f"{title[0].rstrip()}\n\n{mark}\n\n{text[title.end() :]}" if title else f"{mark}\n\n{text}"
+
+
+def with_comments(source, cell_id, catalog):
+    """Code with its comments translated. A translation stays on the line of its comment."""
+    lines = source.splitlines(keepends=True)
+    for token in reversed(comments(source)):
+        message = catalog.get(token.string, f"{cell_id}#")
+        if message is not None and message.string and not message.fuzzy:
+            (row, start), (_, end) = token.start, token.end
+            line = lines[row - 1]
+            lines[row - 1] = line[:start] + message.string.strip() + line[end:]
+    return "".join(lines)
+
+
+LINK = re.compile(r"(\]\(|\b(?:src|href)=[\"'])([^)\"'\s]+)")
+
+
+def moved_links(text, path, language, catalogs):
+    """Markdown whose relative links lead from the translated notebook to where they led from `path`.
+
+    A link to a notebook leads to its translation, one to a heading there to the translated heading.
+    """
+    place, known = target(path, language).parent, {path, *begun(language)}
+
+    def moved(found):
+        link = found[2]
+        if re.match(r"[a-z]+:", link):
+            return found[0]
+        file, _, anchor = unquote(link).partition("#")
+        there = (path.parent / file).resolve() if file else path
+        if there in known:
+            anchor = translated_anchor(anchor, there, catalogs)
+            there = target(there, language)
+        new = "" if not file else relative(there, place)
+        return found[1] + quote(new) + (f"#{quote(anchor)}" if anchor else "")
+
+    return LINK.sub(moved, text)
+
+
+def relative(path, folder):
+    """The path from a folder, with forward slashes."""
+    up = []
+    while not path.is_relative_to(folder):
+        folder, up = folder.parent, [*up, ".."]
+    return "/".join([*up, *path.relative_to(folder).parts])
+
+
+def headings(text):
+    """The headings of Markdown, without fenced blocks."""
+    return re.findall(r"^#{1,6} +(.+?)\s*$", re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.M | re.S), flags=re.M)
+
+
+def translated_anchor(anchor, path, catalogs):
+    """The anchor of the heading's translation, as Jupyter spells anchors; the same where there is none."""
+    for message in finished(catalogs(path)):
+        for before, after in zip(headings(message.id), headings(message.string), strict=False):
+            if before.replace(" ", "-") == anchor:
+                return after.replace(" ", "-")
+    return anchor
+
+
+# --- is a translation whole? ---------------------------------------------------------------------------------------
+
+
+def faults(text, translation, context=None):
+    """What a translation lacks or adds, as sentences.
+
+    Of a cell, whose context is its id: code, mathematics, links, headings, tables, numbers. Of a comment: its #. Of a
+    message: the names in braces, code and numbers.
+    """
+    if context and context.endswith("#"):
+        return [] if re.fullmatch(r"#.*", translation) else ["a comment is one line that begins with #"]
+    kinds = {
+        "code": lambda t: set(re.findall(r"`[^`\n]+`", without_fences(t))),
+        "numbers": lambda t: set(re.findall(r"\d+(?:[.,]\d+)*", without_math(without_code(t)))),
+    }
+    if context is None:
+        kinds["names"] = lambda t: sorted(re.findall(r"\{[^{}]*\}", t))
+    else:
+        kinds |= {
+            "mathematics": lambda t: sorted(re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", without_code(t), flags=re.S)),
+            "links": lambda t: sorted(found[1] for found in LINK.findall(without_code(t))),
+            "headings": lambda t: re.findall(r"^#{1,6}(?= )", without_fences(t), flags=re.M),
+            "fenced blocks": lambda t: re.findall(r"^(?:```|~~~)\w*", t, flags=re.M),
+            "columns of tables": lambda t: [
+                line.count("|") for line in without_code(t).splitlines() if line.startswith("|")
+            ],
+        }
+    wrong = []
+    for kind, of in kinds.items():
+        before, after = of(text), of(translation)
+        if before != after:
+            lost, added = [x for x in before if x not in after], [x for x in after if x not in before]
+            wrong.append(f"{kind}: lost {lost}, added {added}")
+    return wrong
+
+
+def without_fences(text):
+    return re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.M | re.S)
+
+
+def without_code(text):
+    return re.sub(r"`[^`\n]+`", "", without_fences(text))
+
+
+def without_math(text):
+    return re.sub(r"\$\$.+?\$\$|\$[^$\n]+\$", "", text, flags=re.S)
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def begin(language, names):
+    """Write empty catalogs for notebooks and the messages of their exercises, where there are none.
+
+    Args: names, of chapter notebooks, or "common": the messages that no exercise has.
+    """
+    texts = messages()
+    for name in names:
+        paths = [path for path in sources() if path.stem == name]
+        if not paths and name != "common":
+            raise SystemExit(f"no notebook {name}; there are: {', '.join(path.stem for path in sources())}")
+        places = [catalog_path(path, language) for path in paths]
+        places += [messages_path(known, language) for known in texts if name.startswith(known)]
+        for place in places:
+            if not place.is_file():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(po(Catalog(locale=language)))
+
+
+def build(language, check=False):
+    """Bring all catalogs up to date and write what is made of them; with `check` only compare.
+
+    Returns: the files that differ.
+    """
+    known = {}
+
+    def catalogs(path):
+        if path not in known:
+            known[path] = up_to_date(catalog_path(path, language), units(execute.read(path), path), language)
+        return known[path]
+
+    files = {}  # path -> bytes
+    for path in begun(language):
+        files[catalog_path(path, language)] = po(catalogs(path))
+        made = translated(execute.read(path), path, language, catalogs)
+        files[target(path, language)] = execute.text_of(made).encode()
+    said = Messages()
+    for name, found in messages().items():
+        place = messages_path(name, language)
+        if place.is_file():
+            catalog = up_to_date(place, found, language)
+            files[place] = po(catalog)
+            for message in finished(catalog):
+                said.add(message.id, message.string)
+    files[MESSAGES / f"{language}.mo"] = mo(said)
+    changed = [path for path, content in files.items() if not path.is_file() or path.read_bytes() != content]
+    for path in [] if check else changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(files[path])
+    return changed
+
+
+def up_to_date(path, found, language):
+    """The Catalog in a file, brought up to date for these Units."""
+    return update(read(path), found, language)
+
+
+def all_catalogs(language):
+    """Path -> Catalog, brought up to date, of all that are begun."""
+    texts = {catalog_path(path, language): units(execute.read(path), path) for path in begun(language)}
+    for name, found in messages().items():
+        if messages_path(name, language).is_file():
+            texts[messages_path(name, language)] = found
+    return {path: up_to_date(path, found, language) for path, found in texts.items()}
+
+
+def state(language):
+    """For each catalog (its path, texts, how many are not translated, how many are out of date, faults)."""
+    rows = []
+    for path, catalog in all_catalogs(language).items():
+        rest = unfinished(catalog)
+        wrong = [
+            f"{message.id.splitlines()[0][:60]!r}: {fault}"
+            for message in finished(catalog)
+            for fault in faults(message.id, message.string, message.context)
+        ]
+        rows.append((path, len(catalog), sum(not m.string for m in rest), sum(bool(m.string) for m in rest), wrong))
+    return rows
