@@ -35,6 +35,14 @@ SLOPE = 0.71  # height, and width, of a letter of a label that rises, as a share
 ANSWER = 9.7  # width of a letter of an answer that has lines of its own
 
 
+def wrapped(sentences, width):
+    """Return sentences as lines that fit into ``width`` pixels; a number keeps its percent sign."""
+    kept = "\N{NO-BREAK SPACE}%"
+    columns = int(width / SENTENCE)
+    lines = (textwrap.wrap(words.replace(" %", kept), columns, break_on_hyphens=False) for words in sentences)
+    return [line.replace(kept, " %") for some in lines for line in some]
+
+
 def describe_attention(
     question,
     answer,
