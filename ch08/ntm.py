@@ -18,8 +18,10 @@ State: memory (N, R, W); weights (N, M, R), those of the reading heads first; re
 are learned, h and c are 0.
 
 Memory in training: backward needs M_t of every step, N R W numbers times T, and the weightings on their way from key to
-head take as much again. For a batch of 32, 128 rows of width 20 and H = 100 these are 0.84 MB a step in float32, 35 MB
-for a copy of 20 vectors (41 steps). Without backward (``predict``) it does not grow with T.
+head take as much again. For a batch of 32, 128 rows of width 20 and H = 100 these are 0.84 MB a step in float32, and
+at most 1.0 MB with what waits for the end of backward (``common.unroll``): 41 MB for the 41 steps of a copy of 20. The
+longest sequences that the tasks of ``ch08.recipes.memory`` train on have 112 steps. Without backward (``predict``) it
+does not grow with T.
 
 Sources: Graves, Wayne and Danihelka 2014; Collier and Beel 2018 for the first memory and what squashes which number.
 """

@@ -19,9 +19,10 @@ def is_layer(value):
 def sublayers(layer):
     """Yield (name, layer) for the layers among the attributes of ``layer``, in the order in which they were set.
 
-    The layers of a list, tuple or dict are called name.0, name.1 or name.key and so on, also in lists of lists.
+    The layers of a list, tuple or dict are called name.0, name.1 or name.key and so on, also in lists of lists. What a
+    layer keeps in ``cache`` is not part of it; ``common.unroll`` keeps copies of its step there, one for each step.
     """
-    return _layers_in(getattr(layer, "__dict__", {}), "")
+    return _layers_in({k: v for k, v in getattr(layer, "__dict__", {}).items() if k != "cache"}, "")
 
 
 def _layers_in(container, prefix):

@@ -20,7 +20,12 @@ NOT_A_SHARE = frozenset({"bleu", "perplexity", "own_words_perplexity", "bit_erro
 
 
 def shown(name, value):
-    """Return a measured value as text, a share as a percentage: shown("exact_match", 0.5) == "50.00%"."""
+    """Return a measured value as text, a share as a percentage: shown("exact_match", 0.5) == "50.00%".
+
+    Bits have four decimals: a task that is solved costs less than a hundredth of one.
+    """
+    if family(name) == "bits":
+        return f"{value:.4f}"
     return f"{value:.2f}" if family(name) in NOT_A_SHARE else f"{value:.2%}"
 
 

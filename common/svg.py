@@ -20,7 +20,9 @@ SHRINKS = 0.85  # to this share of its width a picture shrinks on a narrow page;
 
 def escape(text):
     """Return text that is safe within SVG and HTML; control characters, which XML forbids, become U+FFFD."""
-    text = "".join(c if c.isprintable() or c == " " else "\ufffd" for c in str(text))
+    text = str(text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return html.escape(text, quote=True)
 
 

@@ -11,6 +11,7 @@ from common.layers import cached, check_dout, write_grads
 from common.np import np
 from common.workspace import Workspace
 
+_ARRAYS_IN = frozenset(("params", "grads", "_params", "_grads"))  # attributes: lists of arrays, which copies share
 _NO_LAYERS = frozenset((np.ndarray, int, float, bool, str, type(None)))  # what attributes mostly are: found quickly
 
 
@@ -145,7 +146,10 @@ def _copy(layer, made):
         made[id(layer)] = other = object.__new__(type(layer))
         mine = vars(other)
         for name, value in vars(layer).items():
-            mine[name] = _own(value, made)
+            if name == "cache":
+                mine[name] = None
+            else:
+                mine[name] = value if name in _ARRAYS_IN else _own(value, made)
     return made[id(layer)]
 
 

@@ -13,6 +13,7 @@ from ch08.exercises import (
     gnmt,
     luong,
     multi_head_attention,
+    neural_turing_machine,
     query_key_value,
     seeing_attention,
     teaching_where_to_look,
@@ -42,4 +43,5 @@ EXERCISES = (
     *gnmt.EXERCISES,
     *multi_head_attention.EXERCISES,
     *transformer.EXERCISES,
+    *neural_turing_machine.EXERCISES,
 )

@@ -1,6 +1,6 @@
 """What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
 
-from ch08.recipes import dates, deep, gnmt, placements, scores, sentences, transformer, translation
+from ch08.recipes import dates, deep, gnmt, memory, placements, scores, sentences, transformer, translation
 
 SYSTEMS = {
     **dates.SYSTEMS,
@@ -11,4 +11,5 @@ SYSTEMS = {
     **translation.SYSTEMS,
     **transformer.SYSTEMS,
     **gnmt.SYSTEMS,
+    **memory.SYSTEMS,
 }

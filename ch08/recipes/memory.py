@@ -15,6 +15,7 @@ import functools
 import math
 
 from ch08.ntm import NTM, PlainLSTM
+from common.memory_figure import memory_heatmap
 from common.np import host, np, to_cpu
 from common.parallel import replica
 from common.training.batch import Batch
@@ -36,7 +37,7 @@ class MemoryTask:
 
     tests = {}
 
-    def __init__(self, *, batch_size=32, seed=0, steps_per_epoch=250, test_size=64):
+    def __init__(self, *, batch_size=32, seed=0, steps_per_epoch=100, test_size=64):
         self.batch_size, self.seed = batch_size, seed
         self.steps_per_epoch, self.test_size = steps_per_epoch, test_size
         self.tokens = None
@@ -97,8 +98,20 @@ class MemoryTask:
         ]
 
     def figures(self, model):
-        """There are none: what the heads do is shown in the lesson."""
-        return {}
+        """Return {"attention": what the heads do in the first test sequence} for a model with a memory, else {}."""
+        if not hasattr(model, "start"):
+            return {}
+        xs = self.test(next(iter(self.tests)), 1)["xs"]
+        run, logits, weights = replica(model), [], []
+        state = run.start(1)
+        for t in range(xs.shape[1]):
+            now, state, w = run.step(xs[:, t], state)
+            logits.append(to_cpu(now)[0]), weights.append(to_cpu(w)[0])
+        weights = host.stack(weights, axis=1)  # (M, T, R), those of the reading heads first
+        readers, writers = run.read_heads, len(weights) - run.read_heads
+        names = [f"{kind} head {k}" for kind, n in (("read", readers), ("write", writers)) for k in range(n)]
+        outputs = 1 / (1 + host.exp(-host.stack(logits)))
+        return {"attention": memory_heatmap(xs[0], outputs, dict(zip(names, weights, strict=True)))}
 
 
 def bits(rng, *shape):
@@ -244,6 +257,12 @@ LONG = Recipe(epochs=40, batch_size=32, learning_rate=0.001, max_grad=10.0)
 
 SYSTEMS = {
     **_systems("copy", Copy, ADAM, ADAM, 119),
+    "ntm-copy-learned": System(
+        "copy: a Neural Turing Machine whose first memory is learned, not constant",
+        Copy,
+        functools.partial(memory_model, NTM, first_memory="learned"),
+        ADAM,
+    ),
     **_systems("repeat-copy", RepeatCopy, LONG, LONG, 119),
     **_systems("recall", AssociativeRecall, LONG, LONG, 119),
     **_systems("sort", PrioritySort, LONG, LONG, 119),

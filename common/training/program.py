@@ -20,6 +20,7 @@ from common.training.run import CHECKPOINT, flat, locked, peak_memory, read_json
 from common.util import echo
 
 WEIGHTS, HISTORY, CURVES = "weights.npz", "history.json", "curves.json"
+UNITS = {"bleu": " BLEU", "bit_errors": " wrong bits"}  # of headlines that are not shares
 
 
 def run_program(main):
@@ -373,7 +374,7 @@ def table(systems, results=None):
     """Return all systems with the time, memory and result that were measured for them, as a table in text."""
     measured = read_json(results) if results and Path(results).is_file() else {}
     width = max(map(len, systems))
-    lines = [f"{'name':{width}} {'time':>6} {'memory':>7} {'result (worst to best seed)':30} what it is"]
+    lines = [f"{'name':{width}} {'time':>6} {'memory':>7} {'result (worst to best seed)':34} what it is"]
     for name, system in systems.items():
         found = measured.get(name)
         if found:
@@ -381,10 +382,10 @@ def table(systems, results=None):
             worst, best = shown(measure, v["worst"]), shown(measure, v["best"])
             time = f"{found['seconds']:.0f} s" if found["seconds"] else "-"
             memory = f"{found['peak_mb']} MB" if found["peak_mb"] else "-"
-            unit = " BLEU" if measure == "bleu" else ""
+            unit = UNITS.get(measure, "")
             seeds = len(found["seeds"])
             result = f"{worst} to {best}{unit}, {seeds} seed{'s' if seeds > 1 else ''}"
         else:
             time, memory, result = "-", "-", "not measured"
-        lines.append(f"{name:{width}} {time:>6} {memory:>7} {result:30} {system.about}")
+        lines.append(f"{name:{width}} {time:>6} {memory:>7} {result:34} {system.about}")
     return "\n".join(lines)

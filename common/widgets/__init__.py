@@ -6,9 +6,12 @@
 | `AttentionExplorer`     | what a trained model answers to any text, where it looked, and why  |
 | `SentenceExplorer`      | the same for sentences: all answers of a beam, unknown words marked |
 | `HeadsExplorer`         | what every head of every layer of a Transformer looks at            |
+| `MemoryExplorer`        | a machine with a memory, step by step, and what a changed row does  |
 | `GradientViewer`        | a tiny attention layer with all its values and gradients            |
 | `TrainingMonitor`       | loss, accuracy, sample heatmaps: while training runs, and afterward |
 | `Comparison`            | how far each of several trainings is; one stop for all              |
+
+`web` holds the AttentionExplorer once more, as a page of plain JavaScript.
 
 They know no data set: what models read and write comes in as lists of tokens, and the words for it as ``Captions``.
 
@@ -27,6 +30,7 @@ from common.widgets.comparison import Comparison, render_comparison
 from common.widgets.explorer import AttentionExplorer
 from common.widgets.gradients import GradientViewer, attention_graph, render_graph
 from common.widgets.heads import HeadsExplorer, HeadWeights, render_head, render_head_grid
+from common.widgets.memory import MemoryExplorer, MemoryRun, MemorySequence, render_memory
 from common.widgets.monitor import TrainingMonitor, render_moments, render_training
 from common.widgets.playground import WeightedSumPlayground, render_weighted_sum
 from common.widgets.reasons import Reasons, render_reasons
@@ -40,6 +44,9 @@ __all__ = [
     "GradientViewer",
     "HeadWeights",
     "HeadsExplorer",
+    "MemoryExplorer",
+    "MemoryRun",
+    "MemorySequence",
     "Picture",
     "Reading",
     "Reasons",
@@ -52,6 +59,7 @@ __all__ = [
     "render_graph",
     "render_head",
     "render_head_grid",
+    "render_memory",
     "render_moments",
     "render_reasons",
     "render_training",

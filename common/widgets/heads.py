@@ -1,6 +1,5 @@
 """Heads explorer: what every head of every layer of a Transformer looks at, all in small and one enlarged."""
 
-import textwrap
 from typing import NamedTuple
 
 from common.np import host, to_cpu
@@ -22,11 +21,11 @@ from common.widgets.attention import (
     CELL,
     GAP,
     ROW,
-    SENTENCE,
     WIDTH,
     Grid,
     draw_unknown,
     draw_unknown_legend,
+    wrapped,
 )
 from common.widgets.base import (
     CHARACTERS,
@@ -162,7 +161,7 @@ def render_head_grid(kind, found, layer, head, captions=CHARACTERS, width=WIDTH)
     wide, high = side * T_k, side * T_q
     across, down = max(wide, 44) + BETWEEN, max(high, 24) + BETWEEN
     width = max(width, left + across * (M + 1) + EDGE)
-    lines = _wrapped(words[2:], width)
+    lines = wrapped(words[2:], width - 2 * EDGE)
     bottom = top + down * L
     drawing = Drawing(width, bottom + 20 * len(lines) + 44, " ".join(words))
     drawing.text(EDGE, 24, KINDS[kind][0], size=15, bold=True)
@@ -257,7 +256,7 @@ def render_head(kind, found, layer, head, row=None, column=None, captions=CHARAC
     unknown = () if kind == "decoder" else unknown
     grid = Grid.of(found.columns, found.rows, width, lower=16, left=LEFT)
     width = max(width, grid.edge(found.columns) + EDGE, grid.right + EDGE)
-    lines = _wrapped(words[1:], width)
+    lines = wrapped(words[1:], width - 2 * EDGE)
     below = grid.bottom + 26 + 20 * len(lines)
     drawing = Drawing(width, below + 26 + (24 if len(unknown) else 0), " ".join(words))
     drawing.text(EDGE, 24, words[0].rstrip("."), size=15, bold=True)
@@ -272,13 +271,6 @@ def render_head(kind, found, layer, head, row=None, column=None, captions=CHARAC
     if len(unknown):
         draw_unknown_legend(drawing, below + 18)
     return str(drawing)
-
-
-def _wrapped(sentences, width):
-    """Return sentences as lines that fit; a number keeps its percent sign."""
-    room, kept = int((width - 2 * EDGE) / SENTENCE), "\N{NO-BREAK SPACE}%"
-    lines = (textwrap.wrap(words.replace(" %", kept), room, break_on_hyphens=False) for words in sentences)
-    return [line.replace(kept, " %") for wrapped in lines for line in wrapped]
 
 
 def _draw_columns(drawing, grid, found, weights, row, column, captions, unknown):

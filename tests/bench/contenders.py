@@ -23,6 +23,8 @@ SELF_ATTENTION = {"N": 4, "T": 512, "D": 256, "heads": 8}
 BEAM = {"V": 3000, "V_target": 3000, "D": 256, "H": 256}
 BEAM_SEARCH = {"start_id": 1, "end_id": 2, "max_length": 20, "beam_size": 5}
 TRANSFORMER_WORDS = 40
+COPY = {"N": 32, "length": 20}
+COPY_SIZES = 9, 8, 100  # inputs, outputs, H; the memory has 128 rows of width 20
 DATES, DATES_ONE_BY_ONE = 5000, 200
 SENTENCES, SENTENCES_ONE_BY_ONE = 1000, 50
 MAX_GRAD = 5.0
@@ -127,6 +129,47 @@ def step_torch(name="AttentionSeq2seq", **sizes):
     make = partial(getattr(torch_model, class_name(name)), *model_sizes(**sizes), **options)
     step, adam = torch_model.fastest_step(make, xs, ts, MAX_GRAD, calls=3 if sizes != STEP else 8)
     return step, f"Adam: {adam} (the fastest of three)"
+
+
+def copy_batch(N, length):
+    """A batch of the copy task: xs (N, T, 9), ts (N, T, 8) and mask (N, T), T = 2 length + 1."""
+    bits = np.random.default_rng(1).integers(0, 2, (N, length, 8))
+    T = 2 * length + 1
+    xs, ts, mask = np.zeros((N, T, 9), np.float32), np.zeros((N, T, 8), np.int8), np.zeros((N, T), bool)
+    xs[:, :length, :8] = ts[:, length + 1 :] = bits
+    xs[:, length, 8] = mask[:, length + 1 :] = 1
+    return xs, ts, mask
+
+
+def ntm_library():
+    from ch08.ntm import NTM
+    from common.optimizer import Adam
+    from common.parallel import DataParallel
+    from common.util import clip_grads
+
+    xs, ts, mask = copy_batch(**COPY)
+    model, optimizer = DataParallel(NTM(*COPY_SIZES, rng=0)), Adam(lr=0.001)
+
+    def step():
+        model.forward(xs, ts, mask)
+        model.backward()
+        clip_grads(model.grads, MAX_GRAD)
+        optimizer.update(model.params, model.grads)
+
+    return step, "data-parallel, as ch08.train runs it"
+
+
+def ntm_torch(N=COPY["N"]):
+    from tests.bench import torch_model
+
+    xs, ts, _ = copy_batch(N, COPY["length"])
+    step, adam = torch_model.fastest_step(partial(torch_model.NTM, *COPY_SIZES), xs, ts, MAX_GRAD)
+    return step, f"Adam: {adam} (the fastest of three)"
+
+
+def ntm_one_by_one():
+    step, note = ntm_torch(N=1)
+    return step, f"PyTorch, a batch of one sequence, timed once, times {COPY['N']}. {note}"
 
 
 def step_floor():
@@ -359,6 +402,7 @@ JOBS = {
     "step-multi30k": step_of("LuongSeq2seq, of the course"),
     "step-gnmt": step_of("GNMT"),
     "step-transformer": step_of("Transformer"),
+    "step-ntm": {"library": ntm_library, "torch": ntm_torch, "one by one": ntm_one_by_one},
     "self-attention": {"library": self_attention_library, "torch": self_attention_torch},
     "attention": {
         "library": attention_library,
@@ -386,4 +430,5 @@ SCALE = {
     ("decode", "one by one"): DATES / DATES_ONE_BY_ONE,
     ("decode", "plain"): DATES / DATES_ONE_BY_ONE,
     ("beam", "one by one"): SENTENCES / SENTENCES_ONE_BY_ONE,
+    ("step-ntm", "one by one"): COPY["N"],
 }

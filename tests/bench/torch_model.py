@@ -360,6 +360,59 @@ class Transformer(nn.Module):
         return attention.out_proj(found.transpose(1, 2).flatten(2))
 
 
+class NTM(nn.Module):
+    """A Neural Turing Machine with an ``nn.LSTMCell`` and a head each to read and to write, for the copy task.
+
+    Both heads are addressed at once, the similarities are one batched product, a write is one (``torch.baddbmm``), the
+    softmax of gamma log w sharpens (cheaper than powers and their sum), and all outputs are made at once.
+    """
+
+    def __init__(self, input_size, output_size, hidden_size, rows=128, width=20):
+        super().__init__()
+        H, R, W = hidden_size, rows, width
+        self.cell = nn.LSTMCell(input_size + W, H)
+        self.sizes = 3 * W, 2 + W, 4, 6  # keys and add; gates and erase; strengths and gammas; shifts
+        self.heads = nn.Linear(H, sum(self.sizes))
+        self.affine = nn.Linear(H + W, output_size)
+        self.first_weights, self.first_reads = nn.Parameter(torch.zeros(2, R)), nn.Parameter(0.1 * torch.randn(1, W))
+        self.register_buffer("first_memory", torch.full((R, W), 1e-6))
+        with torch.no_grad():
+            self.first_weights[:, 0] = 5
+
+    def forward(self, xs, ts):
+        """Return the mean loss of the copy, the second half of the steps."""
+        N, W = len(xs), self.first_memory.shape[1]
+        memory, reads = self.first_memory.expand(N, -1, -1), self.first_reads.expand(N, -1)
+        weights = torch.softmax(self.first_weights, dim=1).expand(N, -1, -1)  # (N, 2, R)
+        h = c = torch.zeros(N, self.cell.hidden_size, dtype=memory.dtype)
+        outs = []
+        for x in xs.unbind(dim=1):
+            h, c = self.cell(torch.cat((x, reads), dim=1), (h, c))
+            vectors, shares, numbers, shift = self.heads(h).split(self.sizes, dim=1)
+            vectors, shares = torch.tanh(vectors), torch.sigmoid(shares)
+            strength, gamma = nn.functional.softplus(numbers)[..., None].split(2, dim=1)  # each (N, 2, 1)
+            shift = torch.softmax(shift.unflatten(1, (2, 3)), dim=2)
+            weights = self.address(memory, weights, vectors, strength, shares[:, :2, None], shift, gamma)
+            write = weights[:, 1, :, None]  # (N, R, 1)
+            memory = torch.baddbmm(memory * (1 - write * shares[:, None, 2:]), write, vectors[:, None, 2 * W :])
+            reads = torch.bmm(weights[:, :1], memory)[:, 0]
+            outs.append(torch.cat((h, reads), dim=1))
+        first = xs.shape[1] // 2 + 1
+        logits = self.affine(torch.stack(outs[first:], dim=1))
+        return nn.functional.binary_cross_entropy_with_logits(logits, ts[:, first:].to(logits.dtype))
+
+    def address(self, memory, previous, vectors, strength, gate, shift, gamma, eps=1e-4):
+        """Return the weightings of both heads, (N, 2, R)."""
+        key = vectors[:, : 2 * memory.shape[2]].unflatten(1, (2, -1))
+        key = key * (key.square().sum(dim=2, keepdim=True) + eps).rsqrt()
+        lengths = (memory.square().sum(dim=2) + eps).rsqrt()[:, None]  # (N, 1, R)
+        content = torch.softmax(strength * torch.bmm(key, memory.transpose(1, 2)) * lengths, dim=2)
+        w = torch.lerp(previous, content, gate)
+        back, stay, on = shift.split(1, dim=2)
+        w = back * w.roll(-1, dims=2) + stay * w + on * w.roll(1, dims=2)
+        return torch.softmax((1 + gamma) * w.clamp_min(1e-37).log(), dim=2)
+
+
 def cross_entropy(logits, ts, padding=-100):
     """The mean loss of logits (N, T_dec, V) for what stands in ts (N, T_dec + 1) after the start mark."""
     return nn.functional.cross_entropy(logits.flatten(0, 1), ts[:, 1:].flatten(), ignore_index=padding)

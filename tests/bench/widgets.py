@@ -2,7 +2,8 @@
 
 The goal is 100 ms, median, on 2 cores, for models of the shipped size in float64, as `ch08.explorer.explorer` loads
 them: H=256, D=16; the translator H=256, D=128, with sentences of 12 words, as it is not trained and finds no end; the
-Transformer H=256, D=128, 3 layers of 8 heads, the same sentences. What is measured is the kernel's side: from the
+Transformer H=256, D=128, 3 layers of 8 heads, the same sentences; a Neural Turing Machine H=100 with a memory of 128
+rows of 20 numbers, ten vectors to copy. What is measured is the kernel's side: from the
 changed value to the new picture, ready for the browser.
 """
 
@@ -25,6 +26,8 @@ def build():
     from ch08.attention_seq2seq import AttentionSeq2seq
     from ch08.bahdanau_seq2seq import BahdanauSeq2seq
     from ch08.explorer import explorer, reader
+    from ch08.memory_explorer import memory_explorer
+    from ch08.ntm import NTM
     from ch08.recipes.translation import sentence_corpus, sentence_tokens
     from ch08.transformer import Transformer
     from ch08.translation_explorer import heads_explorer, translation_explorer
@@ -53,6 +56,7 @@ def build():
     translate = translation_explorer(translators, beam=5)
     transformer = Transformer(len(source), len(target), 128, 256, layers=3, heads=8, dtype=np.float64, rng=0)
     heads = heads_explorer(Translator(transformer, source, target, tokenize=sentence_tokens, max_length=12))
+    machine = memory_explorer(NTM(9, 8, 100, dtype=np.float64, rng=0), length=10, step=5)
     new_sentences = [example.source for example in sentences.load("de-en").test[:200]]
 
     def type_text(model):
@@ -91,6 +95,9 @@ def build():
         "heads, a word": set_value(heads.row, range(10)),
         "heads, a head": set_value(heads.head, range(8)),
         "heads, a kind": set_value(heads.kind, ("cross", "decoder", "encoder")),
+        "memory, a step": set_value(machine.step, range(21)),
+        "memory, a number changed": set_value(machine.value, [0.1 * k for k in range(-15, 15)]),
+        "memory, another example": lambda k: machine.another.click(),
         "playground, a score": set_value(play.scores[0], [0.1 * k for k in range(-30, 30)]),
         "playground, temperature": set_value(play.temperature, [0.1 * k for k in range(2, 50)]),
         "gradient viewer, an input": set_value(view.hs[0][1], [0.1 * k for k in range(-20, 20)]),

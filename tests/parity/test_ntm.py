@@ -19,6 +19,7 @@ from ch08.ntm_layers import (
     Softplus,
     TimeSigmoidWithLoss,
 )
+from tests.bench import torch_model
 from tests.parity.torch_tools import DTYPES, check_layer, close, leaves, lstm_weights, run
 from tests.unit.test_ntm_layers import Problem
 
@@ -195,6 +196,35 @@ def test_the_machine(controller, first_memory, heads, dtype):
     close("gradient of xs", model.backward(), xs_leaf.grad, **loose)
     for name, grad in zip(model.param_names, model.grads, strict=True):
         close(name, grad, theirs.weights[name].grad, **loose)
+
+
+@every_dtype
+def test_the_module_that_the_bench_races_against(dtype):
+    """It copies: its loss is that of the second half of the steps."""
+    rng = np.random.default_rng(2)
+    model = NTM(3, 2, 5, rows=6, width=4, dtype=np.dtype(dtype), rng=1)
+    b = model.steps.step.heads.affine.params[1]
+    b[...] = rng.normal(size=b.shape)
+    theirs = torch_model.NTM(3, 2, 5, rows=6, width=4).to(getattr(torch, dtype))
+
+    def in_torch(arrays):
+        a = dict(zip(model.param_names, map(torch.tensor, arrays), strict=True))
+        cell = lstm_weights(*(a[f"steps.step.controller.lstm.{name}"] for name in ("Wx", "Wh", "b")))
+        out = {f"cell.{name.removesuffix('_l0')}": value for name, value in cell.items()}
+        for name, where in (("heads", "steps.step.heads.affine"), ("affine", "affine")):
+            out |= {f"{name}.weight": a[f"{where}.W"].T, f"{name}.bias": a[f"{where}.b"]}
+        return out | {"first_weights": a["first.weights"], "first_reads": a["first.reads"]}
+
+    theirs.load_state_dict(in_torch(model.params) | {"first_memory": theirs.first_memory})
+    xs, ts = rng.random((3, 7, 3)).astype(dtype), rng.integers(0, 2, (3, 7, 2))
+    expected = theirs(torch.tensor(xs), torch.tensor(ts))
+    expected.backward()
+    close("loss", model.forward(xs, ts, np.repeat([np.arange(7) >= 4], 3, axis=0)), expected)
+    model.backward()
+    loose = {} if dtype == "float64" else {"rtol": 1e-3, "atol": 3e-5}
+    for name, grad in in_torch(model.grads).items():
+        if "bias_hh" not in name:  # our one bias is their first
+            close(name, grad.numpy(), theirs.get_parameter(name).grad, **loose)
 
 
 @every_dtype

@@ -46,6 +46,23 @@ assert picture.svg.startswith("<svg")
 print("all on the device")
 """
 
+REMEMBER = """
+import sys
+from dataclasses import replace
+from functools import partial
+from ch08.recipes.memory import SYSTEMS
+from common.np import GPU, np
+from common.training.program import train_main
+assert GPU and np.__name__ == "cupy"
+name, out = sys.argv[1:]
+task = partial(SYSTEMS[name].task, steps_per_epoch=2, test_size=4)
+systems = {name: replace(SYSTEMS[name], task=task, recipe=replace(SYSTEMS[name].recipe, epochs=1, batch_size=4))}
+words = ["--hidden-size", "8", "--quiet", "--out", out]
+assert train_main(systems, name, program="p", out=out, argv=words) == 0
+assert train_main(systems, name, program="p", out=out, argv=[*words, "--epochs", "2", "--resume"]) == 0
+print("all on the device")
+"""
+
 ADD = """
 import sys
 from ch07.train import main
@@ -141,6 +158,11 @@ OTHERS = ("bidirectional", "input-feeding", "same-step", "deep", "general", "add
 def test_a_system_trains_on_the_device(root, tmp_path, name):
     data = write_dates(tmp_path / "dates.txt")
     run_on_the_stand_in(root, TRAIN, name, data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["ntm-recall", "lstm-recall"])
+def test_a_memory_task_trains_on_the_device(root, tmp_path, name):
+    run_on_the_stand_in(root, REMEMBER, name, tmp_path / "out")
 
 
 def test_additions_are_learned_on_the_device(root, tmp_path, additions_file):

@@ -10,6 +10,8 @@ import pytest
 
 from ch08.ntm import NTM, PlainLSTM
 from ch08.recipes.memory import SYSTEMS, AssociativeRecall, Copy, PrioritySort, RepeatCopy
+from common.alt_text import alt_text
+from common.memory_figure import used_rows
 from common.metrics import family, shown
 from common.training.program import compare_main, train_main
 from common.training.run import History
@@ -219,9 +221,25 @@ def test_measuring_leaves_the_model_as_it_was():
         np.testing.assert_array_equal(got, want)
 
 
+def test_the_picture_shows_every_head_over_time():
+    task = make("associative recall")
+    model = NTM(8, 6, 4, rows=9, width=3, read_heads=2, write_heads=1, rng=0)
+    (figure,) = task.figures(model).values()
+    titles = [ax.get_title() for ax in figure.axes[:-1]]  # the last one is the scale
+    assert titles == ["input", "output", "", "read head 0", "read head 1", "write head 0"]
+    batch = task.test("6", 1)
+    model.forward(**batch.arrays)
+    shown = np.asarray(figure.axes[5].images[0].get_array())
+    rows = used_rows(model.weights[0])
+    np.testing.assert_allclose(shown, model.write_weights[0, :, 0].T[rows], rtol=1e-6)
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), batch["xs"][0].T)
+    assert "Over 32 steps" in alt_text(figure)
+    assert task.figures(PlainLSTM(8, 6, 4, rng=0)) == {}
+
+
 def test_measures_that_are_not_shares_are_shown_as_numbers():
     assert shown("bit_errors", 2.5) == "2.50"
-    assert shown("bits_120", 0.123) == "0.12"
+    assert shown("bits_120", 0.1234) == "0.1234"
     assert shown("exact_match", 0.5) == "50.00%"
     assert family("bit_errors_10_times_20") == "bit_errors"
     assert family("exact_match") == "exact_match"
@@ -251,10 +269,17 @@ def test_every_system_can_be_trained_by_command(name, tmp_path, capsys):
     assert train_main(systems, name, program="p", out=tmp_path, argv=words) == 0
     out = capsys.readouterr().out
     assert out.count("  WRONG  ") + out.count("  right  ") == 10
-    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    folder = tmp_path / "out"
+    files = ["weights.npz", "history.json", "learning_curve.png"] + ["attention.png"] * name.startswith("ntm")
+    for file in files:
+        assert str(folder / file) in out
+        assert (folder / file).stat().st_size > 100
+    assert {p.name for p in folder.iterdir()} == {*files, "checkpoint.npz"}
+    history = json.loads((folder / "history.json").read_text())
+    assert history["system"] == name
     assert next(iter(history["final"])) == "bit_errors"
-    assert (tmp_path / "out" / "learning_curve.png").stat().st_size > 100
-    assert (tmp_path / "out" / "weights.npz").is_file()
+    assert history["epochs"][0]["bit_errors"] == history["final"]["bit_errors"]
+    assert f"{history['final']['bit_errors']:.2f} bit errors" in out
 
 
 def test_two_systems_can_be_compared(tmp_path, capsys):
@@ -269,10 +294,10 @@ def test_two_systems_can_be_compared(tmp_path, capsys):
     assert "%" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith("ntm")])
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith("lstm")])
 def test_the_lstm_has_about_as_many_parameters(name):
     sizes = []
-    for system in (SYSTEMS[name], SYSTEMS[name.replace("ntm", "lstm")]):
+    for system in (SYSTEMS[name.replace("lstm", "ntm")], SYSTEMS[name]):
         model = system.model(system.task(batch_size=2), rng=0)
         assert isinstance(model, NTM | PlainLSTM)
         sizes.append(sum(p.size for p in model.params))

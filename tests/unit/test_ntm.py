@@ -1,5 +1,7 @@
 """The Neural Turing Machine and the LSTM beside it: numerical gradients, state, steps, memory, errors."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -219,6 +221,29 @@ def test_nothing_is_changed_and_everything_repeats(kind):
     assert model.forward(*arguments) == first
 
 
+def test_memory_grows_with_the_steps_that_backward_needs_and_not_in_predict():
+    model = NTM(9, 8, 100, rng=0)  # the sizes of the tasks
+
+    def peak(call, T):
+        xs, ts = np.zeros((32, T, 9), np.float32), np.zeros((32, T, 8), np.int8)
+        model.forward(xs[:, :1], ts[:, :1])  # so that nothing is left of the call before
+        tracemalloc.start()
+        try:
+            call(xs, ts)
+            return tracemalloc.get_traced_memory()[1] / 1e6
+        finally:
+            tracemalloc.stop()
+
+    def train(xs, ts):
+        model.forward(xs, ts)
+        model.backward()
+
+    forward, both = ((peak(call, 16) - peak(call, 8)) / 8 for call in (model.forward, train))
+    assert forward == pytest.approx(0.84, abs=0.03)
+    assert both <= 1.0
+    assert abs(peak(lambda xs, ts: model.predict(xs), 16) - peak(lambda xs, ts: model.predict(xs), 8)) < 0.1
+
+
 def test_a_replica_computes_the_same():
     model = make("many heads")
     other = replica(model)
@@ -245,6 +270,22 @@ def test_a_batch_can_be_learned_by_heart(model_class):
         model.backward()
         optimizer.update(model.params, model.grads)
     assert model.forward(*arguments) < 0.05 * first
+
+
+@every_kind
+@pytest.mark.parametrize("scale", [1e-3, 30])
+def test_weights_of_any_size_give_finite_losses_and_gradients(kind, scale):
+    """Large weights make strengths and exponents large, weightings one-hot and bits certain; all in float32."""
+    model = make(kind, np.float32)
+    for p in model.params:
+        p *= np.float32(scale)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        loss = model.forward(*batch(3, 40))
+        dxs = model.backward()
+    assert np.isfinite(loss)
+    np.testing.assert_allclose(model.weights.sum(axis=3), 1, rtol=1e-5)
+    for grad in (dxs, *model.grads):
+        assert np.isfinite(grad).all()
 
 
 # --- errors ----------------------------------------------------------------------------------------------------

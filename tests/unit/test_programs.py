@@ -1,5 +1,6 @@
 """The programs of chapters 7 and 8: what they print and write, and what they say when something is wrong."""
 
+import inspect
 import json
 import os
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ch08 import compare as ch08_compare
 from ch08 import train as ch08_train
 from ch08 import visualize_attention
 from ch08.explorer import load_pretrained
-from ch08.recipes import SYSTEMS
+from ch08.recipes import SYSTEMS, memory
 from ch08.recipes.sentences import sentence_task
 from ch08.recipes.translation import multi30k_task
 from common.training import program
@@ -45,7 +46,11 @@ def error_of(capsys, main, words):
 # --- ch08.train ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(SYSTEMS))
+# Tasks that make their own batches have no data: tests/unit/test_memory_tasks.py trains their systems.
+WITH_DATA = [name for name, system in SYSTEMS.items() if "data" in inspect.signature(system.task).parameters]
+
+
+@pytest.mark.parametrize("name", WITH_DATA)
 def test_train_writes_what_it_says(arguments, tmp_path, capsys, name):
     task = SYSTEMS[name].task
     translates = getattr(task, "func", task) in (sentence_task, multi30k_task)
@@ -106,6 +111,15 @@ def test_list_shows_every_system_and_what_was_measured(tmp_path, capsys):
     (line,) = [line for line in out.splitlines() if line.startswith("attention ")]
     assert line.split()[:9] == ["attention", "34", "s", "210", "MB", "99.00%", "to", "100.00%,", "2"]
     assert "not measured" in out
+
+
+def test_list_says_what_a_headline_counts_that_is_not_a_share(tmp_path, capsys):
+    results = tmp_path / "results.json"
+    found = {"seeds": [5], "seconds": 1.0, "peak_mb": 2, "measures": {"bit_errors": {"worst": 12.5, "best": 0.0}}}
+    results.write_text(json.dumps({"ntm-copy": found}))
+    train_main(SYSTEMS, "attention", program="p", out=tmp_path, results=results, argv=["--list"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ntm-copy ")]
+    assert "12.50 to 0.00 wrong bits, 1 seed " in line
 
 
 def test_half_size_weights(arguments, tmp_path):
@@ -228,6 +242,13 @@ def test_two_runs_into_one_folder(arguments, tmp_path, capsys):
     with locked(tmp_path / "out"):
         for main in (ch08_train.main, ch08_compare.main):
             assert "another run is writing into" in error_of(capsys, main, arguments)
+
+
+def test_a_task_that_makes_its_own_batches_takes_no_data(tmp_path, capsys):
+    for flag in (["--data", "dates.txt"], ["--split", "random"]):
+        error = error_of(capsys, ch08_train.main, ["ntm-copy", *flag, "--out", tmp_path / "out", "--quiet"])
+        assert f"{flag[0]} does not apply here: {SYSTEMS['ntm-copy'].about}" in error
+    assert set(SYSTEMS) - set(WITH_DATA) == set(memory.SYSTEMS)
 
 
 def test_a_flag_that_a_system_does_not_have(tmp_path, capsys):

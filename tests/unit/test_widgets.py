@@ -36,6 +36,9 @@ from common.widgets import (
     GradientViewer,
     HeadsExplorer,
     HeadWeights,
+    MemoryExplorer,
+    MemoryRun,
+    MemorySequence,
     Reading,
     Reasons,
     TrainingMonitor,
@@ -180,10 +183,23 @@ def make_heads_explorer():
     return HeadsExplorer(read, reading=Reading("letters", str.split), text="a text of words")
 
 
+def make_memory_explorer():
+    def run(inputs, edits):
+        T = len(inputs)
+        weights = np.full((T, 1, 4), 0.25)
+        return MemoryRun(np.zeros((T, 2)), np.zeros((T + 1, 4, 3)), weights, weights, [["a head says nothing"]] * T)
+
+    def draw(length, example):
+        return MemorySequence(np.zeros((length, 2)), np.zeros((length, 2)), np.ones(length, bool))
+
+    return MemoryExplorer(run, draw, length=3)
+
+
 MAKERS = {
     "playground": WeightedSumPlayground,
     "explorer": make_explorer,
     "heads": make_heads_explorer,
+    "memory": make_memory_explorer,
     "viewer": GradientViewer,
     "monitor": TrainingMonitor,
     "comparison": lambda: Comparison(steps=5),
