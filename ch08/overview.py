@@ -84,7 +84,8 @@ def _row(name, found, tasks):
         pass
     else:
         steps = system.recipe.epochs * task.steps_per_epoch
-        parameters = sum(param.size for param in system.model(task, rng=0).params)
+        params = {id(param): param for param in system.model(task, rng=0).params}  # tied ones are one
+        parameters = sum(param.size for param in params.values())
     return Row(
         name,
         system.about,
