@@ -33,6 +33,7 @@ TRANSLATORS = {
     "bahdanau": ("de-en", "German, Bahdanau"),
     "bahdanau-guided": ("de-en", "German, Bahdanau, told where to look"),
     "transformer": ("de-en", "German, Transformer"),
+    "gnmt": ("de-en", "German, GNMT"),
     "plain-words-ko": ("ko-en", "Korean, without attention"),
     "luong-ko": ("ko-en", "Korean, Luong"),
     "bahdanau-ko": ("ko-en", "Korean, Bahdanau"),
@@ -40,8 +41,9 @@ TRANSLATORS = {
     "multi30k-luong": ("de-en", "German, Luong, captions of photographs"),
     "multi30k-notes": ("de-en", "German, Bahdanau, captions of photographs"),
     "multi30k-transformer": ("de-en", "German, Transformer, captions of photographs"),
+    "multi30k-gnmt": ("de-en", "German, GNMT, captions of photographs"),
 }
-PHOTOGRAPHS = ("multi30k-luong", "multi30k-notes", "multi30k-transformer")  # they learned from Multi30k
+PHOTOGRAPHS = tuple(name for name in TRANSLATORS if name.startswith("multi30k-"))  # they learned from Multi30k
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}

@@ -1,6 +1,6 @@
 """What chapter 8 trains: each module holds a table SYSTEMS, name -> System; here they are all together."""
 
-from ch08.recipes import dates, deep, memory, placements, scores, sentences, transformer, translation
+from ch08.recipes import dates, deep, gnmt, memory, placements, scores, sentences, transformer, translation
 
 SYSTEMS = {
     **dates.SYSTEMS,
@@ -10,5 +10,6 @@ SYSTEMS = {
     **sentences.SYSTEMS,
     **translation.SYSTEMS,
     **transformer.SYSTEMS,
+    **gnmt.SYSTEMS,
     **memory.SYSTEMS,
 }

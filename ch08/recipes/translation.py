@@ -313,11 +313,11 @@ def multi30k_task(data=None, *, batch_size, seed, pieces=None, joint=False, **op
     return Translation(corpus, batch_size=batch_size, seed=seed, min_count=2, headline="bleu", **options)
 
 
-def prepare(model, task=None):
-    """Let the embeddings start at 0.1 rather than at the book's 0.01."""
+def prepare(model, task=None, *, scale=0.1):
+    """Let the embeddings start at ``scale`` rather than at the book's 0.01."""
     for part in (model.encoder, model.decoder):
         W = part.embed.params[0]
-        W *= 10
+        W *= scale / 0.01
 
 
 NOTES = Recipe(epochs=10, learning_rate=0.001, warmup_steps=200, max_grad=1.0)

@@ -3,10 +3,13 @@
 What it shares with the other translators is in test_translation_models.py.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ch08.gnmt import GNMT
+from ch08.recipes import SYSTEMS
 from common.decoding import beam, forced_log_probs
 from common.functions import sigmoid, softmax
 from common.gradient_check import gradient_check
@@ -162,3 +165,29 @@ def test_first_weights_follow_the_seed_and_the_dtype_is_float32():
 def test_less_than_one_layer(layers):
     with pytest.raises(ValueError, match=rf"GNMT: layers must be at least 1, got {layers}"):
         GNMT(V, V, D, H, layers=layers)
+
+
+# --- the systems -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "residual"),
+    [
+        ("gnmt-1", 1, True),
+        ("gnmt-2", 2, True),
+        ("gnmt", 4, True),
+        ("gnmt-plain", 4, False),
+        ("gnmt-8", 8, True),
+        ("gnmt-8-plain", 8, False),
+        ("multi30k-gnmt", 4, True),
+    ],
+)
+def test_systems_begin_with_large_embeddings(name, layers, residual):
+    """Embeddings of 0.1 hardly get through a stack: the same recipe is then right on a fifth of the sentences."""
+    system, task = SYSTEMS[name], SimpleNamespace(source_vocab=range(300), target_vocab=range(200))
+    model = system.model(task, rng=1)
+    system.prepare(model, task)
+    for part in (model.encoder, model.decoder):
+        assert part.residual == residual
+        assert part.embed.params[0].std() == pytest.approx(1, rel=0.05)
+    assert len(model.encoder.lstms) == len(model.decoder.lstms) + 1 == layers

@@ -11,6 +11,7 @@ import pytest
 
 import ch08.translation_explorer as module
 from ch08.bahdanau_seq2seq import BahdanauSeq2seq
+from ch08.gnmt import GNMT
 from ch08.luong_seq2seq import LuongSeq2seq
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
@@ -27,6 +28,7 @@ CLASSES = {
     "plain-words": WordSeq2seq,
     "luong": LuongSeq2seq,
     "bahdanau": BahdanauSeq2seq,
+    "gnmt": GNMT,
     "bahdanau-ko": BahdanauSeq2seq,
 }
 GERMAN = "Das Mädchen schläft."
