@@ -50,7 +50,7 @@ def addressing_figure(columns, links=(), caption=""):
     wide = [CELL if array.ndim == 1 else 46 * array.shape[1] for array in arrays]
     places = [LEFT + sum(wide[:k]) + LINKS * k for k in range(len(arrays))]
     bottom = TOP + HIGH * R
-    width = places[-1] + wide[-1] + 24
+    width = max(places[-1] + wide[-1] + 24, LEFT + 7.2 * len(caption) + 14)
     label = " ".join(f"{title}: {_say(array)}." for title, array in zip(titles, arrays, strict=True))
     drawing = Drawing(width, bottom + (44 if caption else 16), f"{label} {caption}".strip())
     for r in range(R):
