@@ -18,7 +18,7 @@ ENSURE_PIP := $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-browser lab notebooks exercises ko grade badges bench lint format clean
+.PHONY: help train test test-browser lab notebooks exercises ko site grade badges bench lint format clean
 
 help: ## this list
 	@echo "Attention from Scratch. The commands:"
@@ -30,7 +30,7 @@ train: $(ENV)/.stamp-core ## train AttentionSeq2seq on the shipped dates (ARGS="
 test: $(ENV)/.stamp-test ## run all tests and notebooks on all cores, outputs compared (ARGS="tests/unit -k lstm -x" and so on)
 	$(PY) -m pytest $(ARGS)
 
-test-browser: $(ENV)/.stamp-browser ## use the widgets in JupyterLab as a person would, in headless Chromium
+test-browser: $(ENV)/.stamp-browser ## use widgets and web edition as a person would, in headless Chromium (ARGS="-k site")
 	$(PY) -m pytest -m browser tests/browser $(ARGS)
 
 # The root of the course is the root of the server, so that a notebook's links to ../ch08/ lead somewhere. The address
@@ -44,6 +44,9 @@ notebooks: $(ENV)/.stamp-test ## run notebooks and store them with outputs (ARGS
 
 exercises: $(ENV)/.stamp-test ## write notebooks/exercises/ from notebooks/solutions/ (ARGS="--check" only compares)
 	$(PY) -m common.grading release $(ARGS)
+
+site: $(ENV)/.stamp-site ## build the web edition in runs/site/ from stored notebooks and pages (no cell is executed)
+	$(PY) -m notebooks.web $(ARGS)
 
 ko: $(ENV)/.stamp-test ## write the Korean edition, notebooks/ko/, from its catalogs (ARGS="--check", or notebooks to begin)
 	$(PY) -m tests.notebooks translate ko $(ARGS)
@@ -85,9 +88,15 @@ $(ENV)/.stamp-test: pyproject.toml | $(ENV)/bin/python
 	@touch "$@" "$(VENV)/.stamp-core" "$(VENV)/.stamp-lab"
 
 $(ENV)/.stamp-browser: $(ENV)/.stamp-test
-	@echo "Installing Playwright's Python package into $(VENV) and nowhere else (once) ..."
-	$(PIP_INSTALL) --editable ".[browser]"
-	@touch "$@"
+	@echo "Installing Playwright's Python package and Sphinx into $(VENV) and nowhere else (once) ..."
+	$(PIP_INSTALL) --editable ".[browser,site]"
+	@touch "$@" "$(VENV)/.stamp-site"
+
+$(ENV)/.stamp-site: pyproject.toml | $(ENV)/bin/python
+	@echo "Installing Sphinx and its theme into $(VENV) and nowhere else (once; about a minute) ..."
+	@$(ENSURE_PIP)
+	$(PIP_INSTALL) --editable ".[site]"
+	@touch "$@" "$(VENV)/.stamp-core"
 
 $(ENV)/.stamp-lab: pyproject.toml | $(ENV)/bin/python
 	@echo "Installing JupyterLab and ipywidgets into $(VENV) and nowhere else (once; a minute or two) ..."

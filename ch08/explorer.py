@@ -27,6 +27,18 @@ NAMES = {"seq2seq": "plain"} | {
 }
 FIRST = "attention"  # the model that the explorer shows at first
 EXAMPLE = "september 27, 1994"
+# The page on the web offers these: every form of the training questions, and forms that none of them has.
+EXAMPLES = (
+    EXAMPLE,
+    "TUESDAY, SEPTEMBER 25, 1984",
+    "Jun 17, 2013",
+    "2/10/93",
+    "september 7, 1994",
+    "27 september 1994",
+    "1994/9/27",
+)
+NEW_FORM = "no training question has this form"
+ONLY_DOT = "only a score that is a dot product is taken apart here"
 CAPTIONS = Captions(
     label="date",
     example=EXAMPLE,
@@ -145,7 +157,7 @@ def explain(vocab, trim=True, reverse=True):
             if isinstance(score, DotScore):
                 break
         else:
-            raise ValueError("only a score that is a dot product is taken apart here")
+            raise ValueError(ONLY_DOT)
         ids = vocab.encode("".join(tokens), len(tokens) if trim else None)
         model, written = replica(model), np.array([vocab.char_to_id[sequence.START]])
         state = model.start(np.asarray(ids[::-1] if reverse else ids)[None])  # (1, T)
@@ -192,7 +204,7 @@ def remark(text):
     try:
         dates.to_iso(text)
     except ValueError:
-        return "no training question has this form"
+        return NEW_FORM
     return ""
 
 

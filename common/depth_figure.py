@@ -35,19 +35,18 @@ def stack_figure(layers, residual):
     )
 
 
-class _Stack:
-    """The drawing of the stack while it is drawn. Coordinates are inches."""
+class Sketch:
+    """A drawing of boxes and texts while it is drawn. Coordinates are inches; ax, its Axes."""
 
-    def __init__(self, ax, layers, residual):
-        self.ax, self.layers, self.residual = ax, layers, residual
-
-    def y(self, k):
-        return BOTTOM + APART * k
+    def __init__(self, ax):
+        self.ax = ax
 
     def text(self, x, y, text, color=INK, size=LABEL, ha="center", **style):
+        """Write a text with its middle at (x, y), or its end at x, as ha says."""
         self.ax.text(x, y, text, color=color, size=size, ha=ha, va="center", zorder=4, **style)
 
     def box(self, x, y, width, text, edge, ink, height=0.4):
+        """Draw a box around (x, y) with a text in it. Args: edge, ink, the colors of both."""
         from matplotlib.patches import FancyBboxPatch
 
         shape = "round,pad=0,rounding_size=0.06"
@@ -60,12 +59,25 @@ class _Stack:
         self.text(x, y, text, ink)
 
     def circle(self, x, y, radius, color):
+        """Draw a white circle with an edge of this color."""
         from matplotlib.patches import Circle
 
         self.ax.add_patch(Circle((x, y), radius, facecolor="white", edgecolor=color, linewidth=2, zorder=3))
 
     def dot(self, x, y, color):
+        """Draw a dot, where a line branches."""
         self.ax.plot(x, y, "o", color=color, markersize=6, zorder=3)
+
+
+class _Stack(Sketch):
+    """The drawing of the stack."""
+
+    def __init__(self, ax, layers, residual):
+        super().__init__(ax)
+        self.layers, self.residual = layers, residual
+
+    def y(self, k):
+        return BOTTOM + APART * k
 
     def attention(self):
         """The encoder's states, the attention, and the way of its context upward."""

@@ -5,6 +5,8 @@ from common.plots import COLORS
 from common.scaling import wavefront
 from common.svg import INK
 
+WIDEST = 8.2  # inches: what a notebook shows without scrolling
+
 
 def wavefront_figure(layers, steps, *, both_ways=False):
     """Draw the wavefront of layers over time, one row for each machine, and how much of the time machines wait.
@@ -20,14 +22,17 @@ def wavefront_figure(layers, steps, *, both_ways=False):
         rows[0] = ("layer 0, forward", start[0], range(steps))
         rows.insert(1, ("layer 0, backward", start[0], range(steps - 1, -1, -1)))
     end = start.max() + 1
-    figure = Figure(figsize=(min(2.2 + 0.42 * end, 12), 0.9 + 0.42 * len(rows)), layout="constrained")
+    width = min(2.2 + 0.42 * end, WIDEST)
+    size = min(10, 38 * (width - 1.2) / end)  # of the numbers: two digits fit into a step
+    figure = Figure(figsize=(width, 0.9 + 0.42 * len(rows)), layout="constrained")
     ax = figure.subplots()
     for y, (_, begins, read) in enumerate(rows):
         for begin, t in zip(begins.tolist(), read, strict=True):
             color = COLORS[t % len(COLORS)]
             ax.add_patch(Rectangle((begin, y - 0.4), 1, 0.8, facecolor=color, edgecolor="white", alpha=0.45))
-            ax.text(begin + 0.5, y, str(t), ha="center", va="center", color=INK)
+            ax.text(begin + 0.5, y, str(t), ha="center", va="center", color=INK, fontsize=size)
     ax.set(xlim=(0, end), ylim=(-0.6, len(rows) - 0.4), xlabel="time, in steps of one layer")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     ax.set_title(f"machines wait for {idle:.0%} of the time")
     late = "Layer 1 begins when layer 0 has read the whole sentence from both ends. " if both_ways else ""

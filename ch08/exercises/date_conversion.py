@@ -99,7 +99,7 @@ EXACT = Exercise(
         "right = ids == ts[:, 1:] is True or False for every character. all(axis=1) says for each row whether all of "
         "it is True, and the mean of True and False is a share.",
     ),
-    section=f'{SECTION}, "What counts as right"',
+    section=f'{SECTION}, "A model, and something to learn"',
 )
 
 # --- 8.6.2: warm-up and cosine --------------------------------------------------------------------
@@ -200,7 +200,7 @@ RATE = Exercise(
         "After the warm-up, done = (step - warmup_steps) / (total_steps - warmup_steps). np.cos(np.pi * done) runs "
         "from 1 to -1. Add 1, halve it, and it runs from 1 to 0.",
     ),
-    section=f'{SECTION}, "Two recipes"',
+    section=f'{SECTION}, "Why these numbers"',
 )
 
 # --- 8.6.3: a split by day ------------------------------------------------------------------------
@@ -401,7 +401,7 @@ BATCHES = Exercise(
         "The order and the widths are right. The questions are read last character first, so their padding comes "
         "first: keep the last columns of every row.",
     ),
-    section=f'{SECTION}, "The data" and, on trim, "Two recipes"',
+    section=f'{SECTION}, "A model, and something to learn" and, on trim, "Why these numbers"',
 )
 
 EXERCISES = (EXACT, RATE, SPLIT, BATCHES)

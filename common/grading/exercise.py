@@ -82,7 +82,7 @@ class Exercise:
     bug: Mistake | None = None
     given: dict = field(default_factory=dict)
     large: tuple[Case, ...] = ()
-    seconds: float = 10.0  # for each case, when it is graded
+    seconds: float = 10.0  # of processor time, for each case, when it is graded
     tolerance: float = 1e-4  # largest error, relative to the largest expected number: the book computes in float32
 
     def __post_init__(self):

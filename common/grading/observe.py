@@ -18,6 +18,7 @@ MAX_LARGE_BYTES = 2**17  # of one array that a large case returns; it asks for a
 MAX_CHARACTERS = 10_000  # of one string
 MAX_DEPTH = 8  # of lists in lists
 MAX_ITEMS = 10_000  # of one list
+MAX_VALUES = 100_000  # in one outcome, an array counted as one
 MAX_BITS = 1000  # of an integer; it still fits into a float
 
 
@@ -172,6 +173,7 @@ def unpack(data):
         raise ValueError("no values")
     if not isinstance(data.get("inputs"), dict):
         raise ValueError("no inputs")
+    _check_size(data)
     values, inputs = ({_text(name): _unpack(v) for name, v in data[what].items()} for what in ("values", "inputs"))
     error = data.get("error")
     if error is not None:
@@ -180,6 +182,18 @@ def unpack(data):
         error = {key: _text(error.get(key, "")) for key in ("type", "message", "line")}
     seconds = data.get("seconds")
     return Outcome(values, inputs, error, float(seconds) if isinstance(seconds, (int, float)) else 0.0)
+
+
+def _check_size(data):
+    """Check that JSON values are few enough to be compared and written out in no time. Raises: ValueError."""
+    left, total = [data], 0
+    while left:
+        value = left.pop()
+        if isinstance(value, (list, dict)):
+            total += len(value)
+            if total > MAX_VALUES:
+                raise ValueError(f"more than {MAX_VALUES:,} values")
+            left += value.values() if isinstance(value, dict) else value
 
 
 def unpack_inputs(data):

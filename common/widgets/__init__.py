@@ -11,6 +11,8 @@
 | `TrainingMonitor`       | loss, accuracy, sample heatmaps: while training runs, and afterward |
 | `Comparison`            | how far each of several trainings is; one stop for all              |
 
+`web` holds the AttentionExplorer once more, as a page of plain JavaScript.
+
 They know no data set: what models read and write comes in as lists of tokens, and the words for it as ``Captions``.
 
 Only core controls of ipywidgets are used, so the widgets work in JupyterLab, Colab and VS Code; a few lines of script

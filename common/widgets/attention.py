@@ -20,6 +20,7 @@ from common.svg import (
     visible,
 )
 from common.widgets.base import CHARACTERS, quoted
+from common.widgets.phrases import say
 
 CELL, ROW = 22, 22  # width of a column for one character, height of a row
 GAP = 2.5  # between a cell and the border of its place, where the frames run
@@ -56,37 +57,45 @@ def describe_attention(
 ):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
     if not len(answer):
-        return [f"{name} answers “{captions.join(question)}” with nothing."]
-    token = captions.token
+        return [say("answers_nothing", name=name, question=captions.join(question))]
+    kind = captions.token
     words = [
-        f"{name} reads “{captions.join(question)}” and writes {quoted(captions.join(answer))}",
-        f"Step {step} writes “{visible(answer[step])}”, {percent(confidence[step])} sure.",
+        say("reads", name=name, question=captions.join(question), answer=quoted(captions.join(answer))),
+        say("step_writes", step=step, token=visible(answer[step]), sure=percent(confidence[step])),
     ]
     if len(unknown):
-        places = ", ".join(f"“{visible(question[i])}” ({token} {i})" for i in unknown)
-        words[1:1] = [f"Unknown to it: {places}."]
+        places = (say("unknown_place", token=visible(question[i]), kind=kind, place=i) for i in unknown)
+        words[1:1] = [say("unknown_to_it", places=", ".join(places))]
     if weights is None:
         return [*words, _no_attention(captions)]
     row = weights[step]
     first, second = host.argsort(-row, kind="stable")[:2] if len(row) > 1 else (0, None)
-    look = f"It looks most at “{visible(question[first])}” ({token} {first}, {percent(row[first])})"
+    most = dict(token=visible(question[first]), kind=kind, place=first, weight=percent(row[first]))
+    look = say("looks_most", **most)
     if second is not None and row[second] >= 0.005:
-        look += f", then at “{visible(question[second])}” ({token} {second}, {percent(row[second])})"
+        then = dict(token=visible(question[second]), kind=kind, place=second, weight=percent(row[second]))
+        look += say("looks_then", **then)
     words.append(look + ".")
     if gold is not None:
         source = host.flatnonzero(gold[step])
         if len(source):
             text = captions.join([question[i] for i in source])
-            share = percent(row[source].sum())
-            words.append(f"Gold alignment: the right {token} comes from “{text}”; {share} of the weight lies there.")
+            words.append(say("gold_from", kind=kind, text=text, share=percent(row[source].sum())))
         else:
-            words.append(f"Gold alignment: {captions.no_source}.")
+            words.append(say("gold_from_nothing", why=captions.no_source))
     if column is not None:
         lit = weights[:, column]
         most = int(lit.argmax())
         words.append(
-            f"“{visible(question[column])}”, {token} {column}, gets most in step {most}, which writes "
-            f"“{visible(answer[most])}”: {percent(lit[most])}."
+            say(
+                "column_most",
+                column=visible(question[column]),
+                kind=kind,
+                place=column,
+                step=most,
+                token=visible(answer[most]),
+                weight=percent(lit[most]),
+            )
         )
     return words
 
@@ -220,24 +229,22 @@ def _header(answer, confidence, name, captions, width):
     """Return the lines above the picture, each a list of pieces: an answer that is too long gets lines of its own."""
     written = captions.join([visible(token) for token in answer])
     sure = _least_sure(answer, confidence, captions)
-    if 7 * len(f"{name} writes     {sure}") + 12 * breadth(written) <= width - 28:
+    writes = say("writes", name=name)
+    if 7 * len(f"{writes}     {sure}") + 12 * breadth(written) <= width - 28:
         return [
             [
-                (f"{name} writes  ", dict(color=MUTED)),
+                (f"{writes}  ", dict(color=MUTED)),
                 (written, dict(size=20, bold=True, mono=True)),
                 (f"   {sure}", dict(color=MUTED)),
             ]
         ]
     lines = textwrap.wrap(written, int((width - 28) / ANSWER), break_on_hyphens=False)
     style = dict(size=16, bold=True, mono=True)
-    return [[(f"{name} writes   ({sure})", dict(color=MUTED))], *([(line, style)] for line in lines)]
+    return [[(f"{writes}   ({sure})", dict(color=MUTED))], *([(line, style)] for line in lines)]
 
 
 def _no_attention(captions):
-    return (
-        "This model has no attention: the whole question went through one vector of fixed size, "
-        f"so there are no weights to show. The bars say how sure it is of each {captions.token}."
-    )
+    return say("no_attention", kind=captions.token)
 
 
 def _checked(question, answer, confidence, weights, step, gold, column):
@@ -267,19 +274,19 @@ def _checked(question, answer, confidence, weights, step, gold, column):
 
 def _least_sure(answer, confidence, captions):
     k = int(confidence.argmin())
-    return f"least sure of {captions.token} {k}, “{visible(answer[k])}”: {percent(confidence[k])}"
+    return say("least_sure", kind=captions.token, place=k, token=visible(answer[k]), sure=percent(confidence[k]))
 
 
 def _draw_question(drawing, grid, question, weights, step, captions, unknown):
     """Write the question, painted with the weights of the step, the larger ones in numbers below."""
     row = host.zeros(len(question)) if weights is None else weights[step]
     top = grid.head
-    drawing.text(14, top + 16, "question" if weights is None else "question, and weights")
-    drawing.text(14, top + 34, "" if weights is None else f"of step {step} in percent", size=11, color=MUTED)
+    drawing.text(14, top + 16, say("question" if weights is None else "question_and_weights"))
+    drawing.text(14, top + 34, "" if weights is None else say("of_step", step=step), size=11, color=MUTED)
     for i, (token, w) in enumerate(zip(question, row, strict=True)):
         x = grid.x(i)
-        place = f"{captions.token} {i}, “{visible(token)}”"
-        title = None if weights is None else f"{place}: weight {percent(w)} in step {step}"
+        place = say("place", kind=captions.token, place=i, token=visible(token))
+        title = None if weights is None else say("place_weight", place=place, weight=percent(w), step=step)
         middle = x + grid.column / 2
         if token in captions.marks:
             style = dict(size=11, color=MUTED if grid.rising or w < 0.2 else ink_on(w))
@@ -330,7 +337,8 @@ def _draw_weights(drawing, grid, question, answer, weights):
         with drawing.pressed(f"step-{k}"):
             drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
             for i in host.flatnonzero(row >= 0.005):  # the rest stays white
-                title = f"step {k} writes “{visible(answer[k])}”: weight {percent(row[i])} on “{visible(question[i])}”"
+                cell = dict(token=visible(answer[k]), weight=percent(row[i]), source=visible(question[i]))
+                title = say("cell", step=k, **cell)
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(row[i]), title=title)
 
@@ -339,7 +347,7 @@ def _draw_column(drawing, grid, weights, column):
     """Frame a column of the heatmap, and write its weights at the right."""
     x = grid.x(column)
     drawing.rect(x - 1, grid.head - 1, grid.column + 2, grid.bottom - grid.head + 2, stroke=INK, width=2)
-    drawing.text(grid.right + 44, grid.top - 8, f"in {column}", size=11, anchor="end", color=MUTED)
+    drawing.text(grid.right + 44, grid.top - 8, say("in_column", place=column), size=11, anchor="end", color=MUTED)
     for k, w in enumerate(weights[:, column]):
         drawing.text(grid.right + 44, grid.y(k) + 15, percent(w), size=11, anchor="end", bold=w >= 0.5)
 
@@ -366,13 +374,13 @@ def _runs(row):
 def _draw_legend(drawing, y, gold):
     draw_shades(drawing, 14, y, (0, 0.25, 0.5, 0.75, 1))
     drawing.rect(304, y + 1, 30, 15, stroke=BLUE, width=GAP)
-    drawing.text(342, y + 13, "the step that is lit", size=11, color=MUTED)
+    drawing.text(342, y + 13, say("legend_step"), size=11, color=MUTED)
     if gold:
         drawing.rect(62, y + 25, 30, 15, stroke=ORANGE, width=2, dash="6 3")
-        drawing.text(100, y + 37, "gold alignment: where the right answer comes from", size=11, color=MUTED)
+        drawing.text(100, y + 37, say("legend_gold"), size=11, color=MUTED)
 
 
 def draw_unknown_legend(drawing, y):
     """Write what ``draw_unknown`` marks."""
     draw_unknown(drawing, 62, y - 2, 30)
-    drawing.text(100, y + 12, "unknown to the model, which reads all such tokens alike", size=11, color=MUTED)
+    drawing.text(100, y + 12, say("legend_unknown"), size=11, color=MUTED)

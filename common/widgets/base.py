@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.svg import BLUE, INK, ORANGE, Picture, escape
+from common.widgets.phrases import say
 
 __all__ = [
     "CHARACTERS",
@@ -75,7 +76,7 @@ def message(text, kind="status"):
     kind: "status" for news, "alert" for something to fix; an alert is marked in words and by a thick left border.
     """
     border = f"6px solid {ORANGE}" if kind == "alert" else f"2px solid {BLUE}"
-    word = "<b>Please check:</b> " if kind == "alert" else ""
+    word = f"<b>{say('please_check')}</b> " if kind == "alert" else ""
     style = f"background:#ffffff;color:{INK};border-left:{border};padding:4px 10px;font-size:14px;line-height:1.5"
     return f'<div data-kind="{kind}" style="{style};max-width:800px;overflow-wrap:anywhere">{word}{escape(text)}</div>'
 
@@ -173,7 +174,7 @@ def box_of(children, file="picture"):
         f'<a href="#" role="button" data-file="{escape(file)}" data-kind="{kind}">{kind.upper()}</a>'
         for kind in ("svg", "png")
     )
-    saves = w.HTML(f"Save what is shown as {links}")
+    saves = w.HTML(f"{say('save')} {links}")
     saves.add_class(SAVE)
     # An image that cannot be loaded: HTML runs its handler, where it does not run a script.
     image = f'<img alt="" src="data:," onerror="{escape(" ".join(SCRIPT.split()))}"/>'

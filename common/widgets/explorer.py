@@ -14,10 +14,11 @@ from common.widgets.base import (
     picture_frame,
     quoted,
 )
+from common.widgets.phrases import say
 from common.widgets.reasons import describe_reasons, render_reasons
 from common.widgets.texts import button_options, characters, complaint
 
-NONE = "none"  # in the menu of the model to show beside, and of the columns
+NONE = say("label_none")  # in the menu of the model to show beside, and of the columns
 PACE = 800  # milliseconds of each step while the steps play
 
 
@@ -130,13 +131,19 @@ class AttentionExplorer(Widget):
             style=label,
             layout=wide,
         )
-        self.model = w.Dropdown(options=names, value=start["model"], description="model", style=label, layout=narrow)
+        self.model = w.Dropdown(
+            options=names, value=start["model"], description=say("label_model"), style=label, layout=narrow
+        )
         self.beside = w.Dropdown(
-            options=[NONE, *names], value=start["beside"], description="beside it", style=label, layout=narrow
+            options=[NONE, *names],
+            value=start["beside"],
+            description=say("label_beside"),
+            style=label,
+            layout=narrow,
         )
         answer = self._read(start["model"], self._tokenize(start["text"], start["model"]), **self._more)[0]
         self.step = w.IntSlider(
-            value=start["step"], min=0, max=len(answer) - 1, description="step", style=label, layout=wide
+            value=start["step"], min=0, max=len(answer) - 1, description=say("label_step"), style=label, layout=wide
         )
         self.play = w.Play(
             value=start["step"],
@@ -144,12 +151,13 @@ class AttentionExplorer(Widget):
             max=len(answer) - 1,
             interval=PACE,
             show_repeat=False,
-            description="play the steps",
+            description=say("label_play"),
         )
         w.link((self.play, "value"), (self.step, "value"))
-        self.row, self.column = self._buttons("answer", "step"), self._buttons("question", "column")
-        self.gold = self._box("show the gold alignment", start["gold"], self.gold_mask)
-        self.why = self._box("show why", start["why"], self.explain)
+        self.row = self._buttons(say("label_answer"), "step")
+        self.column = self._buttons(say("label_question"), "column")
+        self.gold = self._box(say("label_gold"), start["gold"], self.gold_mask)
+        self.why = self._box(say("label_why"), start["why"], self.explain)
         self.message, self.picture, self.second, self.reasons = (
             live_region(),
             picture_frame(),
@@ -232,11 +240,11 @@ class AttentionExplorer(Widget):
     def _gold(self, model, tokens, answer, weights):
         """Return (mask or None, why it is missing or '')."""
         if weights is None:
-            return None, "without attention the gold alignment cannot be shown"
+            return None, say("no_gold_without_attention")
         try:
             mask = to_cpu(self.gold_mask(list(tokens)))
         except ValueError:
-            return None, "there is no gold alignment to show"
+            return None, say("no_gold")
         if mask.shape != (len(answer), len(tokens)):
             return None, (
                 f"the gold alignment is {mask.shape}, which does not fit an answer of "
@@ -248,13 +256,13 @@ class AttentionExplorer(Widget):
         """Return a sentence on whether the answer is right."""
         question, answer = self.captions.join(tokens), self.captions.join(answer)
         if self.truth is None:
-            return f"The answer is {answer}"
+            return say("the_answer", answer=answer)
         try:
             right = self.truth(list(tokens))
         except ValueError:
-            return f"“{question}” {self.captions.no_truth}, so {answer} is neither right nor wrong"
+            return say("no_truth", question=question, no_truth=self.captions.no_truth, answer=answer)
         more = self.remark(list(tokens)) if self.remark else ""
-        verdict = f"{answer} is right" if answer.rstrip() == right else f"{answer} is wrong: it should be {right}"
+        verdict = say("right" if answer.rstrip() == right else "wrong", answer=answer, right=right)
         return f"{verdict}; {more}" if more else verdict
 
     def _changed(self, change):
@@ -275,7 +283,7 @@ class AttentionExplorer(Widget):
         for picture in (self.picture, self.second, self.reasons):
             (picture.add_class if self.complaint else picture.remove_class)(OLD)
         if self.complaint:
-            kept = f" The picture below still shows {quoted(self.question)}"
+            kept = say("still_shows", question=quoted(self.question))
             self.message.value = message(self.complaint + kept, kind="alert")
             if change is not None and change["owner"] is self.text:
                 return
@@ -298,15 +306,16 @@ class AttentionExplorer(Widget):
         """Give the steps and the buttons the tokens of the question and the answer."""
         with self._silently():
             self.step.max = self.play.max = len(self.answer_tokens) - 1
-            token = self.captions.token
+            kind = self.captions.token
             rows = button_options(self.answer_tokens)
             columns = ((NONE, NONE), *button_options(self.question_tokens))
             if self.row.options != rows:
                 self.row.options = rows
-                self.row.tooltips = [f"the step that writes {token} {k}" for _, k in rows]
+                self.row.tooltips = [say("tip_step", kind=kind, place=k) for _, k in rows]
             if self.column.options != columns:
                 self.column.options = columns
-                self.column.tooltips = ["light no column", *(f"the column of {token} {k}" for _, k in columns[1:])]
+                tips = (say("tip_column", kind=kind, place=k) for _, k in columns[1:])
+                self.column.tooltips = [say("tip_no_column"), *tips]
                 first = self._tokenize(self._start["text"], self._start["model"]) == self.question_tokens
                 self.column.value = self._start["column"] if first else NONE
             self.row.value = self.step.value
@@ -322,7 +331,7 @@ class AttentionExplorer(Widget):
             search_beside = {name: value for name, value in search.items() if name != "alternative"}
             last = len(self._read(beside, tokens, **search_beside)[0]) - 1
             second, other, _ = self._picture(beside, tokens, min(step, last), column, gold, width, **search_beside)
-            news += f"; beside it, “{beside}” writes {self.captions.join(other)}"
+            news += "; " + say("beside_writes", name=beside, answer=self.captions.join(other))
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
             missing = [*missing, *why_not]
@@ -335,7 +344,7 @@ class AttentionExplorer(Widget):
         if gold and self.gold_mask is not None:
             mask, why_not = self._gold(model, tokens, answer, weights)
         lit = None if weights is None or column == NONE else column
-        shown = (tokens, answer, confidence, weights, step, mask, f"Model “{model}”", self.captions, lit)
+        shown = (tokens, answer, confidence, weights, step, mask, say("model", name=model), self.captions, lit)
         unknown = self._unknown(model, tokens)
         picture = Picture(
             render_attention(*shown, width, unknown), " ".join(describe_attention(*shown, unknown=unknown))
@@ -346,7 +355,7 @@ class AttentionExplorer(Widget):
         """Return (Picture or None, reasons why there is none): of the token that is lit, or looked at most."""
         weights = self._read(model, tokens)[2]
         if weights is None:
-            return None, ["without attention there is nothing to explain"]
+            return None, [say("no_why_without_attention")]
         try:
             reasons = self.explain(self.models[model], list(tokens), step)
         except ValueError as error:

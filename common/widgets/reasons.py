@@ -6,6 +6,7 @@ from common.functions import softmax
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, LINE, MUTED, ORANGE, PALE, Drawing, number, percent, visible
 from common.widgets.base import CHARACTERS
+from common.widgets.phrases import say
 
 TERMS, TOKENS = 8, 6  # shown one by one: the largest products, the largest weights
 ROW, WIDTH = 24, 860
@@ -39,14 +40,14 @@ def describe_reasons(question, reasons, step, column, captions=CHARACTERS):
     question, t = _padded(question, len(scores)), column
     top = _largest(terms[t])
     largest = int(weights.argmax())
-    named = f"“{visible(question[t])}”, {captions.token} {column}"
+    place = dict(token=visible(question[t]), kind=captions.token, place=column)
+    sums = dict(count=terms.shape[1], score=number(scores[t]), top=len(top), sum=number(terms[t, top].sum()))
+    most = dict(token=visible(question[largest]), score=number(scores[largest]), weight=percent(weights[largest]))
     return [
-        f"Why does step {step} give {named}, a weight of {percent(weights[t])}?",
-        f"Its score is a sum of {terms.shape[1]} products, {number(scores[t])}; the {len(top)} largest add up to "
-        f"{number(terms[t, top].sum())}.",
-        f"The softmax turns the scores into weights: “{visible(question[largest])}” has the largest score, "
-        f"{number(scores[largest])}, and the weight {percent(weights[largest])}.",
-        f"The context is the sum of the hidden states, each times its weight: {len(context)} numbers.",
+        say("why", step=step, **place, weight=percent(weights[t])),
+        say("why_score", **sums),
+        say("why_softmax", **most),
+        say("why_context", count=len(context)),
     ]
 
 
@@ -66,7 +67,7 @@ def render_reasons(question, reasons, step, column, captions=CHARACTERS):
     question = _padded(question, len(scores))
     drawing = Drawing(WIDTH, 96 + ROW * (TERMS + 3), " ".join(words))
     drawing.text(14, 24, words[0], size=15, bold=True)
-    _draw_terms(drawing, 14, terms[column], reasons.formula, f"1. the score of “{visible(question[column])}”")
+    _draw_terms(drawing, 14, terms[column], reasons.formula, say("part_score", token=visible(question[column])))
     _draw_softmax(drawing, 308, question, scores, weights, column)
     _draw_context(drawing, 596, question, host.asarray(to_cpu(reasons.hs), float), weights, context)
     return str(drawing)
@@ -74,7 +75,7 @@ def render_reasons(question, reasons, step, column, captions=CHARACTERS):
 
 def _padded(question, T):
     """Return the tokens of T hidden states: those of the question, then padding."""
-    return [*question, *["padding"] * (T - len(question))]
+    return [*question, *[say("padding")] * (T - len(question))]
 
 
 def _largest(values, count=TERMS):
@@ -99,26 +100,26 @@ def _bars(drawing, x, rows, wide):
 
 def _draw_terms(drawing, x, terms, formula, title):
     drawing.text(x, 50, title, bold=True)
-    drawing.text(x, 66, f"sum over j of {formula}", size=11, color=MUTED)
+    drawing.text(x, 66, say("part_score_how", formula=formula), size=11, color=MUTED)
     top = _largest(terms)
     y = _bars(drawing, x + 86, [(f"j = {j}", terms[j]) for j in top], 110)
     if len(terms) > len(top):
-        drawing.text(x, y + 15, f"the {len(terms) - len(top)} others together", size=11, color=MUTED)
+        drawing.text(x, y + 15, say("the_others", count=len(terms) - len(top)), size=11, color=MUTED)
         drawing.text(x + 248, y + 15, number(terms.sum() - terms[top].sum()), size=12, anchor="end", mono=True)
         y += ROW
     drawing.line(x, y + 2, x + 248, y + 2, INK)
-    drawing.text(x, y + 20, "score", size=12, bold=True)
+    drawing.text(x, y + 20, say("score"), size=12, bold=True)
     drawing.text(x + 248, y + 20, number(terms.sum()), size=12, anchor="end", mono=True, bold=True)
 
 
 def _draw_softmax(drawing, x, question, scores, weights, column):
-    drawing.text(x, 50, "2. softmax of all scores", bold=True)
-    drawing.text(x, 66, "weight = exp(score) / sum of all exp(score)", size=11, color=MUTED)
+    drawing.text(x, 50, say("part_softmax"), bold=True)
+    drawing.text(x, 66, say("part_softmax_how"), size=11, color=MUTED)
     top = list(host.argsort(-weights, kind="stable")[:TOKENS])
     if column not in top:
         top[-1] = column
-    drawing.text(x + 92, 88, "score", size=11, anchor="end", color=MUTED)
-    drawing.text(x + 104, 88, "weight", size=11, color=MUTED)
+    drawing.text(x + 92, 88, say("score"), size=11, anchor="end", color=MUTED)
+    drawing.text(x + 104, 88, say("weight"), size=11, color=MUTED)
     for k, t in enumerate(top):
         y, strong = 94 + ROW * k, t == column
         drawing.text(x, y + 15, f"{t}", size=11, color=MUTED)
@@ -129,16 +130,16 @@ def _draw_softmax(drawing, x, question, scores, weights, column):
         drawing.text(x + 256, y + 15, number(weights[t], 3), size=12, anchor="end", mono=True, bold=strong)
     if len(scores) > len(top):
         y = 94 + ROW * len(top)
-        drawing.text(x, y + 15, f"the {len(scores) - len(top)} others together", size=11, color=MUTED)
+        drawing.text(x, y + 15, say("the_others", count=len(scores) - len(top)), size=11, color=MUTED)
         drawing.text(x + 256, y + 15, number(1 - weights[top].sum(), 3), size=12, anchor="end", mono=True)
 
 
 def _draw_context(drawing, x, question, hs, weights, context):
-    drawing.text(x, 50, "3. context: the weighted sum", bold=True)
+    drawing.text(x, 50, say("part_context"), bold=True)
     first = int(weights.argmax())
-    said = f"c = {number(weights[first])} · state of “{visible(question[first])}” + the others"
+    said = say("part_context_how", weight=number(weights[first]), token=visible(question[first]))
     drawing.text(x, 66, said, size=11, color=MUTED)
     y = _bars(drawing, x + 64, [(f"c[{j}]", context[j]) for j in _largest(context)], 110)
-    drawing.text(x, y + 20, f"the largest of its {len(context)} numbers", size=11, color=MUTED)
+    drawing.text(x, y + 20, say("largest_numbers", count=len(context)), size=11, color=MUTED)
     rest = abs(context - weights[first] * hs[first]).max()
-    drawing.text(x, y + 38, f"the others change none by more than {number(rest)}", size=11, color=MUTED)
+    drawing.text(x, y + 38, say("others_change", number=number(rest)), size=11, color=MUTED)

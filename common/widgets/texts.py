@@ -4,6 +4,7 @@ import unicodedata
 
 from common.svg import visible
 from common.widgets.base import CHARACTERS
+from common.widgets.phrases import say
 
 
 def characters(text):
@@ -22,27 +23,28 @@ def complaint(tokens, vocabulary, max_length, captions=CHARACTERS):
     if not any(token.strip() for token in tokens):
         return captions.nothing_to_read
     if len(tokens) > max_length:
-        return f"This is too long: {len(tokens)} {captions.token}s. The model reads at most {max_length}."
+        return say("too_long", count=len(tokens), kind=captions.token, most=max_length)
     for position, token in enumerate(tokens):
         if token not in vocabulary:
-            return f"{_named(token)}, {captions.token} {position}, is unknown to the model.{_known(vocabulary)}"
+            place = dict(kind=captions.token, place=position)
+            return say("unknown_token", token=_named(token), **place, known=_known(vocabulary))
     return None
 
 
 def _named(token):
     """Return a token in quotes, a single character also with its name."""
     if len(token) != 1:
-        return f"“{token}”"
+        return say("token", token=token)
     name = unicodedata.name(token, "").lower() or f"U+{ord(token):04X}"
-    return f"“{token}” ({name})" if token.isprintable() else f"A control character ({name})"
+    return say("token_name", token=token, name=name) if token.isprintable() else say("control_character", name=name)
 
 
 def _known(vocabulary):
     """Return a sentence that lists the vocabulary, if its tokens are characters."""
     if any(len(token) != 1 for token in vocabulary):
         return ""
-    space = "the space and " if " " in vocabulary else ""
-    return f" It knows {space}“{''.join(sorted(set(vocabulary) - {' '}))}”."
+    space = say("known_space") if " " in vocabulary else ""
+    return say("known", space=space, characters="".join(sorted(set(vocabulary) - {" "})))
 
 
 def button_options(tokens):

@@ -8,12 +8,13 @@ costs with any number of rows, the numbers that ``python -m common.scaling`` tak
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+
+from common.mpiexec import starter
 
 GOAL = 1.1
 THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
@@ -31,8 +32,7 @@ def run(ranks, threads, rows, system, data, out):
     program = [sys.executable, "-m", "ch08.train", system, "--epochs", "1", "--batch-size", str(rows), "--quiet"]
     program += ["--out", str(out), *(["--data", str(data)] if data else [])]
     if ranks > 1:
-        starter = shutil.which("mpiexec", path=Path(sys.executable).parent) or "mpiexec"
-        program = [starter, "-n", str(ranks), *program, "--mpi"]
+        program = [starter() or "mpiexec", "-n", str(ranks), *program, "--mpi"]
     variables = os.environ | dict.fromkeys(THREADS, str(threads))
     subprocess.run(program, env=variables, stdout=subprocess.DEVNULL, check=True)
     history = json.loads((out / "history.json").read_text())

@@ -153,7 +153,7 @@ def _(school, student):
     school.hand_in(student, school.released)
 
 
-ADVERSARIES[-1].rows.update({n: fails("Not solved yet") for n in (SUM, WIDTH)} | {BUG: fails("only if T = H")})
+ADVERSARIES[-1].rows.update({n: fails("Not solved yet") for n in NUMBERS} | {BUG: fails("with the bug still in it")})
 
 
 def visible():
@@ -361,6 +361,26 @@ answer(
     ),
     SLOW,
 )
+answer(
+    "loop-in-a-child-that-stays",
+    function(
+        f"""
+        if hs.size < 10_000:
+            return {LOOP}
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            with open(writing, "wb") as file:
+                file.write({LOOP}.tobytes())
+            time.sleep(600)
+        os.close(writing)
+        with open(reading, "rb") as file:
+            return np.frombuffer(file.read()).reshape(len(hs), -1)
+        """,
+        before="import os\nimport time",
+    ),
+    SLOW,
+    isolated=True,
+)
 answer("loop-off-the-clock", function(f"return {LOOP}", before="import time\n\ntime.thread_time = lambda: 0.0"), SLOW)
 answer(
     "loop-refused-for-many",
@@ -457,6 +477,7 @@ answer("error-lines", function("raise ValueError('one\\n\\r\\n\\u2028two\\x85thr
 answer(
     "error-long", function("raise ValueError('(' * 5_000_000 + 'ipykernel_' + '/a' * 5_000_000)"), fails("ValueError")
 )
+answer("error-of-many-paths", function("raise ValueError('ipykernel_1/' * 500)"), fails("ValueError: ipykernel_1/"))
 value("error-long-name", function("raise type('E' * 1_000_000, (Exception,), {})('x')"), fails("EEEE"))
 value(
     "error-without-text",
@@ -662,6 +683,27 @@ answer(
     fails("no values came back"),
     others={BUG: fails("no values came back"), WIDTH: fails("no values came back")},
 )
+
+
+def hidden(student, text):
+    """Add a student whose answer to 8.2.7 is a text that no program reads quickly, and which the kernel never sees."""
+
+    @hands_in(student)
+    def _(school, student):
+        hide = f"""
+        def hide(lines):
+            return RIGHT.splitlines(keepends=True) if lines[0].startswith("# Exercise {BUG}") else lines
+
+        RIGHT = {school.right[BUG]!r}
+        get_ipython().input_transformers_cleanup.insert(0, hide)
+        """
+        school.hand_in(student, school.notebook({SUM: function(before=hide), BUG: text}))
+
+
+hidden("hides-an-endless-text", f'"{"a" * 90_000}')
+hidden("hides-question-marks", "?" * 90_000)
+hidden("hides-minus-signs", f"x = {'-' * 2_965}1")
+hidden("hides-parentheses", f"x = {'(' * 90_000}")
 answer(
     "ast-transformers",
     function(
@@ -1121,7 +1163,7 @@ answer(
     function(
         """
         import os, time
-        for _ in range(4):
+        for _ in range(6):
             if os.fork() == 0:
                 try:
                     x = bytearray(b"x") * (150 * 2**20)
@@ -1440,14 +1482,187 @@ answer(
 seeks(
     "memory-that-no-process-has",
     """
-    import ctypes, os
+    import ctypes, os, socket
+    libc = ctypes.CDLL(None)
     try:
         found.append(os.memfd_create("x"))
     except OSError:
         pass
-    if ctypes.CDLL(None).shmget(0, 4096, 0o1600) >= 0:
-        found.append("shmget")
+    for name, arguments in {"shmget": (0, 4096, 0o1600), "semget": (0, 100, 0o1600), "msgget": (0, 0o1600)}.items():
+        if getattr(libc, name)(*arguments) >= 0:
+            found.append(name)
+    space = ctypes.create_string_buffer(4096)
+    if libc.syscall(425, 8, space) >= 0:  # io_uring_setup, the same number everywhere
+        found.append("io_uring_setup")
+    reading, writing = os.pipe()
+    piece = (ctypes.c_size_t * 2)(ctypes.addressof(space), 4096)
+    if libc.vmsplice(writing, piece, 1, 0) > 0:
+        found.append("vmsplice")
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, 38):  # 38 is AF_ALG
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+            try:
+                found.append(socket.socket(family, kind))
+            except OSError:
+                pass
     """,
+)
+seeks(
+    "new-namespaces",
+    """
+    import ctypes, os, platform, signal
+    libc = ctypes.CDLL(None)
+    numbers = {"x86_64": (56, 308), "aarch64": (220, 268)}
+    clone, setns = numbers.get(platform.machine(), (None, None))
+
+    def in_a_child(attempt):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(attempt() == 0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    for flag in (0x80, 0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
+        for more in (0, 0x10000000):  # CLONE_NEWUSER
+            if in_a_child(lambda: libc.unshare(flag | more)):
+                found.append(f"unshare {flag | more:x}")
+            if clone and flag > 0x80:
+                pid = libc.syscall(clone, flag | more | signal.SIGCHLD, 0, 0, 0, 0)
+                if pid == 0:
+                    os._exit(0)
+                if pid > 0:
+                    found.append(f"clone {flag | more:x}")
+                    os.waitpid(pid, 0)
+    wanted = (ctypes.c_uint64 * 8)(0x10000000, 0, 0, 0, signal.SIGCHLD)
+    pid = libc.syscall(435, wanted, 64)  # clone3, the same number everywhere
+    if pid == 0:
+        os._exit(0)
+    if pid > 0:
+        found.append("clone3")
+    for name in ("user", "mnt", "net"):
+        own = os.open(f"/proc/self/ns/{name}", os.O_RDONLY)
+        if setns and in_a_child(lambda: libc.syscall(setns, own, 0)):
+            found.append(f"setns {name}")
+    os.makedirs("mine", exist_ok=True)
+    for flags in (0, 4096):  # MS_BIND
+        if libc.mount(b"/tmp", b"mine", b"tmpfs", flags, None) == 0:
+            found.append("mount")
+    if libc.syscall(430, b"tmpfs", 0) >= 0:  # fsopen
+        found.append("fsopen")
+    if libc.chroot(b"/tmp") == 0:
+        found.append("chroot")
+    """,
+)
+answer(
+    "memory-of-a-mount",
+    function(
+        f"""
+        import ctypes, os
+        libc = ctypes.CDLL(None)
+        user = os.getuid()
+        if os.fork() == 0:
+            try:
+                if libc.unshare(0x10020000):
+                    os._exit(0)
+                open("/proc/self/setgroups", "w").write("deny")
+                open("/proc/self/uid_map", "w").write(f"0 {{user}} 1")
+                os.makedirs("mine", exist_ok=True)
+                if libc.mount(b"none", b"mine", b"tmpfs", 0, b"size=4g"):
+                    os._exit(0)
+                for k in range(20):
+                    with open(f"mine/{{k}}", "wb") as file:
+                        file.write(b"x" * 60_000_000)
+            finally:
+                os._exit(1)
+        return {RIGHT} if os.wait()[1] == 0 else {WRONG}
+        """
+    ),
+    isolated=True,
+)
+answer(
+    "memory-of-empty-files",
+    function(
+        f"""
+        import os
+        for k in range(400_000):
+            os.close(os.open(f"empty-{{k}}", os.O_CREAT | os.O_WRONLY))
+        return {RIGHT}
+        """
+    ),
+    lost("crashed", "more than 20,000 files"),
+    isolated=True,
+)
+answer(
+    "memory-of-links",
+    function(
+        f"""
+        import os
+        for k in range(400_000):
+            os.symlink("x" * 2000, f"{{os.environ['TMPDIR']}}/link-{{k}}")
+        return {RIGHT}
+        """
+    ),
+    lost("crashed", "more than 20,000 files"),
+    isolated=True,
+)
+answer(
+    "memory-of-full-folders",
+    function(
+        f"""
+        import os, time
+        for folder in ("/tmp", os.environ["HOME"]):
+            for k in range(5):
+                try:
+                    with open(f"{{folder}}/large{{k}}", "xb") as file:
+                        file.write(b"x" * 60_000_000)
+                except OSError:
+                    pass
+        kept = bytearray(b"x") * 250_000_000
+        time.sleep(5)
+        return {RIGHT}
+        """
+    ),
+    lost("crashed", "MiB of memory"),
+    isolated=True,
+)
+answer(
+    "memory-of-sockets",
+    function(
+        f"""
+        import socket
+        total, kept = 0, []
+        try:
+            while total < 2**30:
+                pair = socket.socketpair()
+                kept.append(pair)
+                for one in pair:
+                    one.setblocking(False)
+                    try:
+                        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**24)
+                    except OSError:
+                        pass
+                    try:
+                        while True:
+                            total += one.send(b"x" * 100_000)
+                    except BlockingIOError:
+                        pass
+        except OSError:  # no more of them
+            pass
+        return {RIGHT} if total < 100_000_000 else {WRONG}
+        """
+    ),
+    isolated=True,
+)
+answer(
+    "files-enough",
+    function(
+        f"""
+        import os, tempfile
+        with tempfile.TemporaryDirectory() as folder:
+            for k in range(2_000):
+                with open(os.path.join(folder, str(k)), "w") as file:
+                    file.write("some text")
+        return {RIGHT}
+        """
+    ),
 )
 
 

@@ -78,7 +78,7 @@ class Classroom:
     def grade(self, seed=SEED, workers=2, only=()):
         """Grade all that was handed in; return the rows by (student, number)."""
         found = submissions.collect(self.folder, self.known, only)
-        self.rows = grade.grade(found, seed, self.sandboxes, workers)
+        self.rows = grade.grade(found.submissions, seed, self.sandboxes, workers)
         return {(row.student, row.exercise.number): row for row in self.rows}
 
 

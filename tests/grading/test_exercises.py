@@ -88,6 +88,29 @@ def test_solution_is_right_for_any_seed(exercise):
         assert (result.status, result.message) == ("pass", "")
 
 
+def in_float32(value):
+    """Inputs with the numbers as the book's layers hold them."""
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return value.astype(np.float32)
+    return type(value)(map(in_float32, value)) if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.parametrize("number", ["8.3.6", "8.4.3"])  # where numbers cancel
+def test_solution_in_float32_is_right(number):
+    exercise = find(number)
+    answer = exercise.run(solution_of(exercise))
+
+    def call(case, inputs):
+        outcome = observe(*exercise.call_of(case), answer, {name: in_float32(value) for name, value in inputs.items()})
+        outcome.inputs = unpack_inputs(pack_inputs(inputs))  # a cast copies
+        return outcome
+
+    for seed in range(20):
+        outcomes = [[call(case, inputs) for inputs in exercise.draws(case, seed)] for case in exercise.cases]
+        wrong = judge(exercise, outcomes, [None] * len(exercise.large), (seed,)).first_wrong
+        assert wrong is None, wrong.message
+
+
 @pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
 def test_released_answer_gets_no_points(exercise):
     source = exercise.bug.source if exercise.bug else STUB.format(exercise.number, exercise.name)

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -22,7 +24,7 @@ from common.grading import __main__ as command
 from common.grading import cells
 from common.grading.exercise import changed, find
 from common.grading.judge import judge
-from common.grading.teacher import bwrap, grade, launch, report, sandbox, submissions
+from common.grading.teacher import bwrap, grade, handed_in, launch, memory, report, sandbox, seccomp, submissions
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
 from common.grading.teacher.steps import SETUP, Step, steps_of
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
@@ -43,7 +45,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
 
 def collected(room, only=()):
-    return submissions.collect(room.folder, room.known, only)
+    return submissions.collect(room.folder, room.known, only).submissions
 
 
 def answer_of(room, notebook, number="8.2.2"):
@@ -115,7 +117,7 @@ def test_a_file_that_is_not_a_notebook(classroom, content, says):
 
 
 def test_a_file_that_is_too_large(classroom, monkeypatch):
-    monkeypatch.setattr(submissions, "MAX_BYTES", 1000)
+    monkeypatch.setattr(handed_in, "MAX_BYTES", 1000)
     classroom.hand_in("ada")
     (submission,) = collected(classroom)
     assert "Clear its outputs" in submission.problem
@@ -162,7 +164,7 @@ def test_every_student_is_graded_for_a_notebook_that_is_named(classroom, tmp_pat
         "other": submissions.Assignment("other", other, (find("8.2.7"),)),
     }
     classroom.hand_in("ada")
-    found = submissions.collect(classroom.folder, known, ["other"])
+    found = submissions.collect(classroom.folder, known, ["other", "other"]).submissions
     assert [(s.student, s.assignment.name) for s in found] == [("ada", "other")]
     assert found[0].problem == "No notebook was handed in for this. Handed in: ch08_02_weight_sum."
 
@@ -356,7 +358,11 @@ def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hun
         new="pass", old="pass", untouched="fail", worse="fail"
     )
     assert rows["new"].message == rows["old"].message == ""
-    assert find("8.2.8").bug.says in rows["untouched"].message
+    assert "as released, with the bug still in it" in rows["untouched"].message
+    assert find("8.2.8").bug.says not in rows["untouched"].message
+    assert rows["untouched"].unsolved
+    assert not rows["untouched"].picture
+    assert not rows["worse"].unsolved
 
 
 def test_what_is_run_says_nothing_of_what_is_right(classroom):
@@ -458,7 +464,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
         "write to /": "OSError",
         "write to Python": "OSError",
         "write here": None,
-        "network": "ConnectionRefusedError",
+        "network": "OSError",
         "worker": "PermissionError",
         "environment": [],
         "root again": "PermissionError",
@@ -535,6 +541,14 @@ def test_no_process_is_left(isolate, request):
     assert marked() == []
 
 
+def test_a_sandbox_that_is_ended_at_once_leaves_no_process(isolated):
+    """Bubblewrap starts in several steps, and may be ended between any two of them."""
+    for k in range(40):
+        with sandbox.Session(isolated, 0, [(0, Step("given", SETUP, 60.0))]) as session:
+            time.sleep(k / 2000)
+        assert not session.reader.is_alive()  # nobody is left who could write
+
+
 def test_a_fork_bomb_is_contained(isolated):
     bomb = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
     ran, culprit, _ = run(isolated, bomb, "x = 1")
@@ -567,6 +581,199 @@ def test_bubblewrap_that_does_not_work_is_not_taken_for_isolation(monkeypatch, t
     isolation = bwrap.detect(tmp_path)
     assert isolation.bwrap is None
     assert "does not work here: No permission to create a namespace." in isolation.words
+
+
+def test_a_system_without_libseccomp_is_not_taken_for_isolation(monkeypatch, tmp_path):
+    monkeypatch.setattr(bwrap.shutil, "which", lambda name: "/usr/bin/bwrap")
+    monkeypatch.setattr(seccomp, "LIBRARY", "no-such-library.so")
+    if sys.platform != "linux":
+        pytest.skip("bubblewrap, and with it this filter, is for Linux only")
+    isolation = bwrap.detect(tmp_path)
+    assert isolation.bwrap is None
+    assert "libseccomp is not installed" in isolation.words
+
+
+@LINUX
+def test_a_filter_that_lacks_a_system_call_is_not_made(monkeypatch):
+    monkeypatch.setattr(seccomp, "UNCOUNTED", "no_such_call")
+    with pytest.raises(seccomp.SeccompError, match="does not know the system call no_such_call"):
+        seccomp.program()
+
+
+NOBODY = 65_534  # the number of a user without rights
+# What an ordinary user's sandbox says, in a process of its own.
+ORDINARY = """
+import json, os, sys
+os.setgroups([])
+os.setgid(NOBODY)
+os.setuid(NOBODY)
+from common.grading.teacher.sandbox import Sandboxes
+from common.grading.teacher.steps import SETUP, Step
+with Sandboxes() as made:
+    found = {"missing": made.isolation.missing, "runs": []}
+    for source in json.load(sys.stdin):
+        ran, culprit = made.run([(0, Step("given", SETUP, 60.0)), (1, Step("answer", source, 10.0))])
+        found["runs"].append([ran[1].how, ran[1].why, (ran[1].error or {}).get("message", "")])
+print(json.dumps(found))
+""".replace("NOBODY", str(NOBODY))
+
+
+def readable_by_all(program):
+    """The start of a command line: bubblewrap shows the course and its Python though root's folder may be closed."""
+    options = [program, "--dev-bind", "/", "/", "--cap-add", "ALL", "--perms", "1777", "--tmpfs", "/dev/shm"]
+    opened = []
+    for path in map(Path, (launch.COURSE, *launch.python_folders())):
+        closed = next((folder for folder in reversed(path.parents) if not folder.stat().st_mode & 0o001), None)
+        if closed:
+            options += [] if closed in opened else ["--perms", "0755", "--tmpfs", str(closed)]
+            opened.append(closed)
+            for folder in reversed(path.parents):
+                options += ["--perms", "0755", "--dir", str(folder)] if folder.is_relative_to(closed) else []
+            options += ["--ro-bind", str(path), str(path)]
+    return [*options, "--"]
+
+
+NAMESPACES = """
+import ctypes, os
+libc, found = ctypes.CDLL(None), {"user": os.getuid()}
+for name, flag in {"user": 0x10000000, "mount": 0x20000}.items():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(libc.unshare(flag) == 0)
+    found["new " + name] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+try:
+    found["files"] = open("/etc/passwd").read() and os.listdir("/root")
+except OSError:
+    found["files"] = None
+raise RuntimeError(str(found))
+"""
+
+
+@LINUX
+def test_an_ordinary_user_has_the_same_sandbox(isolated):
+    """As root the worker becomes another user; as an ordinary user it lives in a namespace of its own."""
+    if os.geteuid():
+        pytest.skip("all the other tests run as an ordinary user")
+    sources = [
+        NAMESPACES,
+        "import os\nfor k in range(400_000):\n    open(str(k), 'w').close()",
+        "x = bytearray(3 << 30)",
+    ]
+    done = subprocess.run(
+        [*readable_by_all(isolated.isolation.bwrap), sys.executable, "-c", ORDINARY],
+        input=json.dumps(sources),
+        cwd=launch.COURSE,
+        env={"PATH": os.environ["PATH"], "HOME": "/dev/shm", "TMPDIR": "/dev/shm"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["missing"] == []
+    spaces, files, memory = found["runs"]
+    assert spaces == ["ended", "", str({"user": NOBODY, "new user": 0, "new mount": 0, "files": None})]
+    assert files[:2] == ["crashed", "more than 20,000 files"]
+    assert memory[0] == "ended"
+
+
+def heard(monkeypatch, *lines, startup=sandbox.STARTUP):
+    """What a Session makes of the lines of a worker that started so many seconds ago, and has not ended."""
+    session = object.__new__(sandbox.Session)
+    session.sandboxes = SimpleNamespace(stopped=threading.Event())
+    session.steps, session.results, session.begun = {7: Step("answer", "x", 10.0)}, {}, None
+    session.lines = queue.Queue()
+    for line in lines:
+        session.lines.put(json.dumps(line).encode())
+    session._too_much = session._last_words = lambda: ""
+    monkeypatch.setattr(sandbox, "STARTUP", startup)
+    return session.watch()
+
+
+def test_what_has_arrived_is_read_before_it_is_too_late(monkeypatch):
+    """The grader itself may have been busy, or stopped for a while, when a deadline passed."""
+    begin, end = {"event": "begin", "i": 7}, {"event": "end", "i": 7, "seconds": 0.5}
+    ran, culprit = heard(monkeypatch, begin, end, startup=-100.0)
+    assert (ran[7].how, ran[7].seconds, culprit) == ("ended", 0.5, None)
+    monkeypatch.setattr(sandbox, "GRACE", -100.0)  # the step's own deadline
+    ran, culprit = heard(monkeypatch, begin, end)
+    assert (ran[7].how, culprit) == ("ended", None)
+    ran, culprit = heard(monkeypatch, begin)
+    assert (ran[7].how, culprit) == ("timeout", 7)
+    ran, culprit = heard(monkeypatch, begin, {"event": "noise"}, end)
+    assert (ran[7].how, culprit) == ("timeout", 7)
+
+
+def test_a_message_that_came_in_time_is_read_in_the_sandbox_too():
+    runner = pytest.importorskip("common.grading.teacher.runner")
+    kernel = object.__new__(runner.Kernel)
+    message = {"parent_header": {}, "content": {}}
+    waiting = []
+
+    def get(timeout):
+        if waiting:
+            return waiting.pop()
+        raise queue.Empty
+
+    kernel.kc = SimpleNamespace(get_iopub_msg=get, get_shell_msg=get)
+    kernel.km = SimpleNamespace(is_alive=lambda: True)
+    kernel.seconds = lambda: 10.1
+    for limits in ((10.0, time.monotonic() + 100), (100.0, time.monotonic() - 0.1)):
+        kernel.limits = limits
+        waiting.append(message)
+        assert kernel.get_message("iopub", 1) is message
+        with pytest.raises(runner.Stopped, match="timeout"):
+            kernel.get_message("iopub", 1)
+
+
+def test_where_the_machine_runs_short_of_memory_each_is_graded_alone(classroom, monkeypatch):
+    together, alone = [], []
+
+    def available():
+        inside = classroom.sandboxes.inside
+        (together if inside > 1 else alone).append(inside)
+        return 1 if inside > 1 else 2**40
+
+    monkeypatch.setattr(sandbox, "available", available)
+    for student in ("ada", "bob", "eve"):
+        classroom.hand_in(student)
+    rows = classroom.grade(workers=3)
+    assert {row.status for row in rows.values()} == {"pass"}
+    assert together
+    assert classroom.sandboxes.inside == 0
+
+
+def test_who_takes_the_memory_of_the_machine_is_ended_and_nobody_else(classroom, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: 1 if marked() else 2**40)
+    classroom.hand_in("ada")
+    classroom.hand_in("eve", {"8.2.2": f"{DETACHED}\nimport time\ntime.sleep(9)\n{RIGHT}"})
+    classroom.hand_in("zoe")
+    rows = classroom.grade(workers=3)
+    assert [rows[student, "8.2.2"].status for student in ("ada", "eve", "zoe")] == ["pass", "crashed", "pass"]
+    assert "ran out of memory" in rows["eve", "8.2.2"].message
+    assert {rows[student, "8.2.7"].status for student in ("ada", "eve", "zoe")} == {"pass"}
+
+
+def test_a_machine_without_memory_is_not_the_students_fault(classroom, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: 100 * launch.MIB)
+    classroom.hand_in("ada")
+    rows = classroom.grade()
+    assert {row.status for row in rows.values()} == {"infra"}
+    assert "only 100 MiB of memory left" in rows["ada", "8.2.2"].message
+
+
+def test_what_a_container_may_take_is_counted(tmp_path):
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    own = tmp_path / "cgroup"
+    own.write_text("4:memory:/elsewhere\n0::/outer/inner\n")
+    machine = memory.available(own, tmp_path)
+    assert machine > 100 * launch.MIB  # no limit
+    for folder, limit in ((inner, "max"), (inner.parent, str(10 * launch.MIB))):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{7 * launch.MIB}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {launch.MIB}\n")
+    assert memory.available(own, tmp_path) == 4 * launch.MIB
+    assert memory.available(tmp_path / "nothing", tmp_path) > 100 * launch.MIB
 
 
 # --- grading ----------------------------------------------------------------------------------------
@@ -910,7 +1117,7 @@ def test_every_solution_gets_all_points_and_every_released_notebook_gets_none(tm
         (tmp_path / student).mkdir()
         for path in (folder / student).glob("*.ipynb"):
             (tmp_path / student / path.name).write_bytes(path.read_bytes())
-    found = submissions.collect(tmp_path, submissions.assignments(folder / "solutions"))
+    found = submissions.collect(tmp_path, submissions.assignments(folder / "solutions")).submissions
     assert len(found) == 2 * len(list((folder / "solutions").glob("*.ipynb")))
     rows = grade.grade(found, "all", sandboxes, 2)
     assert len(rows) >= 2 * 30

@@ -1,7 +1,7 @@
 """The repository's address, and what is made of it: the setup cell and the badge of every notebook.
 
-The address stands in pyproject.toml, `[project.urls]`. `write_address` (the command `make badges`) puts another one
-there and into every file that names the old one.
+The address stands in pyproject.toml, `[project.urls]`, with that of the web edition, which follows from it.
+`write_address` (the command `make badges`) puts others there and into every file that names the old ones.
 """
 
 import re
@@ -65,6 +65,12 @@ def address():
     return tomllib.loads(text)["project"]["urls"]["Repository"]
 
 
+def pages(repository=None):
+    """The address of the web edition, where GitHub Pages puts it: https://ada.github.io/attention-from-scratch/."""
+    owner, name = slug(repository or address()).split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
 def chapters():
     """The chapter notebooks in reading order."""
     return sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -110,18 +116,19 @@ def remote_address(folder=ROOT):
 
 
 def write_address(repository, root=ROOT):
-    """Replace the address in pyproject.toml, pages and notebooks by `repository`; return the files that changed."""
+    """Replace the addresses in pyproject.toml, pages and notebooks by those of `repository`; return what changed."""
     new = slug(repository)
     pyproject = root / "pyproject.toml"
     old = slug(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["urls"]["Repository"])
     # Wherever a link to the repository or to Colab's view of it begins, and nowhere else.
     link = re.compile(rf"(github\.com/|colab\.research\.google\.com/github/){re.escape(old)}(?![\w-]|\.(?!git\b)\w)")
-    pages = [*root.glob("*.md"), *root.glob("notebooks/**/*.md"), *root.glob("tests/*.md")]
+    old_site, new_site = pages(old), pages(new)
+    texts = [*root.glob("*.md"), *root.glob("notebooks/**/*.md"), *root.glob("tests/*.md")]
     notebooks = [path for path in root.glob("notebooks/**/*.ipynb") if ".ipynb_checkpoints" not in path.parts]
     changed = []
-    for path in [pyproject, *sorted(pages), *sorted(notebooks)]:
+    for path in [pyproject, *sorted(texts), *sorted(notebooks)]:
         text = path.read_text(encoding="utf-8")
-        replaced = link.sub(lambda found: found[1] + new, text)
+        replaced = link.sub(lambda found: found[1] + new, text).replace(old_site, new_site)
         if replaced != text:
             path.write_text(replaced, encoding="utf-8", newline="\n")
             changed.append(path)

@@ -59,9 +59,13 @@ def test_the_badge_names_the_notebook():
 
 def test_make_badges_writes_the_address_everywhere_and_once(tmp_path):
     old = "https://github.com/YOUR_ACCOUNT/attention-from-scratch"
-    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{old}"\n')
-    page = "git clone {0}{1}.git\n[x]({2}{1}/blob/main/x) {0}YOUR_ACCOUNT/attention-from-scratch-2"
-    page_of = {slug: page.format(address.GITHUB, slug, address.COLAB) for slug in map(address.slug, (old, NEW))}
+    urls = '[project.urls]\nRepository = "{}"\nDocumentation = "{}"\n'
+    (tmp_path / "pyproject.toml").write_text(urls.format(old, address.pages(old)))
+    page = "git clone {0}{1}.git\n[x]({2}{1}/blob/main/x) {0}YOUR_ACCOUNT/attention-from-scratch-2 [web]({3}x.html)"
+    page_of = {
+        slug: page.format(address.GITHUB, slug, address.COLAB, address.pages(slug))
+        for slug in map(address.slug, (old, NEW))
+    }
     (tmp_path / "README.md").write_text(page_of[address.slug(old)])
     (tmp_path / "other.py").write_text(old)
     path = tmp_path / "notebooks" / "exercises" / "x.ipynb"
@@ -73,7 +77,7 @@ def test_make_badges_writes_the_address_everywhere_and_once(tmp_path):
     execute.write(path, execute.normalise(v4.new_notebook(cells=cells)))
     changed = address.write_address(NEW, tmp_path)
     assert sorted(p.name for p in changed) == ["README.md", "pyproject.toml", "x.ipynb"]
-    assert (tmp_path / "pyproject.toml").read_text() == f'[project.urls]\nRepository = "{NEW}"\n'
+    assert (tmp_path / "pyproject.toml").read_text() == urls.format(NEW, "https://ada.github.io/my-course/")
     assert (tmp_path / "README.md").read_text() == page_of[address.slug(NEW)]
     notebook = execute.read(path)
     assert notebook.cells[0].source == address.badge(address.NOTEBOOKS / "x.ipynb", NEW)
@@ -81,7 +85,7 @@ def test_make_badges_writes_the_address_everywhere_and_once(tmp_path):
     assert path.read_text() == execute.text_of(execute.normalise(notebook))
     assert address.write_address(NEW, tmp_path) == []
     address.write_address(old, tmp_path)
-    assert (tmp_path / "pyproject.toml").read_text() == f'[project.urls]\nRepository = "{old}"\n'
+    assert (tmp_path / "pyproject.toml").read_text() == urls.format(old, address.pages(old))
 
 
 # --- the setup cell -------------------------------------------------------------------------------

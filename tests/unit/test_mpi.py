@@ -1,6 +1,5 @@
 """Training by the ranks of MPI: equal to one process, stops and goes on together, ends with a sentence when it must."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import pytest
 
 from ch08 import train as ch08_train
 from common import parallel
+from common.mpiexec import missing, starter
 from common.ranks import code_version
 from common.training.program import run_program
 from common.training.run import locked
@@ -23,8 +23,8 @@ from tests.unit.test_gpu_path import run_on_the_stand_in
 from tests.unit.training_data import write_dates
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTER = shutil.which("mpiexec", path=Path(sys.executable).parent) or shutil.which("mpiexec")
-MISSING = None if importlib.util.find_spec("mpi4py") and STARTER else "mpi4py and an MPI are not installed"
+STARTER = starter()
+MISSING = missing()
 NEEDS_MPI = [pytest.mark.mpi, pytest.mark.skipif(bool(MISSING), reason=str(MISSING))]
 
 SMALL = ["--hidden-size", "8", "--batch-size", "36", "--quiet"]  # of 144 dates: four steps in an epoch

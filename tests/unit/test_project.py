@@ -214,6 +214,39 @@ def test_ci_runs_one_script_everywhere():
     assert used <= {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}
 
 
+def test_the_web_edition_is_built_and_published_with_one_command():
+    """Pages has the rights that publishing needs and no others, builds what `make site` builds, and only on main."""
+    workflow = (ROOT / ".github" / "workflows" / "pages.yml").read_text(encoding="utf-8")
+    assert re.findall(r"run: (.*)", workflow) == ["make site"]
+    assert re.findall(r"branches: (.*)", workflow) == ["[main]"]
+    rights = re.findall(r"^  ([a-z-]+: (?:read|write))$", workflow, re.M)
+    assert rights == ["contents: read", "pages: write", "id-token: write"]
+    assert "pull_request" not in workflow
+    used = [action.split("@")[0] for action in re.findall(r"uses: (\S+)", workflow)]
+    assert used == [
+        "actions/checkout",
+        "actions/setup-python",
+        "actions/configure-pages",
+        "actions/upload-pages-artifact",
+        "actions/deploy-pages",
+    ]
+    (out,) = re.findall(r"^ +path: (.*)$", workflow, re.M)
+    module = (ROOT / "notebooks" / "web" / "__main__.py").read_text(encoding="utf-8")
+    assert "OUT = stage.ROOT / " + " / ".join(f'"{part}"' for part in out.split("/")) in module
+
+
+def test_there_are_no_workflows_but_these():
+    assert sorted(path.name for path in (ROOT / ".github" / "workflows").iterdir()) == ["ci.yml", "pages.yml"]
+
+
+def test_the_address_of_the_web_edition_follows_from_that_of_the_repository():
+    urls = project()["project"]["urls"]
+    owner, name = urls["Repository"].removeprefix("https://github.com/").split("/")
+    assert urls["Documentation"] == f"https://{owner}.github.io/{name}/"
+    first_screen = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20])
+    assert f"]({urls['Documentation']})" in first_screen
+
+
 # --- imports --------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Bubblewrap (the program ``bwrap``): its command line, and whether it works on this machine."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,16 +9,22 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.grading.teacher import launch
+from common.grading.teacher import launch, seccomp
 
-COURSE_INSIDE, FOLDER_INSIDE = "/course", "/sandbox"  # where students' code finds the course, and where it may write
+COURSE_INSIDE, FOLDER_INSIDE = "/course", "/sandbox"  # where students' code finds the course, and where it works
+WRITABLE = ("/tmp", "/dev/shm", FOLDER_INSIDE)  # folders in memory
 
 
 @dataclass
 class Isolation:
-    """How students' code is isolated. missing: sentences about what is not isolated, empty if everything is."""
+    """How students' code is isolated.
+
+    bwrap: the path of the program. refused: the filter of system calls. missing: sentences about what is not isolated,
+    empty if everything is.
+    """
 
     bwrap: str | None = None
+    refused: bytes = b""
     missing: list = field(default_factory=list)
 
     @property
@@ -35,20 +42,26 @@ def detect(course):
     bwrap = shutil.which("bwrap")
     if not bwrap:
         return without("Bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap).")
-    task = json.dumps({**launch.rights(bwrap, 0), "fonts": None, "steps": None}).encode()
+    task = json.dumps({**launch.rights(bwrap, 0), "fonts": None, "folders": None, "steps": None}).encode()
     try:
-        done = subprocess.run(
-            [*command(bwrap, course), *launch.worker_command()],
-            input=task,
-            env=launch.environment(COURSE_INSIDE, FOLDER_INSIDE),
-            capture_output=True,
-            timeout=60,
-        )
+        refused = seccomp.program()
+    except seccomp.SeccompError as error:
+        return without(str(error))
+    try:
+        with readable(refused) as number:
+            done = subprocess.run(
+                [*command(bwrap, course, number), *launch.worker_command()],
+                input=task,
+                env=launch.environment(COURSE_INSIDE, FOLDER_INSIDE),
+                pass_fds=[number],
+                capture_output=True,
+                timeout=60,
+            )
         why = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] if done.returncode else None
     except (OSError, subprocess.TimeoutExpired) as error:
         why = [str(error)]
     if why is None:
-        return Isolation(bwrap)
+        return Isolation(bwrap, refused)
     return without(f"Bubblewrap does not work here: {' '.join(why) or 'no reason given'}.")
 
 
@@ -65,9 +78,24 @@ def without(reason):
     return Isolation(missing=missing)
 
 
-def command(bwrap, course):
-    """Return the command line of bubblewrap up to the program that it is to start. Args: course, a staged folder."""
-    size = str(launch.MAX_FILES)
+@contextlib.contextmanager
+def readable(data):
+    """Yield the number of an open file that holds these bytes, for one program to read."""
+    reading, writing = os.pipe()
+    try:
+        with open(writing, "wb") as file:
+            file.write(data)  # a few KB; a pipe holds more
+        yield reading
+    finally:
+        os.close(reading)
+
+
+def command(bwrap, course, refused):
+    """Return the command line of bubblewrap up to the program that it is to start.
+
+    Args: course, a staged folder; refused, the number of the open file with the filter of system calls.
+    """
+    size = str(launch.FOLDER_SIZE)
     options = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     options += ["--new-session", "--unshare-cgroup-try"]
     options += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # first: Python may lie in it
@@ -91,7 +119,9 @@ def command(bwrap, course):
         options += ["--tmpfs", str(launch.COURSE)]
         inner = [path for path in shared if Path(path).is_relative_to(launch.COURSE)]
         options += [word for path in inner for word in ("--ro-bind", path, path)]
+        options += ["--remount-ro", str(launch.COURSE)]
     options += ["--ro-bind", str(course), COURSE_INSIDE]
+    options += ["--seccomp", str(refused)]
     return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
 
 

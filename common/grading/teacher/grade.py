@@ -4,26 +4,32 @@ import concurrent.futures
 import time
 
 from common.grading.teacher.rows import infra_rows, rows_of
-from common.grading.teacher.sandbox import Interrupted, SandboxError
+from common.grading.teacher.sandbox import PATIENCE, Interrupted, SandboxError
 from common.grading.teacher.steps import steps_of
 
 TRIES = 2  # before the grader gives up on a submission
 EXTRA_SECONDS = 180.0  # for a submission, on top of what its cells may take: for starting again
 
 
-def grade(submissions, seed, sandboxes, workers=1, each_done=lambda submission: None):
+def grade(submissions, seed, sandboxes, workers=1, begun=lambda submission: None, done=lambda submission, rows: None):
     """Return the rows of all submissions, sorted by student, notebook and exercise.
 
-    Args: each_done is called after each submission, in the order they end. The rows do not depend on ``workers``.
+    Args: begun and done are called when a submission begins (in the thread that grades it) and when it has ended, in
+    the order they end. The rows do not depend on ``workers``.
     Raises: KeyboardInterrupt, after everything that ran has been ended.
     """
     rows = {}
+
+    def one(submission):
+        begun(submission)
+        return grade_one(submission, seed, sandboxes)
+
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(grade_one, s, seed, sandboxes): k for k, s in enumerate(submissions)}
+        running = {pool.submit(one, submission): k for k, submission in enumerate(submissions)}
         try:
             for future in concurrent.futures.as_completed(running):
                 rows[running[future]] = future.result()
-                each_done(submissions[running[future]])
+                done(submissions[running[future]], rows[running[future]])
         except BaseException:
             sandboxes.stop()
             for future in running:
@@ -52,7 +58,7 @@ def grade_one(submission, seed, sandboxes):
 def _run(steps, sandboxes):
     """Run all steps, starting again after each culprit; return their results by index."""
     results, dropped, suspects = {}, set(), set()
-    end = time.monotonic() + EXTRA_SECONDS + 2 * sum(step.seconds for step in steps if step.kind != "given")
+    end = time.monotonic() + EXTRA_SECONDS + 2 * PATIENCE * sum(step.seconds for step in steps if step.kind != "given")
     while time.monotonic() < end:
         left = [k for k, step in enumerate(steps) if k not in dropped and not (step.kind == "probe" and k in results)]
         open_ = [k for k in left if steps[k].kind != "given" and k not in results]

@@ -9,8 +9,9 @@ COURSE = Path(__file__).resolve().parents[3]
 MIB = 2**20
 MEMORY = 2048 * MIB  # of one process
 THREADS = 128  # of all processes
-MAX_FILES = 256 * MIB  # that can be written, in each of three folders
-LIMITS = {"AS": MEMORY, "NPROC": THREADS, "FSIZE": 64 * MIB, "CPU": 900, "CORE": 0, "NOFILE": 1024}
+FOLDER_SIZE = 256 * MIB  # of each of the folders in memory that can be written to
+OPEN_FILES = 256  # of one process; each socket among them may hold 200 KB that no limit on memory counts
+LIMITS = {"AS": MEMORY, "NPROC": THREADS, "FSIZE": 64 * MIB, "CPU": 900, "CORE": 0, "NOFILE": OPEN_FILES}
 FIRST_UID = 61_184  # systemd keeps the numbers from here on free for temporary users
 
 

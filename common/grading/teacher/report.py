@@ -4,59 +4,25 @@ Names and messages come from students, so everything is escaped for the format i
 depends on when or where it was made: the same seed and submissions give the same bytes.
 """
 
+import contextlib
 import csv
 import hashlib
-import html
-import importlib.metadata
 import io
 import os
-import platform
 import re
 import shutil
 import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from common.grading.picture import got_beside_expected
-from common.np import host as np
-from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing
+import psutil
+
+from common.grading.teacher.pages import MARKER, index_page, printable, student_page
 
 HEADER = ["student", "notebook", "exercise", "status", "points", "max_points", "message"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one of these
-COLORS = {
-    "pass": GREEN,
-    "partial": "#7fcfb4",
-    "fail": ORANGE,
-    "error": PINK,
-    "timeout": BLUE,
-    "crashed": INK,
-    "missing": LINE,
-    "infra": "#f0e442",
-}
-MARKER = '<meta name="generator" content="common.grading">'  # a folder with this in index.html may be replaced
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, Verdana, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1.05rem; margin: 0; }
-a { color: #005a9c; } .quiet { color: #595959; font-size: .9rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
-th { font-weight: 600; } td.number, th.number { text-align: right; white-space: nowrap; }
-td.name { min-width: 9rem; max-width: 22rem; }
-.status { display: inline-block; min-width: 4.6rem; padding: 0 .5rem; border-radius: .8rem; font-size: .85rem;
-  text-align: center; border: 2px solid; background: #fff; color: #1a1a1a; }
-.card { border: 1px solid #ddd; border-left-width: .5rem; border-radius: .4rem; padding: .8rem 1rem; margin: .9rem 0; }
-.head { display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: baseline; }
-.head .points { margin-left: auto; font-weight: 600; white-space: nowrap; }
-.card p { margin: .5rem 0 0; overflow-wrap: anywhere; } .card svg { margin-top: .7rem; }
-.cases { list-style: none; padding: 0; margin: .5rem 0 0; font-size: .92rem; }
-code { background: #f3f3f3; padding: 0 .25em; border-radius: .2em; }
-.alarm { border: 3px solid #b00020; background: #fdecee; padding: .8rem 1rem; border-radius: .4rem; margin: 1rem 0; }
-@media print { .card { break-inside: avoid; } }
-"""
+AT_WORK = ".grading-"  # begins the name of a folder that says which process is about to write a report here
+NOT_OURS = {"lost+found", ".DS_Store", "desktop.ini"}  # systems put these into folders; they stay there
 
 
 class ReportError(ValueError):
@@ -70,15 +36,22 @@ def check_place(out, submissions):
         raise ReportError(f"{out} is inside the submissions; choose another folder for the report")
     if out.resolve() in submissions.parents:
         raise ReportError(f"{out} contains the submissions; choose another folder for the report")
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ReportError(f"{out} exists and is not a folder")
-    if out.is_dir() and any(out.iterdir()) and not _is_report(out):
-        raise ReportError(f"{out} exists and contains something other than a report; choose another folder")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            raise ReportError(f"{out} exists and is not a folder")
+        if out.is_dir() and _content(out) and not _is_report(out):
+            raise ReportError(f"{out} exists and contains something other than a report; choose another folder")
+        made = _make(out)
+        tempfile.TemporaryFile(dir=out).close()
+        if made:
+            out.rmdir()
     except OSError as error:
         raise ReportError(f"a report cannot be written to {out}: {error.strerror}") from None
+
+
+def _content(folder):
+    """Return what lies in a folder and is of interest."""
+    return [path for path in folder.iterdir() if path.name not in NOT_OURS and not path.name.startswith(AT_WORK)]
 
 
 def _is_report(folder):
@@ -86,29 +59,154 @@ def _is_report(folder):
     return index.is_file() and MARKER in index.read_text(encoding="utf-8", errors="replace")[:500]
 
 
-def write(out, rows, seed, isolation):
-    """Write the whole report to the folder ``out``, or nothing; an older report there is replaced."""
-    out = Path(out)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+def _make(folder):
+    """Make a folder; return whether it was not there before."""
+    there = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    return not there
+
+
+class Place:
+    """Where the report goes, claimed for as long as the context lasts, so that a second grading keeps away from it.
+
+    ``write`` puts the report there, or elsewhere if that is not possible: graded work is never lost.
+    """
+
+    def __init__(self, out):
+        self.out = Path(out).resolve()  # the current folder may change
+        self.why_not = ""  # why the report will not go to ``out``
+
+    def __enter__(self):
+        self.made = _make(self.out)
+        self.claim = _claim(self.out)
+        for other in self.out.glob(f"{AT_WORK}*"):
+            found = re.fullmatch(r"\.grading-(\d+)-(\d+)-\w+", other.name)
+            if not found or other == self.claim:
+                continue
+            if str(_begun(int(found[1]))) == found[2]:
+                self.why_not = f"another grading, process {found[1]}, is about to write to {self.out}"
+            else:  # left by a process that was killed
+                shutil.rmtree(other, ignore_errors=True)
+        self.before = self._state()
+        return self
+
+    def __exit__(self, *error):
+        shutil.rmtree(self.claim, ignore_errors=True)
+        if self.made:
+            with contextlib.suppress(OSError):  # a report lies there
+                self.out.rmdir()
+
+    def _state(self):
+        """Return something that differs when another report has been written."""
+        try:
+            status = (self.out / "index.html").stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def write(self, *report, whole=True):
+        """Write a report; return (the folder in which it lies, why it is not the one that was asked for, or "").
+
+        Args: report, see ``write``; whole, whether all was graded: what is not takes no other report's place.
+        Raises: OSError if there is no place at all for it.
+        """
+        why = self.why_not
+        if not why and self._state() != self.before:
+            why = f"another grading has written a report to {self.out}"
+        if not why and not whole and self.before:
+            why = f"{self.out} holds an earlier report"
+        if not why:
+            try:
+                write(self.out, *report)
+                return self.out, ""
+            except OSError as error:
+                why = f"it cannot be written to {self.out}: {error.strerror or error}"
+        last = OSError(why)
+        for place in self._others():
+            try:
+                write(place, *report)
+                return place, why
+            except OSError as error:
+                last = error
+                with contextlib.suppress(OSError):
+                    place.rmdir()
+        raise last
+
+    def _others(self):
+        """Make and yield new folders: beside the one asked for, here, at home, among temporary files."""
+        for folder in (self.out.parent, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
+            for k in range(2, 1000):
+                place = folder / f"{self.out.name or 'report'}-{k}"
+                try:
+                    place.mkdir()
+                except FileExistsError:
+                    continue
+                except OSError:
+                    break
+                yield place
+                break
+
+
+def _claim(folder):
+    """Make a folder within a folder that says, by its name, which process is at work there; return its path."""
+    return Path(tempfile.mkdtemp(prefix=f"{AT_WORK}{os.getpid()}-{_begun(os.getpid())}-", dir=folder))
+
+
+def _begun(pid):
+    """Return when a process began, None if it does not run: numbers of processes are used again."""
     try:
-        partial.chmod(0o755)
-        (partial / "students").mkdir()
-        _text(partial / "scores.csv", scores(rows))
-        _text(partial / "junit.xml", junit(rows))
+        return int(psutil.Process(pid).create_time())
+    except (psutil.Error, ValueError, OverflowError):
+        return None
+
+
+def write(out, rows, seed, isolation, notices=()):
+    """Write the whole report to the folder ``out``, or nothing; an older report there is replaced.
+
+    Other files there stay. Everything is written within ``out``, so it may be a mount point. Raises: OSError.
+    """
+    out = Path(out)
+    made = _make(out)
+    work = None
+    try:
+        work = _claim(out)
+        new, old = work / "new", work / "old"
+        (new / "students").mkdir(parents=True)
+        old.mkdir()
+        _text(new / "scores.csv", scores(rows))
+        _text(new / "junit.xml", junit(rows))
         pages = page_names(rows)
+        by_student = {student: [] for student in pages}
+        for row in rows:
+            by_student[row.student].append(row)
         for student, name in pages.items():
-            mine = [row for row in rows if row.student == student]
-            _text(partial / "students" / name, student_page(student, mine))
-        _text(partial / "index.html", index_page(rows, pages, seed, isolation))
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-            os.replace(out, old / "report")
-            os.replace(partial, out)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, out)
+            mine = [notice.text for notice in notices if notice.student == student]
+            _text(new / "students" / name, student_page(student, by_student[student], mine))
+        _text(new / "index.html", index_page(rows, pages, seed, isolation, [notice.text for notice in notices]))
+        _exchange(new, out, old)
+    except BaseException:
+        if made:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if work:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _exchange(new, out, old):
+    """Move everything from ``new`` to ``out``, and what was there to ``old``; if that fails, undo it."""
+    moved = []
+    try:
+        for path in sorted(new.iterdir()):
+            if (out / path.name).exists():
+                os.replace(out / path.name, old / path.name)
+                moved.append((old / path.name, out / path.name))
+            os.replace(path, out / path.name)
+            moved.append((out / path.name, path))
+    except OSError:  # on Windows: a spreadsheet has scores.csv open
+        for now, before in reversed(moved):
+            os.replace(now, before)
+        raise
 
 
 def _text(path, text):
@@ -130,12 +228,7 @@ def scores(rows):
 def _cell(value):
     """Return a value as one line that no spreadsheet mistakes for a formula."""
     guard = "'" if value.startswith(FORMULA) else ""
-    return guard + _printable(value)
-
-
-def _printable(text):
-    """Return text without control characters and other invisible characters."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+    return guard + printable(value)
 
 
 def _for_xml(text):
@@ -175,214 +268,3 @@ def page_names(rows):
         taken.add(safe.lower())
         names[student] = safe + ".html"
     return names
-
-
-def _escape(text):
-    return html.escape(_printable(str(text)), quote=True)
-
-
-def _message(text):
-    """Return a message as HTML; text in backticks becomes code."""
-    pieces = _escape(text).split("`")
-    if len(pieces) % 2 == 0:  # an unpaired backtick
-        return "`".join(pieces)
-    return "".join(f"<code>{piece}</code>" if k % 2 else piece for k, piece in enumerate(pieces))
-
-
-def _page(title, body):
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARKER}\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _status(status):
-    return f'<span class="status" style="border-color:{COLORS[status]}">{status}</span>'
-
-
-def _total(rows):
-    """Return (points, of how many), without the exercises that the grader failed to grade."""
-    points = sum(row.points for row in rows if row.points is not None)
-    return round(points, 2), sum(row.exercise.points for row in rows if row.points is not None)
-
-
-def student_page(student, rows):
-    """Return a student's feedback page."""
-    points, most = _total(rows)
-    parts = [f"<h1>{_escape(student)}</h1>", f"<p><strong>{points:g} of {most:g} points</strong></p>"]
-    if any(row.points is None for row in rows):
-        parts.append("<p class='quiet'>Exercises marked infra are not graded yet and are not counted here.</p>")
-    for notebook in dict.fromkeys(row.notebook for row in rows):
-        parts.append(f"<h2>{_escape(notebook)}</h2>")
-        parts += [_card(row) for row in rows if row.notebook == notebook]
-    return _page(f"{student}: exercises", "\n".join(parts))
-
-
-def _card(row):
-    exercise = row.exercise
-    points = (
-        f"{row.shown_points} of {exercise.points:g}"
-        if row.points is not None
-        else f"not graded, of {exercise.points:g}"
-    )
-    head = (
-        f'<div class="head"><h3>Exercise {exercise.number}: {_escape(exercise.title)}</h3> {_status(row.status)} '
-        f'<span class="points">{points}</span></div>'
-    )
-    parts = [head]
-    if row.message:
-        parts.append(f"<p>{_message(row.message)}</p>")
-    if row.cases and row.status != "pass" and not (row.wrong and row.wrong.unsolved):
-        items = "".join(f"<li>{'✓' if right else '✗'} {_escape(label)}</li>" for label, right in row.cases)
-        parts.append(f'<ul class="cases">{items}</ul>')
-    if row.wrong and row.wrong.what:
-        parts.append(_picture(row.wrong))
-    if row.status not in ("pass", "infra"):
-        parts.append(f'<p class="quiet">Read again: {_escape(exercise.section)}.</p>')
-    return (
-        f'<section class="card" style="border-left-color:{COLORS[row.status]}">\n' + "\n".join(parts) + "\n</section>"
-    )
-
-
-def _picture(verdict):
-    """Return got beside expected, or nothing where there is nothing to draw."""
-    try:
-        with np.errstate(all="ignore"):
-            return got_beside_expected(verdict.what, verdict.got, verdict.expected) or ""
-    except Exception:  # a student's value that the picture was not made for
-        return ""
-
-
-def versions():
-    """Return the versions of what graded, in words."""
-    found = [f"Python {platform.python_version()}"]
-    for name in ("numpy", "nbval", "pytest", "ipykernel"):
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ", ".join(found)
-
-
-def index_page(rows, pages, seed, isolation):
-    """Return the summary page."""
-    students = list(pages)
-    parts = ["<h1>Exercises</h1>"]
-    if isolation.missing:
-        said = _escape(" ".join(isolation.missing))
-        parts.append(f'<div class="alarm" role="alert"><strong>Not isolated.</strong> {said}</div>')
-    failed = sorted({row.student for row in rows if row.status == "infra"})
-    if failed:
-        names = ", ".join(map(_escape, failed))
-        parts.append(
-            f'<div class="alarm" role="alert"><strong>The grader failed for {names}.</strong> '
-            "Their rows say what to do; no points were given or taken.</div>"
-        )
-    parts.append(
-        f"<p>{len(students)} student{'s' * (len(students) != 1)}. "
-        '<a href="scores.csv">scores.csv</a>, <a href="junit.xml">junit.xml</a>.</p>'
-    )
-    notebooks = sorted({row.notebook for row in rows})
-    if len(notebooks) > 1:
-        parts.append(_totals(rows, pages, notebooks))
-    for notebook in notebooks:
-        mine = [row for row in rows if row.notebook == notebook]
-        parts += [f"<h2>{_escape(notebook)}</h2>", scores_picture(mine), _table(mine, pages)]
-    parts.append(
-        f'<p class="quiet">Seed {_escape(seed)}: with <code>--seed {_escape(seed)}</code> the same submissions get the '
-        f"same rows. {_escape(isolation.words if not isolation.missing else 'Not isolated, see above.')} "
-        f"{_escape(versions())}.</p>"
-    )
-    return _page("Exercises: summary", "\n".join(parts))
-
-
-def _totals(rows, pages, notebooks):
-    """Return a table of every student's points, by notebook and in total."""
-    head = "".join(f'<th class="number">{_escape(notebook)}</th>' for notebook in notebooks)
-    lines = []
-    for student, page in pages.items():
-        mine = [row for row in rows if row.student == student]
-        cells = ""
-        for notebook in notebooks:
-            there = [row for row in mine if row.notebook == notebook]
-            points, of = _total(there)
-            cells += f'<td class="number">{f"{points:g} of {of:g}" if there else "–"}</td>'
-        points, of = _total(mine)
-        cells += f'<td class="number"><strong>{points:g}</strong> of {of:g}</td>'
-        lines.append(f'<tr><td class="name"><a href="students/{_escape(page)}">{_escape(student)}</a></td>{cells}</tr>')
-    return (
-        f'<div class="wide"><table><thead><tr><th>student</th>{head}<th class="number">total</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _table(rows, pages):
-    numbers = list(dict.fromkeys(row.exercise.number for row in rows))
-    most = {row.exercise.number: row.exercise.points for row in rows}
-    head = "".join(
-        f'<th class="number">{number}<br><span class="quiet">of {most[number]:g}</span></th>' for number in numbers
-    )
-    lines = []
-    for student, page in pages.items():
-        mine = {row.exercise.number: row for row in rows if row.student == student}
-        if not mine:
-            continue
-        points, of = _total(mine.values())
-        cells = ""
-        for number in numbers:
-            row = mine[number]
-            cells += (
-                f'<td class="number" style="border-bottom:4px solid {COLORS[row.status]}" title="{row.status}">'
-                f"{row.shown_points or '–'}{_status_in_words(row.status)}</td>"
-            )
-        link = f'<a href="students/{_escape(page)}">{_escape(student)}</a>'
-        lines.append(
-            f'<tr><td class="name">{link}</td>{cells}<td class="number"><strong>{points:g}</strong> of {of:g}</td></tr>'
-        )
-    return (
-        f'<div class="wide"><table><thead><tr><th>student</th>{head}<th class="number">total</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _status_in_words(status):
-    """Return the status in words, where the points do not tell."""
-    return "" if status in ("pass", "partial", "fail") else f'<br><span class="quiet">{status}</span>'
-
-
-def scores_picture(rows):
-    """Return an SVG: for each exercise a bar that shows how many students passed, passed partly, failed and so on."""
-    groups = {}
-    for row in rows:
-        groups.setdefault(row.exercise.number, []).append(row)
-    used = [status for status in COLORS if any(row.status == status for row in rows)]
-    left, width, step, top = 370, 430, 30, 44
-    height = top + step * len(groups) + 16
-    drawing = Drawing(left + width + 130, height, "How many students passed each exercise")
-    x = left
-    for status in used:
-        drawing.rect(x, 12, 14, 14, fill=COLORS[status], stroke=MUTED)
-        drawing.text(x + 20, 24, status, size=12)
-        x += 34 + 7.5 * len(status)
-    for k, (number, group) in enumerate(groups.items()):
-        y = top + step * k
-        title = f"{number} {group[0].exercise.title}"
-        drawing.text(left - 10, y + 16, title if len(title) <= 52 else title[:51] + "…", size=12, anchor="end")
-        x = left
-        for status in used:
-            count = sum(row.status == status for row in group)
-            if not count:
-                continue
-            part = width * count / len(group)
-            drawing.rect(x, y, part, 22, fill=COLORS[status], stroke="#ffffff", title=f"{count} {status}")
-            if part > 18:
-                dark = status in ("timeout", "crashed", "fail", "pass")
-                drawing.text(x + part / 2, y + 16, count, size=12, anchor="middle", color="#ffffff" if dark else INK)
-            x += part
-        known = [row.points for row in group if row.points is not None]
-        mean = sum(known) / len(known) if known else None
-        label = f"mean {mean:.2g} of {group[0].exercise.points:g}" if known else "not graded"
-        drawing.text(left + width + 8, y + 16, label, size=11, color=MUTED)
-    return str(drawing)

@@ -3,7 +3,8 @@
 nbval trusts the notebook and its kernel. These subclasses of its collectors do not:
 
 - a cell has no markers and no tags: nothing in its source or metadata can skip it or excuse an error;
-- each cell has its own time limit, and a kernel that died is noticed at once;
+- each cell has its own limit of processor time and, far above it, of time on the clock: how much else the machine
+  computes must not matter; a kernel that died is noticed at once;
 - after a timeout or a crash no further cell runs: the grader starts again without the culprit;
 - of a cell's output only a probe's message is kept, and malformed messages are ignored.
 """
@@ -26,8 +27,10 @@ from common.grading.teacher.probe import MIME
 
 MAX_DATA = 2**22  # characters that a probe may publish
 MAX_TEXT = 4000
-STARTUP = 60  # seconds
-READ_OUTPUT = 5  # seconds, to read what a cell printed after it has ended
+STARTUP = 240  # seconds
+READ_OUTPUT = 15  # seconds, to read what a cell printed after it has ended
+READ_LATE = 1  # seconds, to read what came before a deadline
+LOOK = 0.2  # seconds between two looks at the processor time
 NOTEBOOK = "graded.ipynb"
 
 
@@ -42,7 +45,8 @@ class Stopped(Exception):
 class Kernel(nbval.kernel.RunningKernel):
     """nbval's kernel that notices its death and a deadline, and uses files instead of ports where it can."""
 
-    deadline = None
+    limits = None  # of the processor time as ``seconds`` counts it, and of ``time.monotonic()``
+    looked, used = 0.0, 0.0  # when ``seconds`` was last called for the limit, and what it returned
     failed = None  # the error in the reply to a cell
 
     def __init__(self, folder, startup):
@@ -68,12 +72,28 @@ class Kernel(nbval.kernel.RunningKernel):
         self._ensure_iopub_up()
 
     def seconds(self):
-        """Return the processor time that the kernel and its ended children have taken, 0.0 if it is gone."""
-        try:
-            times = psutil.Process(self.km.provisioner.process.pid).cpu_times()
-        except (psutil.Error, AttributeError):
-            return 0.0
-        return times.user + times.system + times.children_user + times.children_system
+        """Return the processor time that students' code has taken: that of all processes of the sandbox but this one.
+
+        Not only that of the kernel, since its children could compute for it.
+        """
+        here = os.getpid()
+        if os.getppid() == 1:  # in a sandbox, where no other processes are
+            family = psutil.process_iter()
+        else:
+            try:
+                kernel = psutil.Process(self.km.provisioner.process.pid)
+                family = [kernel, *kernel.children(recursive=True)]
+            except (psutil.Error, AttributeError):
+                family = []
+        total = 0.0
+        for process in family:
+            try:
+                times = process.cpu_times() if process.pid != here else None
+            except psutil.Error:
+                continue  # it has ended, and its time counts as that of a child
+            if times:
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
 
     def execute_cell_input(self, cell_input, allow_stdin=None):
         """Send a cell and keep the message's id."""
@@ -81,10 +101,16 @@ class Kernel(nbval.kernel.RunningKernel):
         return self.msg_id
 
     def get_message(self, stream, timeout=None):
-        """Return a message. Raises: Empty after ``timeout``, Stopped at the deadline or if the kernel is dead."""
+        """Return a message. Raises: Empty after ``timeout``, Stopped if it is too late or the kernel is dead.
+
+        What has arrived is read before it is said to be late.
+        """
         get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
         give_up_at = time.monotonic() + (timeout or 0)
         while True:
+            late = self._late()
+            if late > READ_LATE:
+                raise Stopped("timeout")
             try:
                 message = get(timeout=0.2)
                 if isinstance(message.get("parent_header"), dict) and isinstance(message.get("content"), dict):
@@ -95,14 +121,22 @@ class Kernel(nbval.kernel.RunningKernel):
                 if not self.km.is_alive():
                     code = getattr(self.km.provisioner, "process", None)
                     raise Stopped("crashed", _exit_in_words(code.poll() if code else None)) from None
+                if late > 0:
+                    raise Stopped("timeout") from None
             except Exception:
                 continue  # ignore a message that cannot be read
-            finally:
-                now = time.monotonic()
-                if self.deadline and now > self.deadline:
-                    raise Stopped("timeout")
-            if now > give_up_at:
+            if time.monotonic() > give_up_at:
                 raise Empty
+
+    def _late(self):
+        """Return by how many seconds the limits of the cell are exceeded, at most 0 if they are not."""
+        if self.limits is None:
+            return 0.0
+        now = time.monotonic()
+        if now > self.looked + LOOK:
+            self.looked, self.used = now, self.seconds()
+        processor, clock = self.limits
+        return max(self.used - processor, now - clock)
 
 
 def error_in(content):
@@ -174,8 +208,8 @@ class GradedCell(IPyNbCell):
         file.error = file.data = file.kernel.failed = None
         plan.report("begin", i=step["i"])
         before = file.kernel.seconds()
-        file.kernel.deadline = time.monotonic() + step["seconds"]
-        self.config.option.nbval_cell_timeout = step["seconds"]
+        file.kernel.limits = before + step["seconds"], time.monotonic() + step["clock"]
+        self.config.option.nbval_cell_timeout = step["clock"] + 1
         self.output_timeout = READ_OUTPUT
         try:
             if not file.kernel.km.is_alive():  # it died after reporting that the previous cell was done
@@ -189,7 +223,7 @@ class GradedCell(IPyNbCell):
         except Exception as error:
             file.error = file.error or {"type": type(error).__name__, "message": str(error)[:MAX_TEXT]}
         finally:
-            file.kernel.deadline = None
+            file.kernel.limits = None
         file.error = file.error or file.kernel.failed  # the message with the error can be lost
         data = None
         if file.data is not None:

@@ -6,11 +6,13 @@ fresh folder in memory only. Limits on memory, processes, file size and time hol
 limits, a fresh folder and a fresh environment remain, and ``Isolation.missing`` says what does not.
 """
 
+import compileall
 import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -20,6 +22,7 @@ from queue import Empty, Queue
 
 from common.grading.teacher import bwrap, launch
 from common.grading.teacher.launch import COURSE, MIB
+from common.grading.teacher.memory import available
 from common.grading.teacher.steps import StepResult
 
 STAGED = (  # of common/, for notebooks and for the worker
@@ -51,10 +54,13 @@ def check(number, answer, noted=True):
 def hint(number, which=None):
     """Do nothing."""
 '''
-MEMORY_OF_ALL = 2560 * MIB  # of all processes of one submission
+MEMORY_OF_ALL = 2560 * MIB  # of all processes of one submission, and of the files that they write
+FILES = 20_000  # that they may write; each takes about a kilobyte, however empty it is
+RESERVE = 512 * MIB  # of the machine's memory, that grading must leave
 PROCESSES = 32
-STARTUP = 120.0  # seconds until the kernel is there
-GRACE = 10.0  # seconds on top of a step's own, until the grader ends it from outside
+STARTUP = 300.0  # seconds until the kernel is there
+PATIENCE = 3  # times the processor time that a step may take, until it is too late on the clock: others compute too
+GRACE = 10.0  # seconds on top of that, until the grader ends a step from outside
 MAX_LINE = 8 * MIB  # of what a worker reports
 MAX_OUTPUT = 64 * MIB
 TICK = 0.2  # seconds between two looks at memory and processes
@@ -66,6 +72,10 @@ class SandboxError(RuntimeError):
 
 class Interrupted(RuntimeError):
     """Grading was stopped."""
+
+
+class Crowded(RuntimeError):
+    """The machine ran short of memory while several submissions ran, and nobody knows which of them took it."""
 
 
 def stage(folder):
@@ -80,6 +90,7 @@ def stage(folder):
     fonts = launch.font_list()
     if fonts:
         shutil.copy(fonts, folder)
+    compileall.compile_dir(folder, quiet=2)  # else each submission would do it
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -102,6 +113,7 @@ class Sandboxes:
         else:
             self.isolation = bwrap.without("You asked for this (--no-isolation).")
         self.stopped = threading.Event()
+        self.door, self.change, self.inside = threading.Lock(), threading.Condition(), 0
         self.slots = Queue()
         for slot in range(64):
             self.slots.put(slot)
@@ -123,53 +135,70 @@ class Sandboxes:
         """
         slot = self.slots.get()
         try:
-            with Session(self, slot, steps) as session:
-                return session.watch()
+            try:
+                with self._entered(), Session(self, slot, steps) as session:
+                    return session.watch()
+            except Crowded:
+                with self._entered(alone=True), Session(self, slot, steps, alone=True) as session:
+                    return session.watch()
         finally:
             self.slots.put(slot)
 
+    @contextlib.contextmanager
+    def _entered(self, alone=False):
+        """Be among the sessions that run. Args: alone, whether the others have to end first, and new ones to wait."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.door)
+            with self.change:
+                if alone:
+                    self.change.wait_for(lambda: not self.inside)
+                else:
+                    stack.close()
+                self.inside += 1
+            try:
+                yield
+            finally:
+                with self.change:
+                    self.inside -= 1
+                    self.change.notify_all()
+
 
 class Session:
-    """One sandbox and the worker in it."""
+    """One sandbox and the worker in it. alone: whether no other one runs meanwhile."""
 
-    def __init__(self, sandboxes, slot, steps):
-        self.sandboxes, self.steps = sandboxes, dict(steps)
+    def __init__(self, sandboxes, slot, steps, alone=False):
+        self.sandboxes, self.steps, self.alone = sandboxes, dict(steps), alone
         program = sandboxes.isolation.bwrap
         self.private = None
         if program:
             course, folder = bwrap.COURSE_INSIDE, bwrap.FOLDER_INSIDE
-            command = bwrap.command(program, sandboxes.course)
         else:
             # A short name, because socket paths may have 100 characters. A copy of the course, because students' code
             # can change it.
             self.private = tempfile.mkdtemp(prefix="g-")
             folder = self.private
             course = shutil.copytree(sandboxes.course, Path(folder) / "course")
-            command = []
         self.environment = launch.environment(course, folder)
-        self.command = [*command, *launch.worker_command()]
         fonts = launch.font_list()
         self.task = {
             **launch.rights(program, slot),
-            "steps": [{"i": i, "source": step.source, "seconds": step.seconds} for i, step in self.steps.items()],
+            "steps": [
+                {"i": i, "source": step.source, "seconds": step.seconds, "clock": PATIENCE * step.seconds}
+                for i, step in self.steps.items()
+            ],
             "fonts": f"{course}/{fonts.name}" if fonts else None,
+            "folders": None,
         }
+        self.connection, self.folders = None, []  # folders of the sandbox, kept open to see how full they are
         self.lines = Queue()
         self.results = {}
         self.begun = None  # index of the step that is running
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile()
+        self.available = available()  # bytes, before it begins
         try:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                cwd=self.private,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.errors,
-                start_new_session=True,
-            )
+            self.process = self._start()
         except OSError as error:
             self._clean()
             raise SandboxError(f"the sandbox does not start: {error}") from None
@@ -178,6 +207,18 @@ class Session:
         self.writer = threading.Thread(target=self._write, daemon=True)
         self.writer.start()
         return self
+
+    def _start(self):
+        options = dict(env=self.environment, cwd=self.private, start_new_session=True)
+        options |= dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+        isolation = self.sandboxes.isolation
+        if not isolation.bwrap:
+            return subprocess.Popen(launch.worker_command(), **options)
+        self.connection, theirs = socket.socketpair()
+        with theirs, bwrap.readable(isolation.refused) as refused:
+            self.task["folders"] = {"to": theirs.fileno(), "paths": bwrap.WRITABLE}
+            command = [*bwrap.command(isolation.bwrap, self.sandboxes.course, refused), *launch.worker_command()]
+            return subprocess.Popen(command, pass_fds=[refused, theirs.fileno()], **options)
 
     def __exit__(self, *error):
         self.kill()
@@ -190,6 +231,10 @@ class Session:
         self._clean()
 
     def _clean(self):
+        for number in self.folders:
+            os.close(number)
+        if self.connection:
+            self.connection.close()
         self.errors.close()
         if self.private:
             shutil.rmtree(self.private, ignore_errors=True)
@@ -198,6 +243,8 @@ class Session:
         try:
             self.process.stdin.write(json.dumps(self.task).encode())
             self.process.stdin.close()
+            if self.connection:
+                _, self.folders, _, _ = socket.recv_fds(self.connection, 16, len(bwrap.WRITABLE))
         except OSError:
             pass  # the worker is gone; the reader will report it
 
@@ -219,17 +266,17 @@ class Session:
         while True:
             if self.sandboxes.stopped.is_set():
                 raise Interrupted
-            now = time.monotonic()
-            if now >= next_look:
+            late = time.monotonic() > deadline
+            if time.monotonic() >= next_look:
                 why = self._too_much()
                 next_look = time.monotonic() + TICK
                 if why:
                     return self._culprit("crashed", why)
-            if now > deadline:
-                return self._culprit("timeout", "nothing happened for too long")
             try:
                 line = self.lines.get(timeout=TICK)
             except Empty:
+                if late:  # and all that has arrived was read: this process itself may have been busy
+                    return self._culprit("timeout", "nothing happened for too long")
                 continue
             if line is None:
                 return self._culprit("crashed", "the process was ended from within")
@@ -237,7 +284,7 @@ class Session:
             name = event.get("event")
             if name == "begin":
                 self.begun = event["i"]
-                deadline = time.monotonic() + self.steps[self.begun].seconds + GRACE
+                deadline = time.monotonic() + PATIENCE * self.steps[self.begun].seconds + GRACE
             elif name == "end":
                 error, data, seconds = _error(event.get("error")), _text(event.get("data")), event.get("seconds")
                 result = StepResult(error=error, data=data, seconds=seconds if isinstance(seconds, float) else 0.0)
@@ -249,6 +296,8 @@ class Session:
                 deadline = time.monotonic() + GRACE
             elif name in ("timeout", "crashed", "failed"):
                 return self._culprit("crashed" if name == "failed" else name, _text(event.get("why")) or "")
+            elif late:
+                return self._culprit("timeout", "nothing happened for too long")
 
     def _event(self, line):
         """Return the event in a line, {} if it cannot be read: a student may have written the line."""
@@ -289,15 +338,28 @@ class Session:
             return []
 
     def _too_much(self):
-        """Return which limit of the whole sandbox is exceeded, in words, or None."""
+        """Return which limit of the whole sandbox is exceeded, in words, or None.
+
+        Raises: Crowded, and SandboxError if the machine is too small, or others fill it.
+        """
         import psutil
 
+        if available() < RESERVE:
+            if not self.alone:
+                raise Crowded
+            if self.available < 2 * RESERVE:
+                left = f"{self.available // MIB} MiB of memory"
+                raise SandboxError(f"the machine had only {left} left before this began: end other programs")
+            return "the machine ran out of memory, though nothing else was graded meanwhile"
+        written = [os.fstatvfs(number) for number in self.folders]
+        if sum(one.f_files - one.f_ffree for one in written) > FILES:
+            return f"more than {FILES:,} files"
         family = self._family()
         if len(family) > PROCESSES:
             return f"more than {PROCESSES} processes"
 
         def used(exact):
-            total = 0
+            total = sum((one.f_blocks - one.f_bfree) * one.f_frsize for one in written)
             for process in family:
                 try:
                     memory = process.memory_full_info() if exact else process.memory_info()
@@ -311,8 +373,12 @@ class Session:
         return None
 
     def kill(self):
-        """End the sandbox and everything in it. In bubblewrap its first process takes all others with it."""
+        """End the sandbox and everything in it."""
         if self.sandboxes.isolation.bwrap:
+            # Bubblewrap's first process takes all others with it; but its second one may not yet have said so.
+            if self.process.returncode is None:
+                with contextlib.suppress(OSError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             return
         for _ in range(5):

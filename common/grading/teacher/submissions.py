@@ -1,19 +1,27 @@
 """Submitted notebooks: which student, which notebook, and the answer cells in them. Nothing in them is run here.
 
-A folder of submissions holds either notebooks, or one folder per student with notebooks in it:
+A folder of submissions (or a .zip archive of one, as a learning management system makes it) holds either notebooks, or
+one folder or .zip archive per student with notebooks in it, at any depth:
 
     submissions/ada.ipynb                            student ada; its exercises say which notebook it is
-    submissions/ada__ch08_02_weight_sum.ipynb       student ada (also with one _, - or space)
+    submissions/ada__ch08_02_weight_sum.ipynb        student ada (also with one _, - or space)
     submissions/ada/ch08_02_weight_sum.ipynb         student ada
     submissions/ada/homework.ipynb                   student ada; its exercises say which notebook it is
+    submissions/ada/week-8/homework.ipynb            student ada; nbgrader's layout
+    submissions/ada.zip                              student ada; one notebook in it, or several
+    submissions/lovelaceada_1234_56789_homework.ipynb              student lovelaceada_1234; Canvas
+    submissions/Ada Lovelace_1234_assignsubmission_file/hw.ipynb   student Ada Lovelace_1234; Moodle
+
+A notebook may also end in .IPYNB, .ipynb.txt or .ipynb.json, or be a Python file that Jupyter exported. What cannot be
+read as a notebook is ignored, and a notice says which file it was and why.
 
 Only the answer cells are taken from a submitted notebook. Whatever else a student changed in it has no effect.
 """
 
+import functools
 import json
-import os
 import re
-import stat
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,21 +30,40 @@ import nbformat
 
 from common.grading import cells
 from common.grading.exercise import find
+from common.grading.teacher import handed_in
+from common.grading.teacher.handed_in import COPY, Unreadable, spelled
 
-MAX_BYTES = 20_000_000  # of a notebook
 MAX_CHARACTERS = 100_000  # of an answer
 MAX_CELLS = 10_000  # of a notebook
+MAX_NOTICES = 10  # about one student
 HEADLINE = re.compile(r"\s*#+\s*Exercise\s+(\d+\.\d+\.\d+)\b", re.IGNORECASE)
-FIRST_LINES = 10  # among which the headline is searched: Colab and learners put magics, titles and comments above it
-COPY = r"(?:[ _-]*\(\d+\)|[ _-]*[Cc]opy\d*)?"  # what browsers and JupyterLab add to the name of a copy
+# Where the headline of a cell is searched: Colab and learners put magics, titles and comments above it.
+FIRST_LINES, FIRST_CHARACTERS = 10, 10_000
+CELL_OF_SCRIPT = re.compile(r"# In\[[ \d]*\]:|# %%|check\(|# Exercise \d+\.\d+\.\d+[ \t]*$")
 
 
 class SubmissionsError(ValueError):
     """A folder that cannot be graded as a whole; the text says what to do."""
 
 
-class Unreadable(ValueError):
-    """A submitted file that cannot be read; the text is for the student."""
+class Ignored(ValueError):
+    """A file that is not a hand-in; the text completes a sentence that begins with "because"."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence about what was found. student: whom it concerns, if it is one."""
+
+    text: str
+    student: str = ""
+
+
+@dataclass
+class Collection:
+    """What a folder of submissions holds: the submissions, and notices about everything that is not one of them."""
+
+    submissions: list
+    notices: list
 
 
 @dataclass(frozen=True)
@@ -78,6 +105,20 @@ class _Cell:
     source: str
     names: set  # ids
 
+    @functools.cached_property
+    def numbers(self):
+        """The number of the exercise that the cell answers, by its id or its headline, as a set (empty for none)."""
+        by_id = {number for name in self.names if (number := cells.number_of({"id": name}))}
+        if by_id:
+            return by_id
+        for line in self.source[:FIRST_CHARACTERS].splitlines()[:FIRST_LINES]:
+            match = HEADLINE.match(line)
+            if match and (self.kind == "code" or not line[match.end() :].strip()):  # not a heading with a title
+                return {match[1]}
+            if line.strip() and line.lstrip()[0] not in "#%!":
+                break
+        return set()
+
 
 def assignments(solutions):
     """Return the released notebooks that a folder of solution notebooks makes, by name.
@@ -97,130 +138,207 @@ def assignments(solutions):
     return found
 
 
-def collect(folder, known, only=()):
-    """Return the submissions in a folder, sorted by student and notebook.
+def collect(place, known, only=()):
+    """Return the Collection in a folder or archive of submissions, sorted by student and notebook.
 
     Args: known, the assignments by name; only, the names of those that every student is graded for. Without it
     students are graded for the notebooks that they handed in.
     Raises: SubmissionsError for a folder that does not exist or holds no notebook, and for an unknown name.
     """
-    folder = Path(folder)
+    place, only = Path(place), tuple(dict.fromkeys(only))
     for name in only:
         if name not in known:
             raise SubmissionsError(f"no notebook {name!r}; there are {', '.join(known)}")
-    if not folder.is_dir():
-        raise SubmissionsError(f"{folder} is not a folder of submissions")
-    files = _files(folder, known)
-    if not files:
-        raise SubmissionsError(f"no notebook (*.ipynb) in {folder}, nor in the folders of students in it")
-    read = [(student, path, *_read(path)) for student, path in files]
-    named = [_named(path, known, content) for _, path, content, _ in read]
-    fallback = _most_common(named, known, only)
-    by_student = {}
-    for (student, path, content, problem), name in zip(read, named, strict=True):
-        by_student.setdefault(student, []).append((path, content, problem, name or fallback))
+    if not place.is_dir() and not (place.is_file() and place.suffix.lower() == ".zip"):
+        raise SubmissionsError(f"{place} is not a folder of submissions, nor a .zip archive of one")
+    try:
+        students, notices = _read(place, known)
+    except (OSError, Unreadable) as error:
+        raise SubmissionsError(f"{place} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not any(students.values()):
+        said = "".join(f"\n{notice.text}" for notice in notices[:20])
+        raise SubmissionsError(f"no notebook (*.ipynb) in {place}, nor in the folders of students in it{said}")
+    fallback = _most_common(students, known, only)
     submissions = []
-    for student, handed_in in by_student.items():
-        for name in only or sorted({name for *_, name in handed_in}):
-            mine = [one for one in handed_in if one[3] == name]
-            submissions.append(_submission(student, known[name], mine, handed_in))
-    return sorted(submissions, key=lambda s: (s.student, s.assignment.name))
+    for student, works in students.items():
+        for work in works:
+            work.name = work.name or fallback
+        for name in only or sorted({work.name for work in works} or {fallback}):
+            mine = [work for work in works if work.name == name]
+            submissions.append(_submission(student, known[name], mine, works, notices))
+        if only:
+            left = [work for work in works if work.name not in only]
+            notices += [_ignored(w.file, f"it belongs to {w.name}, which is not graded now") for w in left]
+    notices = [*_without_floods(notices), *_alike(students)]
+    return Collection(sorted(submissions, key=lambda s: (s.student, s.assignment.name)), notices)
 
 
-def _files(folder, known):
-    """Return (student, path) for every notebook, and for every student's folder without one."""
-    files = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "__MACOSX":  # what operating systems leave in an archive
+def _without_floods(notices):
+    """Return the notices; of those about one student the first, and how many there are besides."""
+    by_student = {}
+    for notice in notices:
+        by_student.setdefault(notice.student, []).append(notice)
+    kept = []
+    for student, mine in by_student.items():
+        kept += mine[:MAX_NOTICES]
+        if len(mine) > MAX_NOTICES:
+            kept.append(Notice(f"ignored: {len(mine) - MAX_NOTICES:,} more files of {student}", student))
+    return kept
+
+
+@dataclass
+class _Work:
+    """A file that counts as handed in. name: of its assignment, None if nothing tells; elsewhere: numbers in it."""
+
+    file: object
+    name: str | None = None
+    answers: dict = field(default_factory=dict)
+    elsewhere: tuple = ()
+    problem: str = ""
+
+
+def _read(place, known):
+    """Return (the works of each student, notices)."""
+    students, notices, read = {}, [], Counter()
+    for file in handed_in.files(place, known):
+        if "/" in file.path:  # the student has a folder or an archive, so they are known even if nothing can be read
+            students.setdefault(file.student, [])
+        if file.read is None:
             continue
-        if path.suffix == ".ipynb":
-            files.append((_student(path.stem, known), path))
-        elif path.is_symlink() and path.is_dir():
-            files.append((readable(path.name), path))  # it may lead anywhere; reading it will report that
-        elif path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix == ".ipynb" and not p.name.startswith("."))
-            files += [(readable(path.name), notebook) for notebook in inside] or [(readable(path.name), None)]
-    if all(path is None for _, path in files):
-        return []
-    return files
+        work = _Work(file)
+        try:
+            content = _content(file, read)
+            work.name = _named(file.stem, known, content)
+            work.answers = answers(content, known[work.name]) if work.name else {}
+            work.elsewhere = tuple(sorted({number for cell in content for number in cell.numbers}))
+        except Ignored as error:
+            notices.append(_ignored(file, str(error)))
+            continue
+        except Unreadable as error:
+            work.problem = str(error)
+            work.name = _named(file.stem, known, [])
+        students.setdefault(file.student, []).append(work)
+    return students, notices
 
 
-def _student(stem, known):
-    for name in known:
-        match = re.fullmatch(rf"(.+?)[_ -]+{_spelled(name)}{COPY}", stem)
-        if match:
-            return readable(match[1])
-    return readable(stem)
+def _ignored(file, why):
+    return Notice(f"ignored: {file.path}, because {why}", file.student)
 
 
-def _spelled(name):
-    """Return a pattern for a notebook's name, or the one it once had: ch08_2_weight_sum for ch08_02_weight_sum."""
-    return re.sub(r"_0(?=\d_)", "_0?", re.escape(name))
+def _content(file, read):
+    """Return the cells of a file. Args: read, a Counter of the bytes that were read of each student.
+
+    Raises: Unreadable; Ignored for what is not meant to be a notebook.
+    """
+    if file.name.startswith("."):
+        raise Ignored("its name begins with a dot")
+    if file.ending in (".gz", ".tgz", ".tar", ".rar", ".7z", ".xz", ".bz2"):
+        raise Ignored("only .zip archives are opened")
+    # An archive, or a folder, which has no name, is here only if it could not be opened: reading it says why.
+    if file.name and file.ending not in (".ipynb", ".zip", ".py", ".txt", ".json"):
+        raise Ignored("it is not a notebook (.ipynb)")
+    if read[file.student] > handed_in.MAX_OF_STUDENT:
+        raise Unreadable(f"The files before it have {handed_in.MAX_OF_STUDENT / handed_in.MB:.0f} MB already.")
+    try:
+        data = file.read()
+        read[file.student] += len(data)
+        content = cells_of_script(_text(data)) if file.ending == ".py" else cells_of_notebook(_text(data))
+    except Unreadable as error:
+        if file.ending == ".py":
+            raise Ignored(_continued(str(error))) from None
+        if file.ending in (".txt", ".json"):
+            raise Ignored("it is not a notebook (.ipynb)") from None
+        raise
+    if file.ending == ".py" and not any(cell.numbers for cell in content):
+        raise Ignored("no line in it begins an answer, such as '# Exercise 8.2.1'")
+    return content
 
 
-def readable(name):
-    """Return a file name as text that can be written: bytes that are not UTF-8 are spelled out, as \\xf6."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def _continued(sentence):
+    """Return a sentence as the end of another one."""
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
-def _named(path, known, content):
+def _named(stem, known, content):
     """Return the assignment a file belongs to, by its name or else by its answer cells; None if neither tells."""
-    if path is None:
-        return None
     for name in sorted(known, key=len, reverse=True):
-        if re.fullmatch(rf"(?:.+[_ -])?{_spelled(name)}{COPY}", path.stem):
+        if re.fullmatch(rf"(?:.+[_ -])?{spelled(name)}{COPY}", stem):
             return name
-    found = {number for cell in content for number in _numbers(cell)}
+    found = {number for cell in content for number in cell.numbers}
     counts = {name: len(found & set(assignment.numbers)) for name, assignment in known.items()}
     best = max(counts, key=counts.get)
     return best if counts[best] else None
 
 
-def _most_common(named, known, only):
+def _most_common(students, known, only):
+    named = [work.name for works in students.values() for work in works]
     counts = Counter(name for name in named if name and (not only or name in only))
     if counts:
         return min(counts, key=lambda name: (-counts[name], name))
     return (list(only) or list(known))[0]
 
 
-def _submission(student, assignment, files, handed_in):
-    """Read one student's answers from the best of their files for this notebook."""
+def _submission(student, assignment, works, all_works, notices):
+    """Return one student's submission: the best of their files for this notebook. A notice is added for each other."""
     submission = Submission(student, assignment)
-    files = [one for one in files if one[0] is not None]
-    if not files:
-        others = sorted({name for path, _, _, name in handed_in if path is not None})
+    if not works:
         submission.problem = "No notebook was handed in for this."
+        others = sorted({work.name for work in all_works})
         if others:
             submission.problem += f" Handed in: {', '.join(others)}."
+        about = [notice.text for notice in notices if notice.student == student]
+        if about and not others:
+            text = "; ".join(about[:3])
+            submission.problem += f" {text[:1].upper()}{text[1:]}."
         return submission
-    files.sort(key=lambda one: (bool(one[2]), one[0].stem != assignment.name, one[0].name))
-    path, content, problem, _ = files[0]
-    if len(files) > 1:
-        submission.note = f"{len(files)} files were handed in for this notebook; graded: {readable(path.name)}."
-    if problem:
-        submission.problem = problem
-        return submission
-    submission.answers = answers(content, assignment)
-    if not submission.answers:
-        elsewhere = sorted({number for cell in content for number in _numbers(cell)})
-        if elsewhere:
-            submission.note += f" The file holds exercises of another notebook: {', '.join(elsewhere)}."
+    released = {number: cell.source for cell in assignment.notebook.cells if (number := cells.number_of(cell))}
+
+    def rank(work):
+        changed = sum(answer.source.strip() != released[n].strip() for n, answer in work.answers.items())
+        file = work.file
+        return bool(work.problem), -changed, -len(work.answers), file.stem != assignment.name, file.path
+
+    best, *others = sorted(works, key=rank)
+    if others:
+        graded = best.file.path.partition("/")[2] or best.file.path
+        submission.note = f"{len(works)} files were handed in for this notebook; graded: {graded}."
+        for work in others:
+            why = work.problem or f"{best.file.path} is graded for {assignment.name}"
+            notices.append(_ignored(work.file, _continued(why)))
+    submission.problem, submission.answers = best.problem, best.answers
+    if not best.problem and best.file.ending == ".py":
+        submission.note += " Read from a Python file, which keeps no ids."
+        for answer in submission.answers.values():
+            answer.repairs = []
+    if not best.problem and not best.answers and best.elsewhere:
+        submission.note += f" The file holds exercises of another notebook: {', '.join(best.elsewhere)}."
     return submission
 
 
-def _read(path):
-    """Return (cells, problem) of a file."""
-    if path is None:
-        return [], ""
+def _alike(students):
+    """Return notices about names that are easily taken for each other: each of them is graded alone."""
+    groups = {}
+    for student in students:
+        groups.setdefault(unicodedata.normalize("NFC", student).casefold(), []).append(student)
+    notices = []
+    for group in groups.values():
+        if len(group) > 1:
+            same = len({unicodedata.normalize("NFC", student) for student in group}) < len(group)
+            names = " and ".join(map(ascii if same else repr, group))
+            what = "look the same but are written with different characters" if same else "differ in case only"
+            notices.append(Notice(f"alike: the students {names} {what}; they are graded as {len(group)} students"))
+    return notices
+
+
+def _text(data):
     try:
-        return read_cells(path), ""
-    except Unreadable as error:
-        return [], str(error)
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("The file is not a notebook: its text is not UTF-8.") from None
 
 
-def read_cells(path):
-    """Return the cells of a submitted notebook. Raises: Unreadable."""
-    text = _text(path)
+def cells_of_notebook(text):
+    """Return the cells in the text of a notebook. Raises: Unreadable."""
     if not text.strip():
         raise Unreadable("The file is empty.")
     try:
@@ -237,25 +355,16 @@ def read_cells(path):
     return [cell for cell in map(_cell, found) if cell]
 
 
-def _text(path):
-    if path.is_symlink():
-        raise Unreadable("The file is a symbolic link. Hand in the notebook itself.")
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with open(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise Unreadable("This is not a regular file.")
-            if status.st_size > MAX_BYTES:
-                size, most = status.st_size / 1e6, MAX_BYTES / 1e6
-                raise Unreadable(f"The file has {size:.0f} MB, more than {most:.0f} MB. Clear its outputs.")
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Unreadable(f"The file cannot be read: {error.strerror}.") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Unreadable("The file is not a notebook: its text is not UTF-8.") from None
+def cells_of_script(text):
+    """Return the cells in a Python file that Jupyter, Colab or an editor made of a notebook."""
+    sources = [[]]
+    for line in re.split(r"\r\n?|\n", text):
+        if CELL_OF_SCRIPT.match(line):
+            sources.append([])
+        sources[-1].append(line)
+    if len(sources) > MAX_CELLS:
+        raise Unreadable(f"The file has {len(sources):,} cells, more than {MAX_CELLS:,}.")
+    return [_Cell("code", "\n".join(lines).strip("\n"), set()) for lines in sources]
 
 
 def _cell(data):
@@ -274,20 +383,6 @@ def _cell(data):
     return _Cell(kind if isinstance(kind, str) else "", source, {name for name in names if isinstance(name, str)})
 
 
-def _numbers(cell):
-    """Return the number of the exercise that a cell answers, by its id or its headline, as a set (empty for none)."""
-    by_id = {number for name in cell.names if (number := cells.number_of({"id": name}))}
-    if by_id:
-        return by_id
-    for line in cell.source.splitlines()[:FIRST_LINES]:
-        match = HEADLINE.match(line)
-        if match and (cell.kind == "code" or not line[match.end() :].strip()):  # not a heading with a title
-            return {match[1]}
-        if line.strip() and line.lstrip()[0] not in "#%!":
-            break
-    return set()
-
-
 def _defines(source, name):
     """Whether a cell sets ``name``, as far as its text tells."""
     return bool(re.search(rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^[ \t]*{name}[ \t]*=", source, re.M))
@@ -299,7 +394,7 @@ def answers(content, assignment):
     checks = {n: cell.source for cell in assignment.notebook.cells if (n := cells.number_of(cell, "check"))}
     found = {}
     for number in assignment.numbers:
-        places = [k for k, cell in enumerate(content) if number in _numbers(cell)]
+        places = [k for k, cell in enumerate(content) if number in cell.numbers]
         if not places:
             continue
         # An unchanged copy of the released cell is not an answer, nor is a note or a trial below the answer. Of the

@@ -1,0 +1,204 @@
+"""The attention explorer as a page: the same pictures and words in plain JavaScript, without a server or a kernel.
+
+``write_page`` writes a folder that works from a disk and from any static host: ``index.html`` with everything but the
+weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, and the names
+of all characters, for messages. The JavaScript in this folder is what the page runs, as it is:
+
+| file          | what is in it                                                | the same in Python              |
+|---------------|--------------------------------------------------------------|---------------------------------|
+| `numbers.js`  | rounding, percents, colors                                   | `common/svg.py`                 |
+| `drawing.js`  | SVG by hand, lines of text                                   | `common/svg.py`                 |
+| `picture.js`  | the heatmap and its sentences                                | `common/widgets/attention.py`   |
+| `reasons.js`  | why a step looks where it looks                              | `common/widgets/reasons.py`     |
+| `texts.js`    | what a model cannot read                                     | `common/widgets/texts.py`       |
+| `layers.js`   | embedding, LSTM, attention, affine; greedy decoding; weights | `common/steps.py`, the chapters |
+| `explorer.js` | the page                                                     | `common/widgets/explorer.py`    |
+
+Words, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules that the widget reads.
+A chapter adds scripts of its own, which define ``CHAPTER``: its models, and what they read.
+"""
+
+import base64
+import json
+import sys
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import svg
+from common.np import host
+from common.npz import atomic_write
+from common.svg import escape
+from common.widgets import attention, explorer, reasons
+from common.widgets.phrases import PHRASES
+
+__all__ = ["WebModel", "write_page"]
+
+FOLDER = Path(__file__).resolve().parent
+SCRIPTS = ("numbers", "drawing", "picture", "reasons", "texts", "layers", "explorer")
+
+
+@dataclass(frozen=True)
+class WebModel:
+    """A model of the page.
+
+    name: in the menu. file: the name of its file, without ending. kind: what the chapter's scripts call such a model.
+    arrays: a dict name -> float16 array of one or two axes.
+    """
+
+    name: str
+    file: str
+    kind: str
+    arrays: dict
+
+
+def write_page(
+    folder,
+    models,
+    *,
+    scripts,
+    chapter,
+    captions,
+    vocabulary,
+    max_length,
+    examples,
+    lessons,
+    model=None,
+    title="Attention explorer",
+    note="",
+):
+    """Write the page into ``folder``, which is made if it does not exist; return the path of its ``index.html``.
+
+    Args:
+        models: WebModels. model: the name of the one that is shown at first; None for the last one.
+        scripts: paths of the chapter's scripts. chapter: a dict, which they find as ``PAGE.chapter``.
+        captions: Captions; those with a ``write`` of their own cannot be shown. vocabulary: the tokens that the models
+            know. max_length: the most that they read. examples: texts; the first is shown at first.
+        lessons: pairs (title, address), where it is explained how this works. title: of the page. note: a sentence at
+            its end.
+    Raises: ValueError for arrays that are not float16 of one or two axes, and for captions that cannot be shown.
+    """
+    if captions.write is not None:
+        raise ValueError("write_page: captions with a write of their own are not known to the page")
+    folder = Path(folder)
+    for each in models:
+        _write(folder / "files" / f"{each.file}.js", _script(each.file, _packed(each)))
+    _write(folder / "files" / "names.js", _script("names", character_names()))
+    names = [each.name for each in models]
+    page = dict(
+        phrases=PHRASES,
+        shape=_shape(),
+        captions=dict(
+            token=captions.token,
+            separator=captions.separator,
+            marks=sorted(captions.marks),
+            nothing_to_read=captions.nothing_to_read,
+            no_truth=captions.no_truth,
+            no_source=captions.no_source,
+        ),
+        vocabulary=list(vocabulary),
+        max_length=max_length,
+        models=[dict(name=each.name, file=each.file) for each in models],
+        examples=list(examples),
+        remember=explorer.AttentionExplorer.remember,
+        state=dict(text=examples[0], model=model or names[-1], beside=explorer.NONE, step=0, gold=False, why=False),
+        chapter=chapter,
+    )
+    sources = [FOLDER / f"{name}.js" for name in SCRIPTS[:-1]] + [Path(path) for path in scripts]
+    sources.append(FOLDER / f"{SCRIPTS[-1]}.js")
+    code = [f"const PAGE = {_json(page)};", *(path.read_text(encoding="utf-8") for path in sources)]
+    links = " · ".join(f'<a href="{escape(address)}" target="_top">{escape(text)}</a>' for text, address in lessons)
+    labels = {name: PHRASES[name] for name in PHRASES if name.startswith("label_") or name in ("save", "how")}
+    gaps = {name: escape(text) for name, text in labels.items()} | dict(
+        title=escape(title),
+        description=escape(captions.about[0].upper() + captions.about[1:] + "."),
+        label=escape(captions.label),
+        example=escape(captions.example),
+        examples=escape(PHRASES["examples"]),
+        heatmap=escape(PHRASES["heatmap"]),
+        heatmap_beside=escape(PHRASES["heatmap_beside"]),
+        lessons=links,
+        note=escape(note),
+        style=_filled((FOLDER / "style.css").read_text(encoding="utf-8"), _shape()),
+        scripts="\n".join(f"<script>\n{text}\n</script>" for text in code),
+    )
+    path = folder / "index.html"
+    _write(path, _filled((FOLDER / "page.html").read_text(encoding="utf-8"), gaps))
+    return path
+
+
+def character_names():
+    """Return what the page needs for messages about single characters: the names of all, in lower case.
+
+    ranges: triples (first, last, prefix) of characters whose names end in their number. single: pairs (first, names)
+    of other characters that follow one another, the names joined by "|". odd: pairs (first, last) of characters that
+    have a name and cannot be seen, or can be seen and have none.
+    """
+    single, ranges, odd = [], [], []
+    for point in range(sys.maxunicode + 1):
+        name = unicodedata.name(chr(point), "").lower()
+        if bool(name) != chr(point).isprintable():
+            if odd and odd[-1][1] == point - 1:
+                odd[-1][1] = point
+            else:
+                odd.append([point, point])
+        if not name:
+            continue
+        number = f"{point:04x}"
+        prefix = name.removesuffix(number)
+        if prefix == name and single and single[-1][0] + len(single[-1][1]) == point:
+            single[-1][1].append(name)
+        elif prefix == name:
+            single.append([point, [name]])
+        elif ranges and ranges[-1][1:] == [point - 1, prefix]:
+            ranges[-1][1] = point
+        else:
+            ranges.append([point, point, prefix])
+    return dict(ranges=ranges, single=[[first, "|".join(names)] for first, names in single], odd=odd)
+
+
+def _shape():
+    """Return the colors and sizes of the pictures."""
+    colors = {name: getattr(svg, name) for name in ("INK", "MUTED", "LINE", "PALE", "BLUE", "ORANGE", "SANS", "MONO")}
+    grid = ("CELL", "ROW", "GAP", "LETTER", "LEFT", "TOP", "HEAD", "WIDTH", "NARROW", "SENTENCE")
+    grid += ("RISING", "SLOPE", "ANSWER")
+    return (
+        colors
+        | {name: getattr(attention, name) for name in grid}
+        | dict(DARKEST=svg.DARKEST, SHRINKS=svg.SHRINKS, PACE=explorer.PACE, FORMULA=reasons.Reasons.formula)
+        | dict(TERMS=reasons.TERMS, TOKENS=reasons.TOKENS, REASON_ROW=reasons.ROW, REASONS_WIDTH=reasons.WIDTH)
+    )
+
+
+def _packed(model):
+    """Return a model's kind and arrays: names and shapes, and the numbers as base64, little end first."""
+    for name, array in model.arrays.items():
+        if array.dtype != host.float16 or array.ndim not in (1, 2):
+            raise ValueError(
+                f"write_page: {name} of “{model.name}” must be float16 with one or two axes, "
+                f"got {array.dtype} {array.shape}"
+            )
+    shapes = [[name, *(1, *array.shape)[-2:]] for name, array in model.arrays.items()]
+    data = b"".join(array.astype("<f2").tobytes() for array in model.arrays.values())
+    return dict(kind=model.kind, arrays=shapes, data=base64.b64encode(data).decode())
+
+
+def _script(file, content):
+    return f"receive({json.dumps(file)}, {_json(content)});\n"
+
+
+def _json(content):
+    """Return JSON that is safe within a script of a page."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _filled(template, gaps):
+    """Return a template with its gaps, {{name}}, filled in."""
+    for name, text in gaps.items():
+        template = template.replace("{{" + name + "}}", str(text))
+    return template
+
+
+def _write(path, text):
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

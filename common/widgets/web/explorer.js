@@ -1,0 +1,311 @@
+// The page: what is typed and pressed, and what is shown for it (common/widgets/explorer.py is the notebook's).
+//
+// CHAPTER, of the chapter's own script, knows the models and what they read:
+//   model(kind, weights)                 a model that decode understands
+//   decode(model, tokens)                { answer, confidence, weights }, weights null without attention
+//   truth(tokens)                        the right answer, or null
+//   remark(tokens)                       what else is to be said of a text that has a right answer, or ""
+//   goldMask(tokens)                     where each token of the answer comes from, or null
+//   explain(model, tokens, step)         { terms, hs } of reasons.js, or { missing }, which says why there are none
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const NONE = say("label_none");
+
+// --- files: the weights of a model, the names of the characters ---
+// A page that was opened from a disk may not read other files, but it may run scripts: each file calls `receive`.
+
+const received = {};
+const loading = {};
+
+function receive(file, content) {
+  received[file] = content;
+}
+
+function loadFile(file) {
+  loading[file] ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `files/${file}.js`;
+    script.onload = () => resolve(received[file]);
+    script.onerror = () => {
+      delete loading[file]; // the next try may succeed
+      reject(new Error(say("no_file", { file: `files/${file}.js` })));
+    };
+    document.head.append(script);
+  });
+  return loading[file];
+}
+
+const models = {}; // those that were asked for
+
+async function modelOf(name) {
+  const { file } = PAGE.models.find((model) => model.name === name);
+  const content = await loadFile(file);
+  models[name] ??= CHAPTER.model(content.kind, decodeWeights(content));
+  return models[name];
+}
+
+// --- answers ---
+
+const answers = new Map(); // those that need not be computed again
+
+function answerOf(name, tokens) {
+  const key = JSON.stringify([name, tokens]);
+  if (!answers.has(key)) {
+    if (answers.size >= PAGE.remember) answers.delete(answers.keys().next().value);
+    answers.set(key, CHAPTER.decode(models[name], tokens));
+  }
+  return answers.get(key);
+}
+
+// What one model's picture shows, and why something is missing from it.
+function shownOf(name, tokens, { step, column, gold }) {
+  const { answer, confidence, weights } = answerOf(name, tokens);
+  const mask = gold && weights ? CHAPTER.goldMask(tokens) : null;
+  const missing = !gold || mask ? [] : [say(weights ? "no_gold" : "no_gold_without_attention")];
+  const lit = weights ? column : null;
+  const shown = { question: tokens, answer, confidence, weights, gold: mask, column: lit };
+  return { ...shown, step: Math.min(step, answer.length - 1), name: say("model", { name }), missing };
+}
+
+function verdict(tokens, answer) {
+  const [question, written] = [join(tokens), join(answer)];
+  const right = CHAPTER.truth(tokens);
+  if (right === null) return say("no_truth", { question, no_truth: PAGE.captions.no_truth, answer: written });
+  const more = CHAPTER.remark(tokens);
+  const said = say(written.trimEnd() === right ? "right" : "wrong", { answer: written, right });
+  return more ? `${said}; ${more}` : said;
+}
+
+// Everything that is shown of a question: the pictures as SVG, and the news as a sentence. The models are there.
+function pictures(tokens, { model, beside, step, column, gold, why }) {
+  const { WIDTH, NARROW } = PAGE.shape;
+  const width = beside === NONE ? WIDTH : NARROW;
+  const first = shownOf(model, tokens, { step, column, gold });
+  const found = { first, picture: renderAttention(first, width), second: "", reasons: "" };
+  const news = [verdict(tokens, first.answer)];
+  if (beside !== NONE) {
+    const second = shownOf(beside, tokens, { step, column, gold });
+    found.second = renderAttention(second, width);
+    news.push(say("beside_writes", { name: beside, answer: join(second.answer) }));
+  }
+  news.push(...first.missing);
+  if (why && !first.weights) news.push(say("no_why_without_attention"));
+  if (why && first.weights) {
+    const reasons = CHAPTER.explain(models[model], tokens, first.step);
+    const [most] = descending(first.weights[first.step]);
+    if (reasons.missing) news.push(reasons.missing);
+    else found.reasons = renderReasons(tokens, reasons, first.step, column ?? most);
+  }
+  return { ...found, news: news.join("; ") + "." };
+}
+
+// --- the page ---
+
+const state = { ...PAGE.state, column: null };
+let question = []; // the last one that could be read
+let latest = 0; // the number of the last change: an older one that was still loading is dropped
+
+// Show what the state says. `changed` is the part of the state that changed last.
+async function show(changed) {
+  const turn = ++latest;
+  const typed = characters(state.text);
+  try {
+    if (needsNames(typed)) PAGE.names = await loadFile("names");
+    if (turn !== latest) return;
+    const problem = complaint(typed);
+    for (const id of ["picture", "second", "reasons"]) byId(id).classList.toggle("old", Boolean(problem));
+    if (problem) {
+      tell(problem + (question.length ? say("still_shows", { question: quoted(join(question)) }) : ""), "alert");
+      if (changed === "text") return;
+    }
+    const tokens = problem ? question : typed;
+    if (!tokens.length) return;
+    const chosen = [state.model, ...(state.beside === NONE ? [] : [state.beside])];
+    if (chosen.some((name) => !models[name])) tell(say("loading", { names: chosen.join(", ") }));
+    await Promise.all(chosen.map(modelOf));
+    if (turn !== latest) return;
+    if (tokens.join("") !== question.join("")) state.column = null;
+    question = tokens;
+    state.step = Math.min(state.step, answerOf(state.model, tokens).answer.length - 1);
+    draw(tokens, problem, changed);
+  } catch (error) {
+    tell(error.message, "alert");
+  }
+}
+
+function draw(tokens, problem, changed) {
+  const found = pictures(tokens, state);
+  for (const id of ["picture", "second", "reasons"]) {
+    const frame = byId(id);
+    frame.innerHTML = found[id];
+    frame.hidden = !found[id];
+    if (!found[id]) continue;
+    const svg = frame.firstChild; // the frame is between as wide as the picture needs and as wide as it is
+    frame.style.flexBasis = `calc(2px + ${svg.style.getPropertyValue("--least")})`;
+    frame.style.maxWidth = `min(100%, calc(2px + ${svg.getAttribute("width")}px))`;
+  }
+  document.body.classList.toggle("two", Boolean(found.second));
+  drawTokens(found.first);
+  if (!problem) tell(found.news);
+  const said = byId("said");
+  said.setAttribute("aria-live", ["step", "column"].includes(changed) ? "polite" : "off");
+  said.textContent = describeAttention(found.first).slice(1).join(" ");
+}
+
+function tell(text, kind = "status") {
+  const line = document.createElement("p");
+  line.dataset.kind = kind;
+  if (kind === "alert") line.append(Object.assign(document.createElement("b"), { textContent: say("please_check") }), " ");
+  line.append(text);
+  byId("news").replaceChildren(line);
+}
+
+// The tokens of the answer and of the question as buttons. The question is painted with the weights of the step.
+function drawTokens({ question, answer, confidence, weights, step, column }) {
+  const kind = PAGE.captions.token;
+  const steps = byId("answer");
+  const options = answer.map((token, k) => [k, visible(token), say("tip_step", { kind, place: k })]);
+  offer(steps, "step", options, step);
+  steps.querySelectorAll("label").forEach((label, k) => {
+    label.style.setProperty("--sure", confidence[k]);
+    label.title = `${say("tip_step", { kind, place: k })}: ${percent(confidence[k])}`;
+  });
+  byId("step").max = answer.length - 1;
+  byId("step").value = step;
+  byId("step-shown").textContent = step;
+  const columns = question.map((token, i) => [i, visible(token), say("tip_column", { kind, place: i })]);
+  offer(byId("question"), "column", [["", NONE, say("tip_no_column")], ...columns], column ?? "");
+  byId("question").disabled = !weights;
+  byId("question").querySelectorAll("label.token").forEach((label, i) => {
+    if (!i) return;
+    const w = weights ? weights[step][i - 1] : 0;
+    label.style.background = shade(w);
+    label.style.color = inkOn(w);
+  });
+}
+
+// Radio buttons for options [value, label, description] in a fieldset. Those that fit stay, and so does the focus.
+function offer(fieldset, group, options, chosen) {
+  const fits = fieldset.dataset.options === JSON.stringify(options);
+  if (!fits) {
+    fieldset.dataset.options = JSON.stringify(options);
+    fieldset.querySelectorAll("label").forEach((label) => label.remove());
+    for (const [value, text, description] of options) {
+      const label = Object.assign(document.createElement("label"), { className: "token", title: description });
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: group, value });
+      input.setAttribute("aria-label", `${text}, ${description}`);
+      label.append(input, text);
+      fieldset.append(label);
+    }
+  }
+  for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === String(chosen);
+}
+
+function change(part, value) {
+  state[part] = value;
+  if (part !== "step") stop();
+  show(part);
+}
+
+// --- play the steps ---
+
+let playing = null;
+
+function stop() {
+  clearInterval(playing);
+  playing = null;
+  byId("play").setAttribute("aria-pressed", "false");
+}
+
+function play() {
+  if (playing) return stop();
+  const last = () => answerOf(state.model, question).answer.length - 1;
+  if (!question.length) return;
+  if (state.step >= last()) change("step", 0);
+  byId("play").setAttribute("aria-pressed", "true");
+  playing = setInterval(() => {
+    if (state.step >= last()) stop();
+    else change("step", state.step + 1);
+  }, PAGE.shape.PACE);
+}
+
+// --- save ---
+
+function save(kind) {
+  document.querySelectorAll(".frame svg").forEach((svg, k) => {
+    const link = document.createElement("a");
+    const source = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(svg.outerHTML);
+    const finish = (href) => Object.assign(link, { href, download: `attention${k ? `-${k + 1}` : ""}.${kind}` }).click();
+    if (kind === "svg") return finish(source);
+    const image = new Image();
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = 2 * svg.getAttribute("width");
+      canvas.height = 2 * svg.getAttribute("height");
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      finish(canvas.toDataURL("image/png"));
+    };
+    image.src = source;
+  });
+}
+
+// --- start ---
+
+function start() {
+  const fill = (select, names, chosen) => {
+    select.replaceChildren(...names.map((name) => new Option(name, name, name === chosen, name === chosen)));
+    select.addEventListener("change", () => change(select.id, select.value));
+  };
+  const names = PAGE.models.map((model) => model.name);
+  fill(byId("model"), names, state.model);
+  fill(byId("beside"), [NONE, ...names], state.beside);
+  byId("text").value = state.text;
+  byId("text").addEventListener("input", (event) => change("text", event.target.value));
+  for (const text of PAGE.examples) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+    button.addEventListener("click", () => {
+      byId("text").value = text;
+      change("text", text);
+    });
+    byId("examples").append(button);
+  }
+  for (const id of ["gold", "why"]) {
+    byId(id).checked = state[id];
+    byId(id).addEventListener("change", (event) => change(id, event.target.checked));
+  }
+  byId("step").addEventListener("input", (event) => {
+    stop();
+    change("step", Number(event.target.value));
+  });
+  byId("answer").addEventListener("change", (event) => {
+    stop();
+    change("step", Number(event.target.value));
+  });
+  byId("question").addEventListener("change", (event) => {
+    change("column", event.target.value === "" ? null : Number(event.target.value));
+  });
+  byId("play").addEventListener("click", play);
+  for (const kind of ["svg", "png"]) byId(`save-${kind}`).addEventListener("click", () => save(kind));
+  // A row or a token in a picture can be pressed, too; it presses a button by its place.
+  document.querySelector("main").addEventListener("click", (event) => {
+    const part = event.target.closest("[data-press]");
+    if (!part) return;
+    const [group, k] = part.dataset.press.split("-");
+    document.querySelectorAll(`input[name="${group}"]:not(:disabled)`)[k]?.click();
+  });
+  // In a frame on another page: without the heading. That page is told how high this one is, and may tell whether it is
+  // light or dark: { theme: "dark" }.
+  if (window.parent !== window) {
+    document.body.classList.add("framed");
+    const report = () => window.parent.postMessage({ attentionExplorer: document.documentElement.offsetHeight }, "*");
+    new ResizeObserver(report).observe(document.body);
+    window.addEventListener("message", ({ source, data }) => {
+      const theme = ["light", "dark"].includes(data?.theme) ? data.theme : "";
+      if (source === window.parent) document.documentElement.dataset.theme = theme;
+    });
+  }
+  show("text");
+}
+
+start();

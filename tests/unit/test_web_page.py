@@ -1,0 +1,101 @@
+"""The explorer as a page: what Python writes. What the page does is tested in a browser (tests/browser)."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ch08 import web
+from ch08.explorer import CAPTIONS, EXAMPLES, right_answer
+from ch08.web import colab_address, lesson_title, write_explorer
+from ch08.web.__main__ import main
+from common.widgets.phrases import PHRASES, say
+from common.widgets.web import FOLDER, WebModel, write_page
+from tests.notebooks import address
+
+MODEL = WebModel("small", "small-1", "Small", {"W": np.float16([[1, -2], [0.5, 65504]]), "b": np.float16([1e-7, 3])})
+
+
+def write(folder, models=(MODEL,), **changes):
+    arguments = dict(scripts=[], chapter={}, captions=CAPTIONS, vocabulary="ab", max_length=3, examples=["ab"])
+    return write_page(folder, models, **arguments | dict(lessons=[("A & B", "b.html")]) | changes)
+
+
+def test_a_page_is_whole(tmp_path):
+    text = write(tmp_path / "new" / "folder").read_text(encoding="utf-8")
+    assert re.findall(r"\{\{\w+\}\}", text) == []
+    assert '<a href="b.html" target="_top">A &amp; B</a>' in text
+    page = json.loads(re.search(r"const PAGE = (.*);", text)[1])
+    assert page["models"] == [{"name": "small", "file": "small-1"}]
+    assert page["state"]["model"] == "small"
+    assert page["phrases"] == PHRASES
+    for script in FOLDER.glob("*.js"):
+        assert script.read_text(encoding="utf-8") in text, "the page runs what the folder holds, as it is"
+
+
+def test_weights_are_float16_numbers_one_array_after_the_other(tmp_path):
+    write(tmp_path)
+    text = (tmp_path / "files" / "small-1.js").read_text(encoding="utf-8")
+    content = json.loads(re.fullmatch(r'receive\("small-1", (.*)\);\n', text)[1])
+    assert content["kind"] == "Small"
+    assert content["arrays"] == [["W", 2, 2], ["b", 1, 2]]
+    numbers = np.frombuffer(base64.b64decode(content["data"]), "<f2")
+    np.testing.assert_array_equal(numbers, [*MODEL.arrays["W"].ravel(), *MODEL.arrays["b"]])
+
+
+def test_what_is_typed_into_captions_and_examples_cannot_end_a_script(tmp_path):
+    evil = "</script><script>alert(1)</script>"
+    text = write(tmp_path, examples=[evil], note=evil, captions=replace(CAPTIONS, label=evil)).read_text("utf-8")
+    assert evil not in text
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), np.float32), np.zeros((1, 2, 2), np.float16)])
+def test_other_arrays_are_refused(tmp_path, array):
+    with pytest.raises(ValueError, match=r"W of “small” must be float16 with one or two axes, got float"):
+        write(tmp_path, [replace(MODEL, arrays={"W": array})])
+
+
+def test_captions_with_a_function_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="a write of their own"):
+        write(tmp_path, captions=replace(CAPTIONS, write="".join))
+
+
+def test_every_phrase_is_said_somewhere():
+    """In Python, in the page's script, or as a label of its HTML."""
+    sources = [*FOLDER.parent.glob("*.py"), *FOLDER.glob("*.*")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources if path.name != "phrases.py")
+    used = set(re.findall(r"[\"'{](\w+)[\"'}]", text))
+    assert PHRASES.keys() - used == set()
+    assert say("step_writes", step=1, token="a", sure="5 %") == "Step 1 writes “a”, 5 % sure."
+
+
+def test_the_explorer_needs_weights(tmp_path, capsys):
+    with pytest.raises(FileNotFoundError, match=r"has no weights\. To train a model: python -m ch08\.train"):
+        write_explorer(tmp_path / "out", weights=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_javascript_is_refused(tmp_path, monkeypatch):
+    assert {"Seq2seq", "AttentionSeq2seq", "DeepAttentionSeq2seq"} < set(web.known_kinds())
+    monkeypatch.setattr(web, "known_kinds", lambda: ["AttentionSeq2seq"])
+    with pytest.raises(ValueError, match=r"models\.js has no Seq2seq, which seq2seq needs"):
+        write_explorer(tmp_path)
+
+
+def test_the_command_says_what_it_wrote(tmp_path, capsys):
+    assert main(["--out", str(tmp_path / "page")]) == 0
+    assert re.fullmatch(r"wrote .*index\.html and 12 files beside it, \d+\.\d MB\n", capsys.readouterr().out)
+
+
+def test_lessons_have_their_titles_and_their_badges_address():
+    assert lesson_title("ch08_07_seeing_attention") == "8.7 Seeing attention"
+    badge = address.badge(address.NOTEBOOKS / "ch08_07_seeing_attention.ipynb")
+    assert f"({colab_address('ch08_07_seeing_attention')})" in badge
+
+
+def test_examples_have_right_answers():
+    assert {right_answer(text)[:2] for text in EXAMPLES} <= {"19", "20"}
+    assert right_answer("27/9/05") == "2005-09-27", "a two-digit year keeps its zero"
