@@ -40,6 +40,7 @@ from common.unroll import Unroll
 
 FIRST_NUMBER = 1e-6  # what stands everywhere in a constant first memory
 FIRST_FOCUS = 5.0  # how far the logit of the first row stands out in the first weightings
+FIRST_GATE = -2.0  # the first bias of the gates: sigmoid(-2) is 0.12
 
 
 class NTM(BaseModel):
@@ -215,6 +216,9 @@ class Heads(Composite):
     (1 + softplus); each writing head also what to erase (sigmoid) and to add (tanh). What is squashed in the same way
     stands side by side: keys and adds, gates and erases, strengths and gammas, shifts.
 
+    The gates begin nearly closed. A new machine finds all contents alike, so an open gate would spread the weighting
+    over all rows within a few steps, and what is written there could not be told apart.
+
     Shapes: out (N, H) -> (key (N, M, W), strength, gate (N, M), shift (N, M, 3), gamma (N, M)), as ``Addressing`` takes
     them, and erase and add (N, writing heads, W).
     """
@@ -225,6 +229,7 @@ class Heads(Composite):
         sizes = (M + writing) * W, M + writing * W, 2 * M, 3 * M  # what is squashed in each of the four ways
         self.ends = list(accumulate(sizes[:-1]))
         self.affine = init_affine(hidden_size, sum(sizes), dtype, rng)
+        self.affine.params[1][self.ends[0] : self.ends[0] + M] = FIRST_GATE
         self.tanh, self.sigmoid, self.softplus, self.softmax = Tanh(), Sigmoid(), Softplus(), Softmax()
 
     def forward(self, out):

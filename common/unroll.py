@@ -146,10 +146,7 @@ def _copy(layer, made):
         made[id(layer)] = other = object.__new__(type(layer))
         mine = vars(other)
         for name, value in vars(layer).items():
-            if name == "cache":
-                mine[name] = None
-            else:
-                mine[name] = value if name in _ARRAYS_IN else _own(value, made)
+            mine[name] = value if name in _ARRAYS_IN else _own(value, made)
     return made[id(layer)]
 
 

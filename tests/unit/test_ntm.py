@@ -179,6 +179,14 @@ def test_the_first_state_is_that_of_the_parameters():
         np.testing.assert_array_equal(reads[k], model.first.params[1].reshape(-1))
 
 
+def test_the_gates_begin_nearly_closed():
+    for kind in KINDS:
+        heads = make(kind).steps.step.heads
+        (_, _, gate, _, _), erase, _ = heads.forward(np.zeros((1, H)))
+        close(gate, 1 / (1 + np.exp(2)))
+        close(erase, 0.5)
+
+
 def rows_differ(model):
     xs, ts, _ = batch(1, 8)
     model.forward(xs, ts)
