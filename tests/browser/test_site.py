@@ -213,6 +213,7 @@ def serious(axe, page, contrast=True):
     Args: contrast, whether it also measures the contrast of every piece of text, which takes four fifths of the time.
     """
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    options["preload"] = False  # it would ask for style sheets in a way that a page opened as a file may not
     return [
         f"{violation['id']}: {node['html'][:200]}"
         for violation in axe.run(page, options=options).response["violations"]
