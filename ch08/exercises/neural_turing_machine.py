@@ -357,6 +357,14 @@ SHARPEN = Exercise(
     given={"softmax": softmax},
     mistakes=(
         Mistake(
+            "A tiny number in the denominator hides 0 / 0, and makes all weights 0 where the power is large.",
+            changed(
+                _SHARPEN,
+                ("(w / w.max(axis=1, keepdims=True)) **", "w **"),
+                ("powers.sum(axis=1, keepdims=True)", "(powers.sum(axis=1, keepdims=True) + 1e-16)"),
+            ),
+        ),
+        Mistake(
             "The powers do not add up to 1 again: divide by their sum.",
             changed(_SHARPEN, ("return powers / powers.sum(axis=1, keepdims=True)", "return w ** gamma[:, None]")),
         ),
@@ -364,14 +372,6 @@ SHARPEN = Exercise(
             "Right for small powers. But a small weight to a large power is 0 in a computer, and where all are, 0 / 0 "
             "is not a number. Divide by the largest weight first, or use logarithms.",
             changed(_SHARPEN, ("(w / w.max(axis=1, keepdims=True)) **", "w **")),
-        ),
-        Mistake(
-            "A tiny number in the denominator hides 0 / 0, and makes all weights 0 where the power is large.",
-            changed(
-                _SHARPEN,
-                ("(w / w.max(axis=1, keepdims=True)) **", "w **"),
-                ("powers.sum(axis=1, keepdims=True)", "(powers.sum(axis=1, keepdims=True) + 1e-16)"),
-            ),
         ),
         Mistake(
             "That is a softmax of gamma times w. Sharpening takes powers of w, which is a softmax of gamma times log "
@@ -913,7 +913,12 @@ def program(L):
 
 
 def _program_inputs(rng, L, spare):
-    return {"xs": rng.integers(0, 2, (L, 4)) + 0.5, "rows": L + spare, "start": int(rng.integers(L + spare))}
+    """Vectors of four bits, no two alike. A reading head that never jumps is on an empty row when the reading begins,
+    or, where there is none, on row 2 or later."""
+    bits = rng.permutation(16)[:L, None] >> np.arange(4) & 1
+    rows = L + spare
+    late = int(rng.integers(L if spare else 2, rows))
+    return {"xs": bits + 0.5, "rows": rows, "start": (late - L) % rows}
 
 
 PROGRAM = Exercise(
@@ -935,7 +940,8 @@ PROGRAM = Exercise(
             changed(_PROGRAM, ("gate[L, 0], gate[0, 1] = 1, 1", "gate[0, 1] = 1")),
         ),
         Mistake(
-            "The reading head goes back to row 0 and at once one row on: it begins with the second vector.",
+            "The reading head goes back to row 0 and at once one row on, or goes back a step too early: it begins with "
+            "the second vector.",
             changed(_PROGRAM, ("shift[L, 0], shift[0, 1] = 0, 0", "shift[0, 1] = 0")),
         ),
         Mistake(
@@ -946,10 +952,6 @@ PROGRAM = Exercise(
         Mistake(
             "The gate of the reading head is always open while it reads: it finds the first vector again and again.",
             changed(_PROGRAM, ("    return", "    gate[L:, 0], shift[L:, 0] = 1, 0\n    return")),
-        ),
-        Mistake(
-            "The reading head goes back a step too early, so the copy begins with the second vector.",
-            changed(_PROGRAM, ("gate[L, 0],", "gate[L - 1, 0],"), ("shift[L, 0],", "shift[L - 1, 0],")),
         ),
         Mistake(
             "The writing head goes on writing while the other one reads, and where the ring is full it overwrites what "
