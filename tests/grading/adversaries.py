@@ -629,7 +629,7 @@ answer(
     ),
     fails("c is all zeros"),
     bug=find(BUG).bug.source,
-    others={BUG: fails("c is all zeros")},
+    others={BUG: fails("with the bug still in it")},
 )
 answer(
     "patched-copies",
