@@ -6,13 +6,13 @@ python -m notebooks.web --external             only asks every link to the outsi
 """
 
 import argparse
-import importlib.util
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from ch08.web import write_explorer
 from notebooks.web import stage
 
 HERE = Path(__file__).resolve().parent
@@ -28,13 +28,6 @@ def build(source, out, builder="html", jobs="auto"):
     doctrees = Path(source).parent / "doctrees"
     options = ["--quiet", "--fail-on-warning", f"--jobs={jobs}", f"--builder={builder}"]
     return build_main([*options, f"--conf-dir={HERE}", f"--doctree-dir={doctrees}", str(source), str(out)])
-
-
-def write_explorer(out):
-    """Write the explorer's page into the site, in ``stage.EXPLORER``; its links lead to the site's lessons."""
-    from ch08.web import write_explorer
-
-    write_explorer(out / stage.EXPLORER, lesson=lambda name: f"../notebooks/{name}.html")
 
 
 def clear(out):
@@ -57,15 +50,13 @@ def main(arguments=None):
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
-        has_explorer = importlib.util.find_spec("ch08.web") is not None
-        stage.stage(source, has_explorer)
+        stage.stage(source)
         if options.external:
             return build(source, Path(scratch) / "links", "linkcheck")
         clear(options.out)
         code = build(source, options.out)
     if code == 0:
-        if has_explorer:
-            write_explorer(options.out)
+        write_explorer(options.out / stage.EXPLORER, lesson=lambda name: f"../notebooks/{name}.html")
         print(f"wrote {options.out} in {time.monotonic() - start:.0f} s; open {options.out / 'index.html'}")
     return code
 

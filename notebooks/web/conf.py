@@ -2,14 +2,12 @@
 
 import importlib
 import shutil
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from notebooks.web import stage
+from tests.notebooks import address
 
-from notebooks.web import stage  # noqa: E402, after the change of the path
-from tests.notebooks import address  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 project = "Attention from Scratch"
 author = "The Attention from Scratch authors"

@@ -360,14 +360,14 @@ def contents(others, root=ROOT):
     return "\n\n".join(lines)
 
 
-def front_page(readme, others, explorer, root=ROOT):
+def front_page(readme, others, root=ROOT):
     """The text of the front page, made of README.md and home.txt."""
     parts = sections(readme)
     introduction = parts[""].split("\n\n")[1]
     first = lessons(root)[0].relative_to(root)
     return Template((HERE / "home.txt").read_text(encoding="utf-8")).substitute(
         introduction=introduction,
-        explorer=explorer,
+        explorer=FRAME_OF_EXPLORER,
         first=first.with_suffix(".html").as_posix(),
         colab=f"{COLAB}{repository_slug(address())}/blob/main/{first.as_posix()}",
         repository=address(),
@@ -383,11 +383,8 @@ def about_page(readme):
     return "# About the course\n\n" + "\n\n".join(f"## {heading}\n\n{body}" for heading, body in parts.items()) + "\n"
 
 
-def stage(folder, explorer=True, root=ROOT):
-    """Write everything that Sphinx reads into ``folder``, which must not be there yet.
-
-    Args: explorer, whether the front page shows the explorer.
-    """
+def stage(folder, root=ROOT):
+    """Write everything that Sphinx reads into ``folder``, which must not be there yet."""
     folder.mkdir(parents=True)
     texts = pages(root)
     links, pictures = Links([*books(root), *texts], root), Pictures(folder)
@@ -401,7 +398,7 @@ def stage(folder, explorer=True, root=ROOT):
     text = links.rewrite(readme.read_text(encoding="utf-8"), readme)
     others = [path.relative_to(root).with_suffix("").as_posix() for path in texts]
     write(folder / "about.md", about_page(text))
-    write(folder / "index.md", front_page(text, others, FRAME_OF_EXPLORER if explorer else "", root))
+    write(folder / "index.md", front_page(text, others, root))
 
 
 def write(path, text):

@@ -267,8 +267,6 @@ def test_axe_finds_a_planted_mistake(page, axe):
 @pytest.mark.parametrize("width", [WIDTHS["phone"], WIDTHS["desk"]])
 def test_the_front_page_begins_with_the_explorer(page, width):
     """It answers in its frame, which is as high as it needs to be, and follows the page from light to dark."""
-    if not (SITE / stage.EXPLORER).is_dir():
-        pytest.skip("ch08.web, which writes the explorer's page, is not here")
     visit(page, "index.html", width)
     frame = page.frame_locator(".course-explorer iframe")
     frame.locator("#text").fill("2/10/93")
