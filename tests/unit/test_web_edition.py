@@ -233,7 +233,7 @@ def test_every_section_that_a_hint_names_is_there():
 
 
 def test_the_korean_edition_is_on_the_site_with_its_own_words(staged):
-    (lesson, *_) = stage.lessons(language="ko")
+    (lesson,) = (path for path in stage.lessons(language="ko") if path.stem == "ch08_02_weight_sum")
     name = f"ko/exercises/{lesson.stem}"
     text = "\n".join(cell["source"] for cell in cells(staged, name))
     assert "<summary>힌트" in text
