@@ -28,7 +28,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 IGNORE_OUTPUT = "nbval-ignore-output"  # the tag of a cell whose output cannot be stable
 OUTPUT_TIMEOUT = 120  # seconds until the outputs of a finished cell are there; nbval's own 5 are few on a busy machine
 PICTURE_IN_HTML = r"data:image/[\w+.-]+;base64,[A-Za-z0-9+/=\s]+"
-SIZE_IN_HTML = r' width="\d+" style="max-width:100%;min-width:\d+px;height:auto"'  # of a figure: its letters decide
+# Of a figure its letters decide; without a font for them it is an SVG (common/plots.py), which has no width here.
+SIZE_IN_HTML = r'(?: width="\d+")? style="max-width:100%;min-width:\d+px;height:auto"'
+
 NOTEBOOKS = Path(__file__).parent
 LANGUAGES = ("ko",)  # folders of translations
 os.environ["ATTENTION_PROGRESS"] = "off"  # the kernels inherit it

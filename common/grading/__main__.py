@@ -128,8 +128,8 @@ class Progress:
 
     def done(self, submission):
         """Count a submission."""
+        self.bar.update()  # seldom draws; what follows always does
         self._show(lambda: self.names.remove(submission.student))
-        self.bar.update()
 
     def _show(self, change):
         with self.lock:
