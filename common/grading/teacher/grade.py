@@ -27,9 +27,13 @@ def grade(submissions, seed, sandboxes, workers=1, begun=lambda submission: None
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(one, submission): k for k, submission in enumerate(submissions)}
         try:
-            for future in concurrent.futures.as_completed(running):
-                rows[running[future]] = future.result()
-                done(submissions[running[future]], rows[running[future]])
+            left = set(running)
+            while left:
+                # Again and again: a signal that arrives just as a wait begins is only heard when the wait has ended.
+                ended, left = concurrent.futures.wait(left, 1.0, concurrent.futures.FIRST_COMPLETED)
+                for future in ended:
+                    rows[running[future]] = future.result()
+                    done(submissions[running[future]], rows[running[future]])
         except BaseException:
             sandboxes.stop()
             for future in running:
