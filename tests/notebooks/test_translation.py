@@ -142,6 +142,14 @@ def test_what_a_translation_loses_is_found(text, translation_, kind):
     assert translation.faults(text, text, "cell") == []
 
 
+def test_where_a_line_is_broken_does_not_matter():
+    """Code and mathematics may go over the end of a line in one language, and not in the other."""
+    text, other = "Call `f(a,\nb)` with $x +\ny$.", "$x + y$[으로/로] `f(a, b)`를 불러요."
+    assert translation.faults(text, other, "cell") == translation.faults(other, text, "cell") == []
+    assert translation.faults(text, other.replace("b", "c"), "cell")
+
+
+
 def test_names_in_messages_and_marks_of_comments_must_stay():
     assert translation.faults("{name} is {got}.", "{name}[은/는] 이상해요.")[0].startswith("names: lost ['{got}']")
     assert translation.faults("{name} is 3.", "3이에요, {name}[은/는].") == []

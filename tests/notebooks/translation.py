@@ -301,6 +301,7 @@ def faults(text, translation, context=None):
     Of a cell, whose context is its id: code, mathematics, links, headings, tables, numbers. Of a comment: its #. Of a
     message: the names in braces, code and numbers.
     """
+    text, translation = unwrapped(text), unwrapped(translation)
     if context and context.endswith("#"):
         return [] if re.fullmatch(r"#.*", translation) else ["a comment is one line that begins with #"]
     kinds = {
@@ -326,6 +327,15 @@ def faults(text, translation, context=None):
             lost, added = [x for x in before if x not in after], [x for x in after if x not in before]
             wrong.append(f"{kind}: lost {lost}, added {added}")
     return wrong
+
+
+# Code or mathematics within a paragraph.
+SPAN = re.compile(r"`[^`\n]*(?:\n(?!\s*\n)[^`\n]*)?`|(?<!\$)\$(?!\$)[^$\n]*(?:\n(?!\s*\n)[^$\n]*)?\$(?!\$)")
+
+
+def unwrapped(text):
+    """A text in which no code and no mathematics within a paragraph goes over the end of a line."""
+    return SPAN.sub(lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
 
 
 def without_fences(text):
