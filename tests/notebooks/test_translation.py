@@ -149,6 +149,27 @@ def test_where_a_line_is_broken_does_not_matter():
     assert translation.faults(text, other.replace("b", "c"), "cell")
 
 
+def test_a_catalog_that_is_saved_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    notebooks, name = tmp_path / "notebooks", "ch08_02_weight_sum"
+    lesson, place = notebooks / f"{name}.ipynb", notebooks / "ko" / "catalogs" / f"{name}.po"
+    place.parent.mkdir(parents=True)
+    lesson.write_bytes((address.NOTEBOOKS / lesson.name).read_bytes())
+    (tmp_path / "pyproject.toml").write_bytes((address.ROOT / "pyproject.toml").read_bytes())
+    place.write_bytes(translation.po(translation.Catalog(locale="ko")))
+    monkeypatch.setattr(address, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(address, "ROOT", tmp_path)
+    monkeypatch.setattr(translation, "MESSAGES", tmp_path)
+    joined = translation.mo
+
+    def slowly(catalog):
+        place.write_text("a translator's work")
+        return joined(catalog)
+
+    monkeypatch.setattr(translation, "mo", slowly)
+    translation.build("ko")
+    assert place.read_text() == "a translator's work"
+    assert (notebooks / "ko" / lesson.name).is_file()
+
 
 def test_names_in_messages_and_marks_of_comments_must_stay():
     assert translation.faults("{name} is {got}.", "{name}[은/는] 이상해요.")[0].startswith("names: lost ['{got}']")

@@ -374,9 +374,9 @@ def begin(language, names):
 def build(language, check=False):
     """Bring all catalogs up to date and write what is made of them; with `check` only compare.
 
-    Returns: the files that differ.
+    A catalog that somebody saves meanwhile is left alone. Returns: the files that differ.
     """
-    known = {}
+    known, before = {}, {path: path.read_bytes() for path in catalog_files(language)}
 
     def catalogs(path):
         if path not in known:
@@ -399,9 +399,17 @@ def build(language, check=False):
     files[MESSAGES / f"{language}.mo"] = mo(said)
     changed = [path for path, content in files.items() if not path.is_file() or path.read_bytes() != content]
     for path in [] if check else changed:
+        if path in before and path.read_bytes() != before[path]:
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[path])
     return changed
+
+
+def catalog_files(language):
+    """The paths of all catalogs that are begun."""
+    places = [catalog_path(path, language) for path in begun(language)]
+    return places + sorted((MESSAGES / language).glob("*.po"))
 
 
 def up_to_date(path, found, language):
