@@ -65,6 +65,8 @@ CAPTIONS_OF_PHOTOGRAPHS = (
 )
 EXAMPLES = 10  # before that one, from the test sentences
 LONGEST = 40  # words; ours have at most 20
+NO_GOLD = "our sentences have no gold alignment for this one"
+OTHER_TRANSLATION = "the gold alignment belongs to the right translation, and this is another one"
 CAPTIONS = Captions(
     token="word",
     separator=" ",
@@ -148,7 +150,7 @@ def _example(pair, tokens):
     """Return our Example whose sentence the tokens are, marks included. Raises: ValueError if there is none."""
     example = _known(pair).get(tuple(tokens[1:-1]))
     if example is None:
-        raise ValueError("our sentences have no gold alignment for this one")
+        raise ValueError(NO_GOLD)
     return example
 
 
@@ -165,7 +167,7 @@ def gold_mask(pair, tokens, answer):
     example = _example(pair, tokens)
     written = [token for token in answer if token not in CAPTIONS.marks]
     if written != sentence_tokens(example.target):
-        raise ValueError("the gold alignment belongs to the right translation, and this is another one")
+        raise ValueError(OTHER_TRANSLATION)
     mask = host.zeros((len(answer), len(tokens)), bool)
     mask[: len(written), 1:-1] = sentences.gold_mask(example)
     return mask

@@ -68,6 +68,11 @@ PHRASES = {
     "no_gold_without_attention": "without attention the gold alignment cannot be shown",
     "no_gold": "there is no gold alignment to show",
     "no_why_without_attention": "without attention there is nothing to explain",
+    # news of sentences, whose models read different languages
+    "unknown_to_model": " Unknown to “{name}”: {tokens}.",
+    "knows_none": " It knows none of these {kind}s; it reads {language}.",
+    "not_beside": " “{name}” reads {language}, so it is not shown beside.",
+    "language_changed": "“{name}” reads {language}, so an example in {language} stands in the box now.",
     # controls
     "label_model": "model",
     "label_beside": "beside it",
@@ -81,9 +86,12 @@ PHRASES = {
     "tip_step": "the step that writes {kind} {place}",
     "tip_column": "the column of {kind} {place}",
     "tip_no_column": "light no column",
+    "another_example": "another example",
     "save": "Save what is shown as",
     # the page on the web only
     "examples": "examples",
+    "choose_example": "choose an example",
+    "pages": "what to read",
     "heatmap": "heatmap",
     "heatmap_beside": "heatmap of the model beside it",
     "loading": "Loading the weights of {names} …",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from common.svg import BLUE, INK, LINE, escape, number, percent
 from common.widgets.base import OLD, controls, message
 from common.widgets.explorer import NONE, AttentionExplorer, side_by_side
+from common.widgets.phrases import say
 
 LARGEST_BEAM = 8
 
@@ -120,7 +121,7 @@ class SentenceExplorer(AttentionExplorer):
         if not count:
             return self.captions.nothing_to_read
         if count > reading.max_length:
-            return f"This is too long: {count} {self.captions.token}s. The model reads at most {reading.max_length}."
+            return say("too_long", count=count, kind=self.captions.token, most=reading.max_length)
         return None
 
     def _unknown(self, model, tokens):
@@ -139,17 +140,18 @@ class SentenceExplorer(AttentionExplorer):
 
     def _verdict(self, model, tokens, answer):
         written, right = self.captions.join(answer), self._right(model, tokens)
+        said = say("token", token=written)
         if right is None:
             question = self.captions.join(tokens)
-            return f"“{question}” {self.captions.no_truth}, so “{written}” is neither right nor wrong"
-        return f"“{written}” is right" if written == right else f"“{written}” is wrong: it should be “{right}”"
+            return say("no_truth", question=question, no_truth=self.captions.no_truth, answer=said)
+        return say("right" if written == right else "wrong", answer=said, right=say("token", token=right))
 
     def _gold(self, model, tokens, answer, weights):
         if weights is None:
-            return None, "without attention the gold alignment cannot be shown"
+            return None, say("no_gold_without_attention")
         gold_mask = self.reading(model).gold_mask
         if gold_mask is None:
-            return None, "there is no gold alignment to show"
+            return None, say("no_gold")
         try:
             return gold_mask(list(tokens), list(answer)), ""
         except ValueError as error:
@@ -162,10 +164,10 @@ class SentenceExplorer(AttentionExplorer):
         unknown = [tokens[i] for i in self._unknown(model, tokens)]
         if unknown:
             known = [t for t in self._words(tokens) if t not in unknown and any(map(str.isalpha, t))]
-            news += f" Unknown to “{model}”: {', '.join(f'“{token}”' for token in unknown)}."
-            news += "" if known else f" It knows none of these {self.captions.token}s; it reads {language}."
+            news += say("unknown_to_model", name=model, tokens=", ".join(say("token", token=t) for t in unknown))
+            news += "" if known else say("knows_none", kind=self.captions.token, language=language)
         if apart:
-            news += f" “{beside}” reads {self.reading(beside).language}, so it is not shown beside."
+            news += say("not_beside", name=beside, language=self.reading(beside).language)
         return *pictures, news
 
     def _further(self, tokens, state):
@@ -180,7 +182,7 @@ class SentenceExplorer(AttentionExplorer):
     def _make_controls(self):
         super()._make_controls()
         w, start = controls(), self._start
-        self.example = w.Button(description="another example", layout={"width": "150px"})
+        self.example = w.Button(description=say("another_example"), layout={"width": "150px"})
         self.example.on_click(lambda _: self._next_example())
         self.beam = w.IntSlider(
             value=start["beam"],
@@ -248,7 +250,7 @@ class SentenceExplorer(AttentionExplorer):
         examples = list(before.examples)
         place = examples.index(self.text.value) if self.text.value in examples else 0
         self.text.value = now.examples[place % len(now.examples)]
-        return f"“{new}” reads {now.language}, so an example in {now.language} stands in the box now."
+        return say("language_changed", name=new, language=now.language)
 
     def _label_controls(self):
         super()._label_controls()
