@@ -151,7 +151,9 @@ def _lessons(names, address):
 
 def _translator(system, folder):
     translator = translation.load_translator(system, folder)
-    vocabularies = dict(source=list(translator.source_vocab.word_to_id), target=list(translator.target_vocab.word_to_id))
+    vocabularies = dict(
+        source=list(translator.source_vocab.word_to_id), target=list(translator.target_vocab.word_to_id)
+    )
     return _model(translation.NAMES[system], system, translator.model, folder, vocabularies)
 
 

@@ -13,7 +13,8 @@ from common.util import echo
 def make_parser():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m ch08.web", description="Write the attention explorer as two pages, of dates and of sentences, that need no server."
+        prog="python -m ch08.web",
+        description="Write the attention explorer as two pages, of dates and of sentences, that need no server.",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/site/explorer"), metavar="DIR", help="(default: runs/site/explorer)"

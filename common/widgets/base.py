@@ -67,7 +67,12 @@ CHARACTERS = Captions()
 
 def quoted(text):
     """Return a text in quotation marks as the end of a sentence: with a period, unless it has one of its own."""
-    return f"“{text}”" + ("" if text.endswith((".", "?", "!")) else ".")
+    return closed(text, f"“{text}”")
+
+
+def closed(text, said=None):
+    """Return what is said of a text, or the text, with a period, unless the text ends a sentence itself."""
+    return (text if said is None else said) + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def message(text, kind="status"):

@@ -8,6 +8,7 @@ from common.widgets.base import (
     Picture,
     Widget,
     box_of,
+    closed,
     controls,
     live_region,
     message,
@@ -335,7 +336,7 @@ class AttentionExplorer(Widget):
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
             missing = [*missing, *why_not]
-        return first, second, reasons, "; ".join([news, *missing]) + "."
+        return first, second, reasons, closed("; ".join([news, *missing]))
 
     def _picture(self, model, tokens, step, column, gold, width, **search):
         """Return (Picture, the answer, reasons why something cannot be shown)."""

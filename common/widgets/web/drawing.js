@@ -32,7 +32,12 @@ function clipped(token, letters = 24) {
 
 // A text in quotation marks as the end of a sentence.
 function quoted(text) {
-  return `“${text}”` + (/[.?!]$/.test(text) ? "" : ".");
+  return closed(text, `“${text}”`);
+}
+
+// What is said of a text, with a period, unless the text ends a sentence itself.
+function closed(text, said = text) {
+  return said + (/[.?!]$/.test(text) ? "" : ".");
 }
 
 // The lines of a text, each of at most `width` characters; a longer word is cut.

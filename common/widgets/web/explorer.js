@@ -105,7 +105,7 @@ function pictures(tokens, { model, beside, step, column, gold, why }) {
     if (reasons.missing) news.push(reasons.missing);
     else found.reasons = renderReasons(tokens, reasons, first.step, column ?? most);
   }
-  return { ...found, news: news.join("; ") + "." + CHAPTER.remarks(tokens, { model, beside }) };
+  return { ...found, news: closed(news.join("; ")) + CHAPTER.remarks(tokens, { model, beside }) };
 }
 
 // --- the page ---
@@ -353,6 +353,7 @@ function start() {
       if (source === window.parent) document.documentElement.dataset.theme = theme;
     });
   }
+  document.body.classList.toggle("sentences", PAGE.sentences);
   offerExamples();
   show("text");
 }

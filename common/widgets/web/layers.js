@@ -125,17 +125,16 @@ function greedy(model, ids, startId, length, endId = null) {
   return { ...written, weights: written.weights[0] ? written.weights : null };
 }
 
-// A model's weights from their file: base64 of float16 numbers, one array after the other. Returns a dict name -> weight.
+// A model's weights from their file: base64 of float16 numbers, one array after the other, first the low bytes of all, then
+// the high bytes. Returns a dict name -> weight.
 function decodeWeights({ arrays, data }) {
   const text = atob(data);
-  const bytes = new Uint8Array(text.length);
-  for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k);
-  const halves = new Uint16Array(bytes.buffer);
+  const half = (k) => HALF[text.charCodeAt(k) + 256 * text.charCodeAt(k + text.length / 2)];
   const found = {};
   let start = 0;
   for (const [name, rows, columns] of arrays) {
     const values = new Float32Array(rows * columns);
-    for (let k = 0; k < values.length; k++) values[k] = HALF[halves[start + k]];
+    for (let k = 0; k < values.length; k++) values[k] = half(start + k);
     start += values.length;
     found[name] = { rows, columns, data: values };
   }
