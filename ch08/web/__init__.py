@@ -1,7 +1,7 @@
 """The attention explorer as two pages, of dates and of sentences: ``python -m ch08.web`` writes them.
 
-``common.widgets.web`` says how. ``models.js`` holds the models, ``dates.js`` what a page knows of dates, ``sentences.js``
-what it knows of sentences.
+``common.widgets.web`` says how. ``models.js`` holds the models, ``dates.js`` what a page knows of dates, and
+``sentences.js`` what it knows of sentences.
 """
 
 import json

@@ -1,9 +1,9 @@
 """The attention explorer as a page: the same pictures and words in plain JavaScript, without a server or a kernel.
 
 ``write_page`` writes a folder that works from a disk and from any static host: ``index.html`` with everything but the
-weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, the names of all
-characters, for messages, and what else a chapter has. Several pages can share a folder. The JavaScript in this folder is
-what a page runs, as it is:
+weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, the names of
+all characters, for messages, and what else a chapter has. Several pages can share a folder. The JavaScript in this
+folder is what a page runs, as it is:
 
 | file          | what is in it                                                | the same in Python              |
 |---------------|--------------------------------------------------------------|---------------------------------|
