@@ -43,9 +43,10 @@ PICTURES = "pictures"  # the folder of the site that takes the pictures of outpu
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
 EXPLORER = "explorer"  # the folder of the site that has the explorer's page
 FRAME_OF_EXPLORER = (
-    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n\n"
+    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n"
+    "Under *Sentences*, larger ones translate from German and Korean.\n\n"
     f'<div class="course-explorer">\n<iframe src="{EXPLORER}/index.html" '
-    'title="The attention explorer: type a date or a sentence, and see what the model answers and where it looks"></iframe>\n</div>'
+    'title="The attention explorer: type a date or a sentence, see where the model looks"></iframe>\n</div>'
 )
 HERE = Path(__file__).resolve().parent
 

@@ -1,8 +1,8 @@
 """How fast the explorer's pages are: ``python -m tests.bench.web``.
 
 From the start of loading, from the disk, to the first picture, each time in a fresh page; and from a date or a sentence
-that is typed to the answer and the picture, for every model of a page's menu. Needs Chromium and Playwright (extra `browser`). The goals
-are 1 s and 30 ms, median.
+that is typed to the answer and the picture, for every model of a page's menu. Needs Chromium and Playwright (extra
+`browser`). The goals are 1 s and 30 ms, median.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ANSWER = """async ([name, texts]) => {
 
 
 def measure(page_file, browser, rounds, kind, texts):
-    """Yield (what was measured, milliseconds of every round, the goal). Args: texts, of this kind, of a model's name."""
+    """Yield (what was measured, milliseconds of every round, the goal). Args: texts(name of a model)."""
     took, page = [], None
     for _ in range(rounds):
         page = browser.new_page()

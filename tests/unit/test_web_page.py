@@ -127,7 +127,7 @@ def test_without_weights_of_translators_there_is_no_page_of_sentences(tmp_path):
 
 
 def test_the_page_of_sentences_says_what_it_does_not_know(tmp_path):
-    """What the notebook says of our sentences holds on the page of the test sentences: the phrase is there to change."""
+    """The notebook speaks of our sentences, the page of the test sentences: the phrase is there to change."""
     assert web.OURS in translation_explorer.CAPTIONS.no_truth
     assert web.OURS in translation_explorer.NO_GOLD
     assert set(web.TRANSLATORS) <= set(translation_explorer.available())
