@@ -173,6 +173,7 @@ def news(page, words):
 def flaws(page):
     """What on a page of the explorer is too small for a finger, or has a contrast below 4.5."""
     small = """() => [...document.querySelectorAll('button, select, .token, #text, .pair')]
+        .filter((e) => e.checkVisibility())
         .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect()])
         .filter(([, box]) => box.width < 28 || box.height < 32).map(([html]) => html)"""
     faint = """() => {
