@@ -61,9 +61,10 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
     translators = [system for system in TRANSLATORS if system in translation.available(weights)]
     pages = (DATES, SENTENCES) if translators else (DATES,)
     lesson = lesson or colab_address
+    path = _write_dates(folder, found, weights, lesson, pages)
     if translators:
         _write_sentences(folder, translators, weights, lesson, pages)
-    return _write_dates(folder, found, weights, lesson, pages)
+    return path
 
 
 def _write_dates(folder, systems, weights, lesson, pages):
