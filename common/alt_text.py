@@ -62,7 +62,8 @@ def _describe(ax):
             words += f"; {name}: {label}{' ' if label and ticks else ''}{ticks}"
     if not ax.axison and not names:
         written = dict.fromkeys(_plain(text.get_text()) for text in ax.texts)
-        words += f"; {say('in it')}: {', '.join(filter(_is_word, written))}" if written else ""
+        inside = say("in it")
+        words += f"; {inside}: {', '.join(filter(_is_word, written))}" if written else ""
     return words + "."
 
 

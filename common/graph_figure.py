@@ -61,7 +61,8 @@ def computational_graph(nodes, edges, title=None):
 
 def _words(edges, title):
     """Return the graph in words: its edges, with their values and gradients."""
-    words = [say("Computational graph{title}.", title=f", {title}" if title else "")]
+    named = f", {title}" if title else ""
+    words = [say("Computational graph{title}.", title=named)]
     for edge in edges:
         shown = ", ".join(filter(None, (edge.value, edge.gradient and say("gradient {name}", name=edge.gradient))))
         if not shown and edge.start.is_dot and edge.end.is_dot:

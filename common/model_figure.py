@@ -79,18 +79,19 @@ def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
         if a[t] >= 0.01
     ]
     words = say(
-        "A model with attention has read {question!r} {direction}, {states} for each character. At step {step} it has "
+        "A model with attention has read {question!r} {direction}, {states}. At step {step} it has "
         "written {written!r}. Its weights are {weights}. The context, the sum of the states by these weights, goes "
         "with the decoder's state h into an affine layer, which writes {next!r}.",
         question=question,
         direction=_direction(right_to_left, both_ways),
-        states=say("two states, joined,") if both_ways else say("one state"),
+        states=say("two states, joined, for each character") if both_ways else say("one state for each character"),
         step=step,
         written=answer[:step],
         weights=", ".join(seen),
         next=answer[step],
     )
-    return f"{words} {say('In color: {part}.', part=highlight.replace('_', ' '))}" if highlight else words
+    lit = say("In color: {part}.", part=highlight.replace("_", " ")) if highlight else ""
+    return f"{words} {lit}".rstrip()
 
 
 class _Drawing:

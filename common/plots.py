@@ -49,10 +49,11 @@ def attention_heatmap(weights, question, answer, title=None):
         )
     weights = weights[:, : len(question)]
     join = "".join if all(len(token) == 1 for token in [*question, *answer]) else " ".join
+    named = f", {title}" if title else ""
     alt = say(
         "Attention heatmap{title}: the columns are the question “{question}”, the rows the answer “{answer}”; the "
         "darker a cell, the larger the weight.",
-        title=f", {title}" if title else "",
+        title=named,
         question=join(question),
         answer=join(answer),
     )
@@ -253,7 +254,8 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
         "An encoder, one LSTM step for each character, reads “{question}”. Its last hidden state h starts a decoder, "
         "which reads “{read}” and writes “{answer}”.",
         question=question,
-        read=f"{start}{answer[:-1]}",
+        read=start + answer[:-1],
         answer=answer,
     )
-    return set_alt(figure, f"{alt} {say('Every step of the decoder sees h.')}" if peeky else alt)
+    peeks = say("Every step of the decoder sees h.") if peeky else ""
+    return set_alt(figure, f"{alt} {peeks}")

@@ -8,6 +8,7 @@ cell that has changed keeps its translation, marked fuzzy. `translated` shows su
 translated, in English, with a mark. Code and outputs are those of the English notebook.
 """
 
+import ast
 import copy
 import importlib
 import io
@@ -18,7 +19,6 @@ from urllib.parse import quote, unquote
 
 import nbformat
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -26,6 +26,7 @@ import common.widgets
 from ch08 import explorer, translation_explorer
 from common.grading.check import UNTOUCHED
 from common.grading.judge import KINDS
+from common.grading.teacher import pages
 from common.language import errors
 from common.widgets import base, comparison, gradients, heads, monitor
 from common.widgets.phrases import PHRASES
@@ -74,7 +75,12 @@ def said_by_name():
         *translation_explorer.LANGUAGES.values(),
         translation_explorer.OF_PHOTOGRAPHS,
     ]
-    return {"common": [UNTOUCHED, *KINDS], "widgets": [text for text in widgets if isinstance(text, str)]}
+    grader = [*pages.COLORS, *pages.MARKS]
+    return {
+        "common": [UNTOUCHED, *KINDS],
+        "grader": grader,
+        "widgets": [text for text in widgets if isinstance(text, str)],
+    }
 
 
 FIXED = re.compile(r"# Exercise \d|# \([\w ,.*/+-]*\)$|#\W*$|### ")  # comments that are not prose
@@ -148,17 +154,23 @@ def messages():
             name = f"ch{int(chapter):02}_{int(section):02}"
             found.setdefault(name, []).extend(Unit("", text) for text in texts)
     for path in sorted(path for top in ("common", "ch07", "ch08") for path in (address.ROOT / top).rglob("*.py")):
-        source = path.read_bytes()
-        if re.search(rb"from common\.language import .*\bsay\b", source):
-            calls = extract("python", io.BytesIO(source), keywords={"say": None})
+        source = path.read_text(encoding="utf-8")
+        if re.search(r"from common\.language import .*\bsay\b", source):
             here = path.relative_to(address.ROOT).as_posix()
             name = next(name for start, name in CATALOGS.items() if here.startswith(start))
-            found[name] += [Unit("", text) for _, text, _, _ in calls]
+            found[name] += [Unit("", text) for text in said_in(source)]
     found["errors"] = [Unit("", text) for file in RAISING for *_, text, _ in errors.raised_in(address.ROOT / file)]
     for name, texts in said_by_name().items():
         found[name] += [Unit("", text) for text in texts]
     seen = set()
     return {name: [u for u in dict.fromkeys(units) if not (u in seen or seen.add(u))] for name, units in found.items()}
+
+
+def said_in(source):
+    """The texts that code hands to ``say`` as they are, in order."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    calls = [node for node in calls if getattr(node.func, "id", "") == "say" and isinstance(node.args[0], ast.Constant)]
+    return [node.args[0].value for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))]
 
 
 def messages_path(name, language):
