@@ -36,6 +36,7 @@ LANGUAGES = {"ko": "한국어"}
 # What stands above a cell that is shown in English.
 NOT_YET = {"ko": "> *이 부분은 아직 옮기지 못했어요. 영어 원문을 보여 드려요.*"}
 STALE = {"ko": "> *영어 원문이 바뀌어서 다시 옮기는 중이에요. 새 영어 원문을 보여 드려요.*"}
+HEAD, MINUTES = {"ko": "| 강의와 걸리는 시간 | |"}, {"ko": "분"}  # of the table of lessons
 BADGE = "[Open in Colab]"  # what stands for the badge in a catalog
 LANGUAGE_CELL = 'from common.language import language\n\nlanguage("{0}")'
 FOLDERS = ("", "exercises")  # of notebooks/; solutions are for teachers
@@ -436,6 +437,8 @@ def build(language, check=False):
         files[catalog_path(path, language)] = po(catalogs(path))
         made = translated(execute.read(path), path, language, catalogs)
         files[target(path, language)] = execute.text_of(made).encode()
+    readme = address.NOTEBOOKS / language / "README.md"
+    files[readme] = with_lessons(readme.read_text(encoding="utf-8"), language, catalogs).encode()
     said = Messages()
     for name, found in messages().items():
         place = messages_path(name, language)
@@ -450,6 +453,28 @@ def build(language, check=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[path])
     return changed
+
+
+LESSONS = re.compile(r"(<!-- lessons: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_lessons(text, language, catalogs):
+    """A language's README with its table of lessons: each in that language, or in English as long as it is missing."""
+    minutes = re.findall(
+        r"\]\(notebooks/(\w+)\.ipynb\), (\d+)", (address.ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    lines, ready = [], begun(language)
+    for name, time in minutes:
+        path = address.NOTEBOOKS / f"{name}.ipynb"
+        there = target(path, language) if path in ready else path
+        title = execute.read(path).cells[0]
+        text_of_title = title.source.replace(address.badge(path), BADGE)
+        if path in ready:
+            text_of_title = shown(catalogs(path).get(text_of_title, title.id), text_of_title, language)
+        place = relative(there, address.NOTEBOOKS / language)
+        lines.append(f"| [{headings(text_of_title)[0]}]({place}), {time}{MINUTES[language]} | {address.badge(there)} |")
+    table = "\n".join(["", HEAD[language], "|---|---|", *lines, "", ""])
+    return LESSONS.sub(lambda found: found[1] + table + found[2], text)
 
 
 def up_to_date(path, found, language):
