@@ -71,7 +71,7 @@ def pytest_itemcollected(item):
 def without_words(outputs):
     """Outputs in which the plain text of a picture or a widget, which says what it shows, is left out."""
     return [
-        {**output, "data": {kind: text for kind, text in output["data"].items() if kind != "text/plain"}}
+        type(output)({**output, "data": {kind: text for kind, text in output["data"].items() if kind != "text/plain"}})
         if set(output.get("data", ())) & {"text/html", WIDGET}
         else output
         for output in outputs
