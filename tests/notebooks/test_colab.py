@@ -3,8 +3,9 @@
 The address in the notebook is replaced by that of a git repository made of this working tree. `google.colab` is a
 stand-in. Packages that Colab does not bring cannot be imported. Every file that the kernel opens for writing is
 written down. On a reader's machine only the setup and the imports of each notebook are run, and the first notebook
-whole: `make test` runs all of them once already. With PLAY_COLAB=whole in the environment all are run whole; CI does so
-on the lowest NumPy and with the ipywidgets 7.7 that Colab has.
+whole: `make test` runs all of them once already. With PLAY_COLAB=whole in the environment all are run whole, in Korean
+where there is a translation, since the code is that of the English notebook; CI does so on the lowest NumPy and with
+the ipywidgets 7.7 that Colab has.
 """
 
 import ast
@@ -148,7 +149,8 @@ def whole(path):
 
 @pytest.mark.parametrize("path", address.chapters(), ids=lambda path: path.stem)
 def test_chapter_runs_on_colab(path, tmp_path, published):
-    notebook = for_colab(path, published)
+    korean = address.NOTEBOOKS / "ko" / path.name
+    notebook = for_colab(korean if WHOLE and korean.is_file() else path, published)
     run(notebook if whole(path) else only_imports(notebook), tmp_path)
 
 
