@@ -64,11 +64,11 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
     return drawing.ax.figure
 
 
-def _direction(right_to_left, both_ways):
-    """Return in words how the encoder reads."""
+def _direction(right_to_left, both_ways, say=str):
+    """Return in words how the encoder reads: in English, since what stands in a figure needs a font, unless said."""
     ways = say("from right to left"), say("from left to right")
     one, other = ways if right_to_left else ways[::-1]
-    return say("{one} and {other}", one=one, other=other) if both_ways else one
+    return one + say(" and ") + other if both_ways else one
 
 
 def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
@@ -83,7 +83,7 @@ def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
         "written {written!r}. Its weights are {weights}. The context, the sum of the states by these weights, goes "
         "with the decoder's state h into an affine layer, which writes {next!r}.",
         question=question,
-        direction=_direction(right_to_left, both_ways),
+        direction=_direction(right_to_left, both_ways, say),
         states=say("two states, joined, for each character") if both_ways else say("one state for each character"),
         step=step,
         written=answer[:step],

@@ -36,6 +36,7 @@ SIZE_IN_HTML = r'(?: width="\d+")? style="max-width:100%;min-width:\d+px;height:
 
 NOTEBOOKS = Path(__file__).parent
 LANGUAGES = ("ko",)  # folders of translations
+STORED = "Run this cell to use it."  # ends what is stored of a widget
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ALT_IN_HTML = r'alt="[^"]*"'
 os.environ["ATTENTION_PROGRESS"] = "off"  # the kernels inherit it
@@ -70,12 +71,14 @@ def pytest_itemcollected(item):
 
 def without_words(outputs):
     """Outputs in which the plain text of a picture or a widget, which says what it shows, is left out."""
-    return [
-        type(output)({**output, "data": {kind: text for kind, text in output["data"].items() if kind != "text/plain"}})
-        if set(output.get("data", ())) & {"text/html", WIDGET}
-        else output
-        for output in outputs
-    ]
+    kept = []
+    for output in outputs:
+        data = output.get("data", {})
+        if set(data) & {"text/html", WIDGET} or data.get("text/plain", "").endswith(STORED):
+            data = {kind: text for kind, text in data.items() if kind != "text/plain"}
+            output = type(output)({**output, "data": data})
+        kept.append(output)
+    return kept
 
 
 @pytest.hookimpl(wrapper=True)
