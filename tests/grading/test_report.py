@@ -501,7 +501,7 @@ def test_pages_in_korean_and_scores_in_english(classroom, tmp_path):
     for name in ("scores.csv", "junit.xml"):
         text = (tmp_path / "ko" / name).read_text(encoding="utf-8")
         assert text == (tmp_path / "en" / name).read_text(encoding="utf-8")
-        assert "weighted_sum has the shape" in text
+        assert "c is summed over the hidden axis." in text
         assert "The answer cell raised ZeroDivisionError: division by zero." in text
         assert not re.search("[가-힣]", text)
     index, ada, bob = (
@@ -520,7 +520,7 @@ def test_pages_in_korean_and_scores_in_english(classroom, tmp_path):
     ):
         assert text in index
     assert "가중합" in ada
-    assert "weighted_sum의 형상은" in ada
+    assert "c를 은닉 축을 따라 더했어요." in ada
     assert "답 셀에서 예외가 났어요: ZeroDivisionError: division by zero." in bob
     for page in (index, ada, bob):
         plain = re.sub(r"<style>.*?</style>|<code>.*?</code>|<[^>]*>", " ", page, flags=re.DOTALL)
