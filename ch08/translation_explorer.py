@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-from ch08.explorer import PRETRAINED, Shipped, sizes_in
+from ch08.explorer import NO_WEIGHTS, PRETRAINED, Shipped, sizes_in
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
 from ch08.transformer import Transformer
 from ch08.translator import Translator, vocabularies
 from common import subwords
 from common.base_model import VOCAB
+from common.language import say
 from common.np import host, np, to_cpu
 from common.npz import load_arrays
 from common.parallel import replica
@@ -47,6 +48,7 @@ PHOTOGRAPHS = tuple(name for name in TRANSLATORS if name.startswith("multi30k-")
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}
+OF_PHOTOGRAPHS = "German of photographs"
 # A sentence with a word that none of ours has, in each language; it follows the examples.
 UNKNOWN = {
     "de": "Der Roboter hat die Lehrerin angerufen.",
@@ -202,7 +204,7 @@ def _reading(pair, tokenize):
 
 def _reading_of_photographs(translator):
     return Reading(
-        language=f"{LANGUAGES[translator.source_vocab.language]} of photographs",  # no other model reads these tokens
+        language=OF_PHOTOGRAPHS,  # no other model reads these tokens
         tokenize=lambda text: [words.START, *translator.tokenize(text), words.END],
         examples=CAPTIONS_OF_PHOTOGRAPHS,
         max_length=LONGEST,
@@ -239,8 +241,12 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
         if missing:
             options.setdefault(
                 "note",
-                f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
-                f"python -m ch08.train {missing[0]}; then translation_explorer(folder='runs/ch08').",
+                say(
+                    NO_WEIGHTS,
+                    names=", ".join(missing),
+                    first=missing[0],
+                    call="translation_explorer(folder='runs/ch08')",
+                ),
             )
         if NAMES[FIRST] in models:
             options.setdefault("model", FIRST)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from common import language
 from common.svg import BLUE, INK, ORANGE, Picture, escape
 from common.widgets.phrases import say
 
@@ -55,6 +56,10 @@ class Captions:
     no_source: str = "this part of the answer comes from no part of the question"
     marks: frozenset = frozenset()
     write: Callable | None = None
+
+    def said(self, name):
+        """Return one of the words in the chosen language, such as ``said("token")``."""
+        return language.say(getattr(self, name))
 
     def join(self, tokens):
         """Return tokens as running text."""
@@ -175,7 +180,7 @@ def picture_frame():
 def box_of(children, file="picture"):
     """Return a VBox of controls, with what ipywidgets leaves out, and links that save the pictures as ``file``."""
     w = controls()
-    links = " or ".join(
+    links = say("or").join(
         f'<a href="#" role="button" data-file="{escape(file)}" data-kind="{kind}">{kind.upper()}</a>'
         for kind in ("svg", "png")
     )
@@ -214,7 +219,7 @@ class Widget:
         return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
 
     def __repr__(self):
-        return f"{type(self).__name__}: {self.about}. Run this cell to use it."
+        return say("run_cell", widget=type(self).__name__, about=language.say(self.about))
 
     def show(self):
         """Show the widget here."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from common import language
+from common.language import errors
 from common.svg import BLUE, INK, LINE, escape, number, percent
 from common.widgets.base import OLD, controls, message
 from common.widgets.explorer import NONE, AttentionExplorer, side_by_side
@@ -119,7 +121,7 @@ class SentenceExplorer(AttentionExplorer):
         reading = self.reading(model)
         count = len(self._words(reading.tokenize(text)))
         if not count:
-            return self.captions.nothing_to_read
+            return self.captions.said("nothing_to_read")
         if count > reading.max_length:
             return say("too_long", count=count, kind=self.captions.token, most=reading.max_length)
         return None
@@ -140,11 +142,11 @@ class SentenceExplorer(AttentionExplorer):
 
     def _verdict(self, model, tokens, answer):
         written, right = self.captions.join(answer), self._right(model, tokens)
-        said = say("token", token=written)
+        shown = say("token", token=written)
         if right is None:
             question = self.captions.join(tokens)
-            return say("no_truth", question=question, no_truth=self.captions.no_truth, answer=said)
-        return say("right" if written == right else "wrong", answer=said, right=say("token", token=right))
+            return say("no_truth", question=question, no_truth=self.captions.said("no_truth"), answer=shown)
+        return say("right" if written == right else "wrong", answer=shown, right=say("token", token=right))
 
     def _gold(self, model, tokens, answer, weights):
         if weights is None:
@@ -155,19 +157,21 @@ class SentenceExplorer(AttentionExplorer):
         try:
             return gold_mask(list(tokens), list(answer)), ""
         except ValueError as error:
-            return None, str(error)
+            return None, errors.said(error)
 
     def _pictures(self, tokens, *, model, beside, **state):
-        language = self.reading(model).language
-        apart = beside != NONE and self.reading(beside).language != language
+        reads = self.reading(model).language
+        apart = beside != NONE and self.reading(beside).language != reads
         *pictures, news = super()._pictures(tokens, model=model, beside=NONE if apart else beside, **state)
         unknown = [tokens[i] for i in self._unknown(model, tokens)]
         if unknown:
             known = [t for t in self._words(tokens) if t not in unknown and any(map(str.isalpha, t))]
-            news += say("unknown_to_model", name=model, tokens=", ".join(say("token", token=t) for t in unknown))
-            news += "" if known else say("knows_none", kind=self.captions.token, language=language)
+            listed = ", ".join(say("token", token=token) for token in unknown)
+            news += say("unknown_to_model", name=model, tokens=listed)
+            words = dict(kind=self.captions.token, language=language.say(reads))
+            news += "" if known else say("knows_none", **words)
         if apart:
-            news += say("not_beside", name=beside, language=self.reading(beside).language)
+            news += say("not_beside", name=beside, language=language.say(self.reading(beside).language))
         return *pictures, news
 
     def _further(self, tokens, state):
@@ -188,11 +192,11 @@ class SentenceExplorer(AttentionExplorer):
             value=start["beam"],
             min=1,
             max=LARGEST_BEAM,
-            description="beam size",
+            description=say("label_beam"),
             style={"description_width": "initial"},
             layout={"width": "260px"},
         )
-        self.alternative = self._buttons("answer of rank", "alternative")
+        self.alternative = self._buttons(say("label_alternative"), "alternative")
         self.alternative.style.description_width = "100px"
         tokens = self._tokenize(start["text"], start["model"])
         self._offer_alternatives(self._found(start["model"], tokens, beam=start["beam"]))
@@ -250,7 +254,7 @@ class SentenceExplorer(AttentionExplorer):
         examples = list(before.examples)
         place = examples.index(self.text.value) if self.text.value in examples else 0
         self.text.value = now.examples[place % len(now.examples)]
-        return say("language_changed", name=new, language=now.language)
+        return say("language_changed", name=new, language=language.say(now.language))
 
     def _label_controls(self):
         super()._label_controls()
@@ -289,17 +293,17 @@ class AlternativesTable:
     def text(self):
         """The table in words."""
         said = (
-            f"{rank}. “{written}”{' (right)' if right else ''}: score {score}, probability {share}"
+            say("alternative", rank=rank, answer=written, right=_mark(right), score=score, share=share)
             for _, rank, score, share, written, right in self.rows
         )
-        return f"Answers of {self.name}, the best first: {'; '.join(said)}."
+        return say("alternatives", name=self.name, answers="; ".join(said))
 
     def image(self):
         """Return the table as HTML. Pressing a row in a widget's box presses a button of the group "alternative"."""
         cell = f"padding:3px 10px;border-top:1px solid {LINE};text-align:"
-        heads = ("rank", "right"), ("score", "right"), ("probability", "right"), ("answer", "left")
+        heads = ("rank", "right"), ("score", "right"), ("probability", "right"), ("label_answer", "left")
         head = "".join(
-            f'<th scope="col" style="padding:3px 10px;text-align:{side}">{name}</th>' for name, side in heads
+            f'<th scope="col" style="padding:3px 10px;text-align:{side}">{say(name)}</th>' for name, side in heads
         )
         body = ""
         for lit, rank, score, share, written, right in self.rows:
@@ -309,14 +313,18 @@ class AlternativesTable:
                 f'<tr data-press="alternative-{rank - 1}" style="{style}"{" aria-current=true" if lit else ""}>'
                 f'<td style="{cell}right">{mark}{rank}</td><td style="{cell}right">{score}</td>'
                 f'<td style="{cell}right">{escape(share)}</td><td style="{cell}left">{escape(written)}'
-                f"{' <b>(right)</b>' if right else ''}</td></tr>"
+                f"{f' <b>{_mark(right).strip()}</b>' if right else ''}</td></tr>"
             )
-        caption = f"Answers of {escape(self.name)}, the best first; pressing one shows its weights"
+        caption = say("alternatives_caption", name=escape(self.name))
         return (
             f'<div style="overflow-x:auto"><table style="background:#ffffff;color:{INK};border-collapse:collapse;'
             f'font-size:14px;line-height:1.4"><caption style="text-align:left;background:#ffffff;color:{INK};'
             f'padding:4px 10px">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
+
+
+def _mark(right):
+    return say("alternative_right") if right else ""
 
 
 def _share(confidence):
