@@ -74,7 +74,7 @@ def said_by_name():
         *monitor.STATES.values(),
         *(comparison.WAITING, comparison.DONE, gradients.TITLE),
         *translation_explorer.LANGUAGES.values(),
-        translation_explorer.OF_PHOTOGRAPHS,
+        *(translation_explorer.OF_PHOTOGRAPHS, translation_explorer.NO_GOLD, translation_explorer.OTHER_TRANSLATION),
     ]
     grader = [*pages.COLORS, *pages.MARKS]
     return {
