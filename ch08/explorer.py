@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ch08.recipes import SYSTEMS
 from ch08.score_layers import DotScore
+from common.language import say
 from common.np import np, to_cpu
 from common.npz import load_arrays
 from common.parallel import replica
@@ -38,6 +39,7 @@ EXAMPLES = (
     "1994/9/27",
 )
 NEW_FORM = "no training question has this form"
+NO_WEIGHTS = "Without weights, so not in the menu: {names}. To train one: python -m ch08.train {first}; then {call}."
 ONLY_DOT = "only a score that is a dot product is taken apart here"
 CAPTIONS = Captions(
     label="date",
@@ -204,7 +206,7 @@ def remark(text):
     try:
         dates.to_iso(text)
     except ValueError:
-        return NEW_FORM
+        return say(NEW_FORM)
     return ""
 
 
@@ -237,8 +239,7 @@ def explorer(models=None, *, folder=PRETRAINED, trim=True, reverse=True, **optio
         if missing:
             options.setdefault(
                 "note",
-                f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
-                f"python -m ch08.train {missing[0]}; then explorer(folder='runs/ch08').",
+                say(NO_WEIGHTS, names=", ".join(missing), first=missing[0], call="explorer(folder='runs/ch08')"),
             )
         if NAMES[FIRST] in models:
             options.setdefault("model", FIRST)

@@ -13,6 +13,7 @@ from ch08.explorer import PRETRAINED
 from ch08.ntm import NTM
 from ch08.recipes import memory
 from common.functions import sigmoid
+from common.language import say
 from common.np import host, np, to_cpu
 from common.npz import load_arrays
 from common.parallel import replica
@@ -109,13 +110,18 @@ def _said(model, x, state):
     )
     sentences = []
     for k, (beta, g, back, stay, on, power) in enumerate(numbers):
-        name = f"read head {k}" if k < model.read_heads else f"write head {k - model.read_heads}"
-        if len(numbers) == 2:
-            name = name[:-2]
-        sentences.append(
-            f"the {name} says gate {number(g)}, shift by −1, 0, +1: {percent(back)}, {percent(stay)}, {percent(on)}, "
-            f"power {number(power, 1)}, strength {number(beta, 1)}"
+        name = say("read head") if k < model.read_heads else say("write head")
+        if len(numbers) > 2:
+            name += f" {k if k < model.read_heads else k - model.read_heads}"
+        said = say(
+            "the {name} says gate {gate}, shift by −1, 0, +1: {shares}, power {power}, strength {strength}",
+            name=name,
+            gate=number(g),
+            shares=", ".join(map(percent, (back, stay, on))),
+            power=number(power, 1),
+            strength=number(beta, 1),
         )
+        sentences.append(said)
     return sentences
 
 

@@ -221,7 +221,7 @@ class Heads(Composite):
 
     The gates begin nearly closed. A new machine finds all contents alike, so an open gate would spread the weighting
     over all rows within a few steps, and what is written there could not be told apart. And the heads begin by walking,
-    one row on in each step: heads that begin by staying write one vector over another, and training may stay there, too.
+    one row on in each step: heads that begin by staying write one vector over another, and training may stay there.
 
     Shapes: out (N, H) -> (key (N, M, W), strength, gate (N, M), shift (N, M, 3), gamma (N, M)), as ``Addressing`` takes
     them, and erase and add (N, writing heads, W).

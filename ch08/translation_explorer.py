@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-from ch08.explorer import PRETRAINED, Shipped, sizes_in
+from ch08.explorer import NO_WEIGHTS, PRETRAINED, Shipped, sizes_in
 from ch08.recipes import SYSTEMS
 from ch08.recipes.translation import sentence_tokens
 from ch08.transformer import Transformer
 from ch08.translator import Translator, vocabularies
 from common import subwords
 from common.base_model import VOCAB
+from common.language import say
 from common.np import host, np, to_cpu
 from common.npz import load_arrays
 from common.parallel import replica
@@ -47,6 +48,7 @@ PHOTOGRAPHS = tuple(name for name in TRANSLATORS if name.startswith("multi30k-")
 NAMES = {system: name for system, (_, name) in TRANSLATORS.items()}
 FIRST = "bahdanau"  # the model that the explorer shows at first
 LANGUAGES = {"de": "German", "ko": "Korean", "en": "English"}
+OF_PHOTOGRAPHS = "German of photographs"
 # A sentence with a word that none of ours has, in each language; it follows the examples.
 UNKNOWN = {
     "de": "Der Roboter hat die Lehrerin angerufen.",
@@ -65,6 +67,8 @@ CAPTIONS_OF_PHOTOGRAPHS = (
 )
 EXAMPLES = 10  # before that one, from the test sentences
 LONGEST = 40  # words; ours have at most 20
+NO_GOLD = "our sentences have no gold alignment for this one"
+OTHER_TRANSLATION = "the gold alignment belongs to the right translation, and this is another one"
 CAPTIONS = Captions(
     token="word",
     separator=" ",
@@ -148,7 +152,7 @@ def _example(pair, tokens):
     """Return our Example whose sentence the tokens are, marks included. Raises: ValueError if there is none."""
     example = _known(pair).get(tuple(tokens[1:-1]))
     if example is None:
-        raise ValueError("our sentences have no gold alignment for this one")
+        raise ValueError(NO_GOLD)
     return example
 
 
@@ -165,7 +169,7 @@ def gold_mask(pair, tokens, answer):
     example = _example(pair, tokens)
     written = [token for token in answer if token not in CAPTIONS.marks]
     if written != sentence_tokens(example.target):
-        raise ValueError("the gold alignment belongs to the right translation, and this is another one")
+        raise ValueError(OTHER_TRANSLATION)
     mask = host.zeros((len(answer), len(tokens)), bool)
     mask[: len(written), 1:-1] = sentences.gold_mask(example)
     return mask
@@ -200,7 +204,7 @@ def _reading(pair, tokenize):
 
 def _reading_of_photographs(translator):
     return Reading(
-        language=f"{LANGUAGES[translator.source_vocab.language]} of photographs",  # no other model reads these tokens
+        language=OF_PHOTOGRAPHS,  # no other model reads these tokens
         tokenize=lambda text: [words.START, *translator.tokenize(text), words.END],
         examples=CAPTIONS_OF_PHOTOGRAPHS,
         max_length=LONGEST,
@@ -237,8 +241,12 @@ def translation_explorer(models=None, *, folder=PRETRAINED, **options):
         if missing:
             options.setdefault(
                 "note",
-                f"Without weights, so not in the menu: {', '.join(missing)}. To train one: "
-                f"python -m ch08.train {missing[0]}; then translation_explorer(folder='runs/ch08').",
+                say(
+                    NO_WEIGHTS,
+                    names=", ".join(missing),
+                    first=missing[0],
+                    call="translation_explorer(folder='runs/ch08')",
+                ),
             )
         if NAMES[FIRST] in models:
             options.setdefault("model", FIRST)

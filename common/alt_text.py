@@ -12,6 +12,7 @@ import base64
 import io
 import re
 
+from common.language import say
 from common.svg import escape, least_width
 
 SCALE = 2  # pixels of the image for one of the page, for screens that have them
@@ -44,7 +45,7 @@ def alt_text(figure):
     title = figure.get_suptitle() if hasattr(figure, "get_suptitle") else ""
     axes = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
     parts = [_describe(ax) for ax in axes]
-    return " ".join(["Figure.", *([f"{title}."] if title else []), *filter(None, parts)])
+    return " ".join([say("Figure."), *([f"{title}."] if title else []), *filter(None, parts)])
 
 
 def _describe(ax):
@@ -54,14 +55,15 @@ def _describe(ax):
     words = f"{kind}: {title}" if title else kind
     if names:
         words += f"; {', '.join(names)}"
-    for axis, name in ((ax.xaxis, "horizontal"), (ax.yaxis, "vertical")):
+    for axis, name in ((ax.xaxis, say("horizontal")), (ax.yaxis, say("vertical"))):
         label = _plain(axis.label.get_text())
         ticks = _categories(axis)
         if (label or ticks) and ax.axison:
             words += f"; {name}: {label}{' ' if label and ticks else ''}{ticks}"
     if not ax.axison and not names:
         written = dict.fromkeys(_plain(text.get_text()) for text in ax.texts)
-        words += f"; in it: {', '.join(filter(_is_word, written))}" if written else ""
+        inside = say("in it")
+        words += f"; {inside}: {', '.join(filter(_is_word, written))}" if written else ""
     return words + "."
 
 
@@ -69,12 +71,12 @@ def _kind(ax):
     from matplotlib.container import BarContainer
 
     if ax.images or any(type(c).__name__ == "QuadMesh" for c in ax.collections):
-        return "Heatmap"
+        return say("Heatmap")
     if any(isinstance(c, BarContainer) for c in ax.containers):
-        return "Bar chart"
+        return say("Bar chart")
     if any(type(c).__name__ == "PathCollection" for c in ax.collections):
-        return "Scatter plot"
-    return "Line chart" if ax.lines and ax.axison else "Drawing"
+        return say("Scatter plot")
+    return say("Line chart") if ax.lines and ax.axison else say("Drawing")
 
 
 def _names(ax):

@@ -262,12 +262,11 @@ def check_headers(where, headers, wanted):
 
     Args: where, the beginning of the message; headers, a dict of what ``open_arrays`` gives; wanted, a dict of arrays.
     """
-    for what, wrong in (
-        ("has no array", [n for n in wanted if n not in headers]),
-        ("has an array that the model has not:", [n for n in headers if n not in wanted]),
-    ):
-        if wrong:
-            raise ValueError(f"{where}: it {what} {wrong[0]!r}")
+    missing, unknown = [n for n in wanted if n not in headers], [n for n in headers if n not in wanted]
+    if missing:
+        raise ValueError(f"{where}: it has no array {missing[0]!r}")
+    if unknown:
+        raise ValueError(f"{where}: it has an array that the model has not: {unknown[0]!r}")
     for name, array in wanted.items():
         if headers[name].shape != array.shape:
             raise ValueError(f"{where}: {name!r} is {headers[name].shape} in the file and {array.shape} in the model")

@@ -4,6 +4,7 @@ import itertools
 import math
 
 from common.alt_text import set_alt
+from common.language import say
 from common.plots import COLORS
 
 SIZE = 10  # of the text, in points
@@ -60,13 +61,15 @@ def computational_graph(nodes, edges, title=None):
 
 def _words(edges, title):
     """Return the graph in words: its edges, with their values and gradients."""
-    words = [f"Computational graph{f', {title}' if title else ''}."]
+    named = f", {title}" if title else ""
+    words = [say("Computational graph{title}.", title=named)]
     for edge in edges:
-        shown = ", ".join(filter(None, (edge.value, edge.gradient and f"gradient {edge.gradient}")))
+        shown = ", ".join(filter(None, (edge.value, edge.gradient and say("gradient {name}", name=edge.gradient))))
         if not shown and edge.start.is_dot and edge.end.is_dot:
             continue  # a piece of a line
-        start, end = (node.text or "a branch" for node in (edge.start, edge.end))
-        words.append(f"{start} to {end}: {shown}." if shown else f"{start} to {end}.")
+        start, end = (node.text or say("a branch") for node in (edge.start, edge.end))
+        way = say("{start} to {end}", start=start, end=end)
+        words.append(f"{way}: {shown}." if shown else f"{way}.")
     return " ".join(words)
 
 

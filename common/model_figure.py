@@ -3,6 +3,7 @@
 import itertools
 
 from common.graph_figure import draw_arrow, inch_axes
+from common.language import say
 from common.np import host, to_cpu
 from common.plots import COLORS
 from common.svg import INK, MUTED, ink_on, shade, visible
@@ -63,24 +64,34 @@ def model_figure(question, answer, weights, step, highlight=None, right_to_left=
     return drawing.ax.figure
 
 
-def _direction(right_to_left, both_ways):
-    """Return in words how the encoder reads."""
-    ways = "from right to left", "from left to right"
+def _direction(right_to_left, both_ways, say=str):
+    """Return in words how the encoder reads: in English, since what stands in a figure needs a font, unless said."""
+    ways = say("from right to left"), say("from left to right")
     one, other = ways if right_to_left else ways[::-1]
-    return f"{one} and {other}" if both_ways else one
+    return one + say(" and ") + other if both_ways else one
 
 
 def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
     """Return what the drawing shows, for those who cannot see it."""
-    states = "two states, joined," if both_ways else "one state"
-    seen = [f"{a[t]:.2f} on the state at {question[t]!r}" for t in host.argsort(-a, kind="stable") if a[t] >= 0.01]
-    words = (
-        f"A model with attention has read {question!r} {_direction(right_to_left, both_ways)}, "
-        f"{states} for each character. At step {step} it has written {answer[:step]!r}. Its weights are "
-        f"{', '.join(seen)}. The context, the sum of the states by these weights, goes with the decoder's state h into "
-        f"an affine layer, which writes {answer[step]!r}."
+    seen = [
+        say("{weight:.2f} on the state at {character!r}", weight=a[t], character=question[t])
+        for t in host.argsort(-a, kind="stable")
+        if a[t] >= 0.01
+    ]
+    words = say(
+        "A model with attention has read {question!r} {direction}, {states}. At step {step} it has "
+        "written {written!r}. Its weights are {weights}. The context, the sum of the states by these weights, goes "
+        "with the decoder's state h into an affine layer, which writes {next!r}.",
+        question=question,
+        direction=_direction(right_to_left, both_ways, say),
+        states=say("two states, joined, for each character") if both_ways else say("one state for each character"),
+        step=step,
+        written=answer[:step],
+        weights=", ".join(seen),
+        next=answer[step],
     )
-    return words + (f" In color: {highlight.replace('_', ' ')}." if highlight else "")
+    lit = say("In color: {part}.", part=highlight.replace("_", " ")) if highlight else ""
+    return f"{words} {lit}".rstrip()
 
 
 class _Drawing:

@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 
 from common.alt_text import set_alt
+from common.language import say
 from common.np import host, to_cpu
 from common.svg import (
     MUTED,
@@ -47,9 +48,15 @@ def attention_heatmap(weights, question, answer, title=None):
             f"({len(answer)}, {len(question)})"
         )
     weights = weights[:, : len(question)]
-    say = "".join if all(len(token) == 1 for token in [*question, *answer]) else " ".join
-    alt = f"Attention heatmap{f', {title}' if title else ''}: the columns are the question “{say(question)}”, "
-    alt += f"the rows the answer “{say(answer)}”; the darker a cell, the larger the weight."
+    join = "".join if all(len(token) == 1 for token in [*question, *answer]) else " ".join
+    named = f", {title}" if title else ""
+    alt = say(
+        "Attention heatmap{title}: the columns are the question “{question}”, the rows the answer “{answer}”; the "
+        "darker a cell, the larger the weight.",
+        title=named,
+        question=join(question),
+        answer=join(answer),
+    )
     families = font_families("".join([*question, *answer]))
     if families is None:
         return Picture(_heatmap_drawing(weights, question, answer, title, alt), alt)
@@ -86,7 +93,7 @@ LETTER = 0.12  # inches that a letter of a label takes
 def _heatmap_drawing(weights, question, answer, title, alt):
     _, room, width, height = heatmap_size(question, answer)
     drawing = Drawing(max(width + 28, 240), height + 66, alt)
-    drawing.text(14, 22, title or "rows: the answer; columns: the question", size=12, color=MUTED)
+    drawing.text(14, 22, title or say("rows: the answer; columns: the question"), size=12, color=MUTED)
     draw_heatmap(drawing, 14, 30, question, answer, weights)
     draw_shades(drawing, 14, height + 40)
     return drawing
@@ -243,9 +250,12 @@ def unrolled_model(question, answer, peeky=False, title=None, start="_"):
     ax.axis("off")
     if title:
         ax.set_title(title)
-    peeks = " Every step of the decoder sees h." if peeky else ""
-    return set_alt(
-        figure,
-        f"An encoder, one LSTM step for each character, reads “{question}”. Its last hidden state h starts a decoder, "
-        f"which reads “{start}{answer[:-1]}” and writes “{answer}”.{peeks}",
+    alt = say(
+        "An encoder, one LSTM step for each character, reads “{question}”. Its last hidden state h starts a decoder, "
+        "which reads “{read}” and writes “{answer}”.",
+        question=question,
+        read=start + answer[:-1],
+        answer=answer,
     )
+    peeks = say("Every step of the decoder sees h.") if peeky else ""
+    return set_alt(figure, f"{alt} {peeks}")

@@ -10,6 +10,8 @@ import textwrap
 import unicodedata
 from contextlib import contextmanager
 
+from common.language import say
+
 INK, MUTED, LINE, PALE = "#1a1a1a", "#595959", "#b8b8b8", "#f0f0f0"
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito 2008, as in common.plots
 ORANGE_TEXT = "#A94A00"  # on white, ORANGE itself has a contrast of 3.9, and text needs 4.5
@@ -71,6 +73,13 @@ def visible(token):
 def breadth(token):
     """Return how many letters wide a token is: characters of Chinese, Japanese and Korean take the room of two."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in token)
+
+
+def wrap(text, columns):
+    """Return a text as lines of at most so many letters, broken between words; see ``breadth``."""
+    fill = "\ue000"  # beside each letter that takes the room of two; no font has it, no text holds it
+    wide = "".join(c + fill * (breadth(c) - 1) for c in text)
+    return [line.replace(fill, "") for line in textwrap.wrap(wide, columns, break_on_hyphens=False)]
 
 
 def clipped(token, letters=24):
@@ -166,7 +175,7 @@ class Drawing:
 
     def lines(self, x, y, text, columns, leading=18, **style):
         """Write a text, broken into lines of at most ``columns`` characters; return the y below it."""
-        for line in textwrap.wrap(text, columns, break_on_hyphens=False):
+        for line in wrap(text, columns):
             self.text(x, y, line, **style)
             y += leading
         return y
@@ -241,7 +250,7 @@ def draw_cells(drawing, x, y, weights, side):
 
 def draw_shades(drawing, x, y, weights=(0, 0.5, 1)):
     """Draw the colors of some weights, with the weights in them."""
-    drawing.text(x, y + 13, "weight", size=11, color=MUTED)
+    drawing.text(x, y + 13, say("weight"), size=11, color=MUTED)
     for j, w in enumerate(weights):
         drawing.rect(x + 50 + 44 * j, y, 44, 17, fill=shade(w), stroke=LINE)
         drawing.text(x + 72 + 44 * j, y + 13, percent(w), size=11, anchor="middle", color=ink_on(w))

@@ -146,7 +146,7 @@ def detokenize(tokens):
     for k, token in enumerate(tokens):
         joins = token in ("-", "/") and 0 < k < len(tokens) - 1
         opens = token in ("(", "[", "{", "„", "«", "‚") or (token in ('"', "“") and not quoted)
-        clings = token in _CLINGING or _CLITIC.fullmatch(token) is not None or (token in ('"', "“", "”") and not opens)
+        clings = token in CLINGING or CLITIC.fullmatch(token) is not None or (token in ('"', "“", "”") and not opens)
         text += token if glue or clings or joins else " " + token
         if token in ('"', "“", "”", "„"):
             quoted = opens
@@ -154,8 +154,9 @@ def detokenize(tokens):
     return text
 
 
-_CLINGING = frozenset([".", "..", "...", ",", ":", ";", "!", "?", ")", "]", "}", "»", "…", "%", "’", "'"])
-_CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|re|ve|ll)")
+# What joins the word before it; the page on the web reads both (ch08/web/sentences.js).
+CLINGING = frozenset([".", "..", "...", ",", ":", ";", "!", "?", ")", "]", "}", "»", "…", "%", "’", "'"])
+CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|re|ve|ll)")
 
 
 # --- vocabularies ------------------------------------------------------------------------------------------------

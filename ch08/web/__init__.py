@@ -1,13 +1,16 @@
-"""The attention explorer of the date models as a page: ``python -m ch08.web`` writes it, see ``common.widgets.web``.
+"""The attention explorer as two pages, of dates and of sentences: ``python -m ch08.web`` writes them.
 
-``models.js`` holds the models, ``dates.js`` what the page knows of dates.
+``common.widgets.web`` says how. ``models.js`` holds the models, ``dates.js`` what a page knows of dates, and
+``sentences.js`` what it knows of sentences.
 """
 
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+from ch08 import translation_explorer as translation
 from ch08.explorer import (
     CAPTIONS,
     EXAMPLES,
@@ -19,30 +22,52 @@ from ch08.explorer import (
     available,
     load_pretrained,
 )
+from ch08.recipes.translation import sentence_tokens
 from common.base_model import VOCAB
 from common.npz import load_arrays
 from common.widgets.web import WebModel, write_page
-from dataset import dates, sequence
+from dataset import dates, sentences, sequence, words
 
 __all__ = ["write_explorer"]
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB, COLAB = "https://github.com/", "https://colab.research.google.com/github/"
-LESSONS = ("ch08_05_attention_seq2seq", "ch08_07_seeing_attention")  # how it works, and how to read what it shows
-SCRIPTS = ("models.js", "dates.js")
+# How it works, and how to read what it shows.
+LESSONS = ("ch08_05_attention_seq2seq", "ch08_07_seeing_attention")
+LESSONS_ON_SENTENCES = ("ch08_14_bahdanau", "ch08_15_luong")
+DATES, SENTENCES = ("Dates", "index.html"), ("Sentences", "sentences.html")  # the pages and their files
+# Two models of each language, so that two can stand side by side. A page loads the one that it shows, about 2 MB.
+TRANSLATORS = ("luong", "bahdanau", "luong-ko", "bahdanau-ko")
 NOTE = "Everything is computed in your browser, with the weights that the course ships. Nothing you type leaves it."
+GREEDY = (
+    "The page takes the likeliest word at each step and knows the right translations of our 1,000 test sentences; the "
+    "explorer in the notebook knows all our sentences and searches with a beam (8.16)."
+)
+# The notebook's explorer has all our sentences, the page those of the test.
+OURS, TEST_ONLY = "our sentences", "our test sentences"
 
 
 def write_explorer(folder, lesson=None, weights=PRETRAINED):
-    """Write the page into ``folder``; return the path of its ``index.html``.
+    """Write the pages into ``folder``; return the path of the first one, ``index.html``.
 
     Args: lesson, called with the name of a notebook such as "ch08_07_seeing_attention", returns its address; None for
-    Colab's. weights: the folder with the models, as for ``ch08.explorer.explorer``.
+    Colab's. weights: the folder with the models, as for ``ch08.explorer.explorer``; without those of sentences there is
+    no page of sentences.
     Raises: FileNotFoundError if there are no weights; ValueError for a model that ``models.js`` does not know.
     """
     found = available(weights)
     if not found:
         raise FileNotFoundError(f"{weights} has no weights. To train a model: python -m ch08.train")
+    translators = [system for system in TRANSLATORS if system in translation.available(weights)]
+    pages = (DATES, SENTENCES) if translators else (DATES,)
+    lesson = lesson or colab_address
+    path = _write_dates(folder, found, weights, lesson, pages)
+    if translators:
+        _write_sentences(folder, translators, weights, lesson, pages)
+    return path
+
+
+def _write_dates(folder, systems, weights, lesson, pages):
     vocab = sequence.load("date.txt").vocab
     chapter = dict(
         characters=list(vocab.char_to_id),
@@ -58,27 +83,89 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
     )
     return write_page(
         folder,
-        [_model(system, weights) for system in found],
-        scripts=[Path(__file__).with_name(name) for name in SCRIPTS],
+        [_model(NAMES[system], system, load_pretrained(system, weights), weights) for system in systems],
+        scripts=_scripts("models.js", "dates.js"),
         chapter=chapter,
         captions=CAPTIONS,
         vocabulary=[char for char in vocab.char_to_id if char != sequence.START],
         max_length=dates.QUESTION_WIDTH,
         examples=EXAMPLES,
-        lessons=[(lesson_title(name), (lesson or colab_address)(name)) for name in LESSONS],
-        model=NAMES[FIRST] if FIRST in found else None,
+        lessons=_lessons(LESSONS, lesson),
+        model=NAMES[FIRST] if FIRST in systems else None,
         note=NOTE,
+        file=DATES[1],
+        pages=pages,
     )
 
 
-def _model(system, folder):
-    model = load_pretrained(system, folder)  # which checks that the file holds what it should
+def _write_sentences(folder, systems, weights, lesson, pages):
+    pairs = {translation.NAMES[system]: translation.TRANSLATORS[system][0] for system in systems}
+    examples = {pair: translation.examples(pair) for pair in pairs.values()}
+    first = translation.FIRST if translation.FIRST in systems else systems[-1]
+    chapter = dict(
+        start=words.START,
+        end=words.END,
+        unknown=words.UNKNOWN,
+        clinging=sorted(words.CLINGING),
+        clitic=words.CLITIC.pattern,
+        pairs=pairs,
+        languages=translation.LANGUAGES,
+        examples=examples,
+        no_gold=translation.NO_GOLD.replace(OURS, TEST_ONLY),
+        other_translation=translation.OTHER_TRANSLATION,
+    )
+    return write_page(
+        folder,
+        [_translator(system, weights) for system in systems],
+        scripts=_scripts("models.js", "sentences.js"),
+        chapter=chapter,
+        captions=replace(translation.CAPTIONS, no_truth=translation.CAPTIONS.no_truth.replace(OURS, TEST_ONLY)),
+        vocabulary=(),
+        max_length=translation.LONGEST,
+        examples=examples[translation.TRANSLATORS[first][0]],
+        lessons=_lessons(LESSONS_ON_SENTENCES, lesson),
+        model=translation.NAMES[first],
+        title="Translation explorer",
+        note=f"{NOTE} {GREEDY}",
+        file=SENTENCES[1],
+        pages=pages,
+        sentences=True,
+        data={pair: _test_sentences(pair) for pair in examples},
+    )
+
+
+def _test_sentences(pair):
+    """Return rows (words of a test sentence, words of its translation, links), words with blanks between them."""
+    return [
+        (" ".join(sentence_tokens(example.source)), " ".join(sentence_tokens(example.target)), example.links)
+        for example in sentences.load(pair).test
+    ]
+
+
+def _scripts(*names):
+    return [Path(__file__).with_name(name) for name in names]
+
+
+def _lessons(names, address):
+    return [(lesson_title(name), address(name)) for name in names]
+
+
+def _translator(system, folder):
+    translator = translation.load_translator(system, folder)
+    vocabularies = dict(
+        source=list(translator.source_vocab.word_to_id), target=list(translator.target_vocab.word_to_id)
+    )
+    return _model(translation.NAMES[system], system, translator.model, folder, vocabularies)
+
+
+def _model(name, system, model, folder, more=None):
+    """Return a WebModel. Args: model, loaded, which has checked that the file holds what it should; more, its words."""
     arrays = load_arrays(Path(folder) / system / "weights.npz")
     arrays.pop(VOCAB, None)
     kind = type(model).__name__
     if kind not in known_kinds():
         raise ValueError(f"ch08/web/models.js has no {kind}, which {system} needs: write its start and step there")
-    return WebModel(NAMES[system], system, kind, arrays)
+    return WebModel(name, system, kind, arrays, more or {})
 
 
 def known_kinds():

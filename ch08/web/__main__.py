@@ -1,4 +1,4 @@
-"""Write the attention explorer as a page: ``python -m ch08.web``, then open ``runs/site/explorer/index.html``."""
+"""Write the attention explorer as pages: ``python -m ch08.web``, then open ``runs/site/explorer/index.html``."""
 
 import argparse
 import sys
@@ -13,7 +13,8 @@ from common.util import echo
 def make_parser():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m ch08.web", description="Write the attention explorer as a page that needs no server."
+        prog="python -m ch08.web",
+        description="Write the attention explorer as two pages, of dates and of sentences, that need no server.",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/site/explorer"), metavar="DIR", help="(default: runs/site/explorer)"

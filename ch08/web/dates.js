@@ -75,13 +75,15 @@ function goldMask(tokens) {
 
 // What the explorer asks, see explorer.js.
 const CHAPTER = {
+  ...CHARACTERS,
+
   truth: (tokens) => rightAnswer(tokens.join("")),
 
   remark: (tokens) => (parseDate(tokens.join("")) ? "" : PAGE.chapter.new_form),
 
   goldMask,
 
-  model: (kind, weights) => MODELS[kind](weights),
+  model: (content) => MODELS[content.kind](decodeWeights(content)),
 
   // { answer, confidence, weights }: the model reads a question from its last character to its first.
   decode(model, tokens) {

@@ -1,18 +1,23 @@
-// The models that read dates, forward only: start(ids) reads a question, step(id, state) reads the character written
-// last and says what comes next. Each has the name of its class, and the page of that class (ch08/, ch07/) explains it.
+// The models that read dates or sentences, forward only: start(ids) reads a question, step(id, state) reads the token
+// written last and says what comes next. Each has the name of its class, and the page of that class (ch08/, ch07/)
+// explains it.
 //
 // `w` is a dict name -> weight, as in weights.npz.
 "use strict";
 
-// The weights of one LSTM.
+// The weights of one LSTM; a GRU has a bias more.
 function lstmOf(w, name) {
-  return { Wx: w[`${name}.Wx`], Wh: w[`${name}.Wh`], b: w[`${name}.b`] };
+  return { Wx: w[`${name}.Wx`], Wh: w[`${name}.Wh`], b: w[`${name}.b`], bh: w[`${name}.bh`] };
 }
 
-// All hidden states of an encoder with one LSTM.
-function encode(w, ids) {
+// All states of an encoder with one LSTM.
+function statesOf(w, ids) {
   const inputs = ids.map((id) => embed(w["encoder.embed.W"], id));
-  return readAll(lstmOf(w, "encoder.lstm"), inputs).map((state) => state.h);
+  return readAll(lstmOf(w, "encoder.lstm"), inputs);
+}
+
+function encode(w, ids) {
+  return statesOf(w, ids).map((state) => state.h);
 }
 
 function logitsOf(w, x) {
@@ -22,13 +27,29 @@ function logitsOf(w, x) {
 // The scores of all hidden states hs for a query h: dot product, general or additive (ch08/score_layers.py).
 function scorer(w, hs) {
   const [W, Wq, Wk, v] = ["W", "Wq", "Wk", "v"].map((name) => w[`decoder.attention.score.${name}`]);
-  if (W) return (h) => hs.map((key) => dot(product(h, W), key));
+  if (W)
+    return (h) => {
+      const q = product(h, W);
+      return hs.map((key) => dot(q, key));
+    };
   if (!Wq) return (h) => hs.map((key) => dot(h, key));
   const keys = hs.map((h) => product(h, Wk)); // once for all steps
+  return additive(Wq, v, keys);
+}
+
+function additive(Wq, v, keys) {
   return (h) => {
     const q = product(h, Wq);
     return keys.map((key) => dot(key.map((k, a) => Math.tanh(q[a] + k)), v.data));
   };
+}
+
+// What two readers say of inputs, one from each end: both states for every input, the last of each, side by side.
+function readBothWays(ofAhead, ofBack, inputs, step = lstm) {
+  const ahead = readAll(ofAhead, inputs, step).map((state) => state.h);
+  const back = readAll(ofBack, [...inputs].reverse(), step).map((state) => state.h);
+  const hs = ahead.map((h, t) => joined(h, back[inputs.length - 1 - t]));
+  return { hs, last: joined(ahead.at(-1), back.at(-1)) };
 }
 
 const MODELS = {
@@ -70,10 +91,8 @@ const MODELS = {
     ...MODELS.AttentionSeq2seq(w),
     start(ids) {
       const inputs = ids.map((id) => embed(w["encoder.embed.W"], id));
-      const ahead = readAll(lstmOf(w, "encoder.lstm.forward_layer"), inputs).map((state) => state.h);
-      const back = readAll(lstmOf(w, "encoder.lstm.backward_layer"), [...inputs].reverse()).map((state) => state.h);
-      const last = joined(ahead.at(-1), back.at(-1));
-      const hs = ahead.map((h, t) => joined(h, back[ids.length - 1 - t]));
+      const readers = ["forward", "backward"].map((way) => lstmOf(w, `encoder.lstm.${way}_layer`));
+      const { hs, last } = readBothWays(...readers, inputs);
       return { hs, score: scorer(w, hs), state: firstState(last.length, last) };
     },
   }),
@@ -130,6 +149,42 @@ const MODELS = {
       });
       const logits = logitsOf(w, joined(context, said));
       return { logits, weights, hs, score, states: [bottom, ...next], query: bottom.h };
+    },
+  }),
+
+  // The translators.
+
+  LuongSeq2seq: (w) => ({
+    start(ids) {
+      const states = statesOf(w, ids);
+      const hs = states.map((state) => state.h);
+      return { hs, score: scorer(w, hs), state: states.at(-1) };
+    },
+    step(id, { hs, score, state }) {
+      state = lstm(lstmOf(w, "decoder.lstm"), embed(w["decoder.embed.W"], id), state);
+      const { weights, context } = attend(hs, score(state.h));
+      const both = joined(context, state.h);
+      const fed = affine(both, w["decoder.attention.affine.W"], w["decoder.attention.affine.b"]).map(Math.tanh);
+      return { logits: logitsOf(w, fed), weights, hs, score, state };
+    },
+  }),
+
+  BahdanauSeq2seq: (w) => ({
+    // Two GRUs read; the decoder looks with its state before the step, and reads its word then.
+    start(ids) {
+      const inputs = ids.map((id) => embed(w["encoder.embed.W"], id));
+      const readers = ["forward", "backward"].map((way) => lstmOf(w, `encoder.gru.${way}_layer`));
+      const { hs, last } = readBothWays(...readers, inputs, gru);
+      const h = affine(last, w["encoder.fc.W"], w["encoder.fc.b"]).map(Math.tanh);
+      const [Wq, v] = ["Wq", "v"].map((name) => w[`decoder.steps.step.attention_weight.score.${name}`]);
+      const keys = hs.map((each) => affine(each, w["decoder.keys.W"], w["decoder.keys.b"])); // once for all steps
+      return { hs, score: additive(Wq, v, keys), state: { h } };
+    },
+    step(id, { hs, score, state }) {
+      const x = embed(w["decoder.embed.W"], id);
+      const { weights, context } = attend(hs, score(state.h));
+      state = gru(lstmOf(w, "decoder.steps.step.gru"), joined(x, context), state);
+      return { logits: logitsOf(w, joined(joined(state.h, context), x)), weights, hs, score, state };
     },
   }),
 };

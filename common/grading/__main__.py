@@ -8,6 +8,7 @@ python -m common.grading grade SUBMISSIONS --out REPORT grade a folder of notebo
 
 import argparse
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -22,8 +23,9 @@ from common.grading import cells
 from common.grading.teacher import pages, report, submissions
 from common.grading.teacher.grade import grade
 from common.grading.teacher.launch import COURSE
-from common.grading.teacher.rows import stopped_rows
+from common.grading.teacher.rows import in_both, stopped_rows
 from common.grading.teacher.sandbox import Sandboxes
+from common.language import ENGLISH, languages
 
 SOLUTIONS = COURSE / "notebooks" / "solutions"
 EXERCISES = COURSE / "notebooks" / "exercises"
@@ -160,14 +162,16 @@ def grade_folder(options):
                     done[id(submission)] = rows
                     progress.done(submission)
 
-                grade(todo, seed, sandboxes, options.workers, progress.begun, keep)
+                grade(todo, seed, sandboxes, options.workers, progress.begun, keep, options.language)
         except (KeyboardInterrupt, Exception) as error:  # even a mistake in the grader costs no graded work
             stopped = error
             if not done:
                 raise
         with _undisturbed():
-            rows = [row for one in todo for row in done.get(id(one)) or stopped_rows(one)]
-            code = _write(place, rows, seed, sandboxes.isolation, notices, stopped)
+            rows = []
+            for one in todo:
+                rows += done.get(id(one)) or in_both(options.language, functools.partial(stopped_rows, one))
+            code = _write(place, rows, seed, sandboxes.isolation, notices, options.language, stopped)
     if isinstance(stopped, Exception):
         traceback.print_exception(stopped, file=Lasting(sys.stderr))
     ended = f"Stopped after {len(done)} of {len(todo)} notebooks" if stopped else f"{len(todo)} notebooks"
@@ -190,10 +194,10 @@ def _say_notices(notices):
         say(f"and {len(notices) - MOST_NOTICES} more; index.html lists them", file=sys.stderr)
 
 
-def _write(place, rows, seed, isolation, notices, stopped):
+def _write(place, rows, seed, isolation, notices, chosen, stopped):
     """Write the report, if need be elsewhere, if need be only the scores to the screen; return the exit code."""
     try:
-        folder, why = place.write(rows, seed, isolation, notices, whole=not stopped)
+        folder, why = place.write(rows, seed, isolation, notices, chosen, whole=not stopped)
     except Exception as error:
         say(*report.scores(rows).splitlines())
         say(f"NO REPORT WAS WRITTEN ({error}). The lines above are scores.csv: copy them.", file=sys.stderr)
@@ -243,6 +247,9 @@ def main(arguments=None):
     grading.add_argument("--seed", type=_seed, help="any text; inputs depend on it (by default a new secret one)")
     grading.add_argument(
         "--notebook", action="append", default=[], help="grade every student for this one; may be repeated"
+    )
+    grading.add_argument(
+        "--language", choices=languages(), default=ENGLISH, help="of the pages (en); scores.csv stays English"
     )
     grading.add_argument("--no-isolation", action="store_true", help="run students' code with your own rights")
     options = parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """The language in which the course speaks to a learner: English, unless ``language("ko")`` chooses Korean.
 
-What is said goes through ``say``, with its numbers and names apart: ``say("{what} is all zeros.", what="c")``. The
+What is said goes through ``say``, with its numbers and names apart: ``say("{what} is all zeros.", what="c")``. What an
+error says is translated where a notebook shows it (``common.language.errors``). The
 translations are gettext's: a folder of catalogs for each language (``ko/*.po``, which Poedit and Weblate open), joined
 in one file that is read here (``ko.mo``). ``python -m tests.notebooks translate ko`` brings both up to date.
 """
@@ -33,6 +34,9 @@ def language(code=None):
         with (FOLDER / f"{code}.mo").open("rb") as file:
             texts = gettext.GNUTranslations(file)
     _state.update(code=code, texts=texts)
+    from common.language import errors
+
+    errors.listen(code != ENGLISH)
     return None
 
 
@@ -41,16 +45,24 @@ def say(text, /, **values):
 
     Args: values, for the names in braces. Without any, braces are braces.
     """
-    said = _state["texts"].gettext(text) if text else text
-    if values:
-        said = said.format(**values)
-    return with_particles(said) if _state["code"] == "ko" else said
+    said = look_up(text)
+    return spoken(said.format(**values) if values else said)
+
+
+def look_up(text):
+    """Return the translation of a text as its catalog has it, with its gaps and its choices."""
+    return _state["texts"].gettext(text) if text else text
+
+
+def spoken(text):
+    """Return a text of the chosen language whose gaps are filled, with its choices made."""
+    return with_particles(text) if _state["code"] == "ko" else text
 
 
 # --- Korean --------------------------------------------------------------------------------------------------------
 
 # After a final consonant, after a vowel. A translation writes "{name}[은/는]", since only the value decides.
-PARTICLES = "은/는", "이/가", "을/를", "과/와", "으로/로", "이에요/예요", "이라/라"
+PARTICLES = ("은/는", "이/가", "을/를", "과/와", "으로/로", "이에요/예요", "이라/라", "이어야/여야", "이거나/거나")
 _PARTICLE = re.compile(rf"\[({'|'.join(PARTICLES)})\]")
 _DIGITS = dict(zip("0123456789", "영일이삼사오육칠팔구", strict=True))
 _LETTERS_WITH_A_FINAL = "lmnrLMNR"  # 엘, 엠, 엔, 알
@@ -62,7 +74,7 @@ def with_particles(text):
 
 
 def _fitting(before, after_consonant, after_vowel):
-    last = next((char for char in reversed(before) if char.isalnum()), "")
+    last = next((char for char in reversed(before) if char.isalnum() or char == "%"), "")  # 퍼센트
     last = _DIGITS.get(last, last)
     if "가" <= last <= "힣":
         final = (ord(last) - ord("가")) % 28

@@ -1,6 +1,5 @@
 """The explorer's picture: a question, an answer, how sure the model is of each token, and where it looked."""
 
-import textwrap
 from dataclasses import dataclass
 
 from common.np import host, to_cpu
@@ -18,6 +17,7 @@ from common.svg import (
     percent,
     shade,
     visible,
+    wrap,
 )
 from common.widgets.base import CHARACTERS, quoted
 from common.widgets.phrases import say
@@ -39,7 +39,7 @@ def wrapped(sentences, width):
     """Return sentences as lines that fit into ``width`` pixels; a number keeps its percent sign."""
     kept = "\N{NO-BREAK SPACE}%"
     columns = int(width / SENTENCE)
-    lines = (textwrap.wrap(words.replace(" %", kept), columns, break_on_hyphens=False) for words in sentences)
+    lines = (wrap(words.replace(" %", kept), columns) for words in sentences)
     return [line.replace(kept, " %") for some in lines for line in some]
 
 
@@ -50,12 +50,13 @@ def describe_attention(
     weights,
     step,
     gold=None,
-    name="The model",
+    name=None,
     captions=CHARACTERS,
     column=None,
     unknown=(),
 ):
     """Return in words what the picture shows: a list of sentences. Args: as for ``render_attention``."""
+    name = name or say("the_model")
     if not len(answer):
         return [say("answers_nothing", name=name, question=captions.join(question))]
     kind = captions.token
@@ -82,7 +83,7 @@ def describe_attention(
             text = captions.join([question[i] for i in source])
             words.append(say("gold_from", kind=kind, text=text, share=percent(row[source].sum())))
         else:
-            words.append(say("gold_from_nothing", why=captions.no_source))
+            words.append(say("gold_from_nothing", why=captions.said("no_source")))
     if column is not None:
         lit = weights[:, column]
         most = int(lit.argmax())
@@ -107,7 +108,7 @@ def render_attention(
     weights=None,
     step=0,
     gold=None,
-    name="The model",
+    name=None,
     captions=CHARACTERS,
     column=None,
     width=WIDTH,
@@ -120,7 +121,7 @@ def render_attention(
         confidence: the probability of each token of the answer, (len(answer),).
         weights: (len(answer), len(question)) in reading order, or None for a model without attention.
         step: the place in the answer of the token to highlight. gold: a bool array of the shape of weights, or None.
-        name: of the model. captions: the words for tokens.
+        name: of the model, or None. captions: the words for tokens.
         column: the place in the question of the token whose column is lit; None lights none.
         width: of the picture in pixels, at least; it grows with the question. Where tokens of several letters would
             make it grow, their labels rise at an angle.
@@ -131,6 +132,7 @@ def render_attention(
     Raises: ValueError for shapes that do not fit.
     """
     confidence, weights, gold = _checked(question, answer, confidence, weights, step, gold, column)
+    name = name or say("the_model")
     words = describe_attention(question, answer, confidence, weights, step, gold, name, captions, column, unknown)
     header = _header(answer, confidence, name, captions, width)
     grid = Grid.of(question, answer, width, 22 * (len(header) - 1))
@@ -138,7 +140,7 @@ def render_attention(
     sentences = [
         line
         for sentence in (words[1:] if weights is not None else words[1:-1])
-        for line in textwrap.wrap(sentence, int((width - 28) / SENTENCE), break_on_hyphens=False)
+        for line in wrap(sentence, int((width - 28) / SENTENCE))
     ]
     below = grid.bottom + 26 + 20 * len(sentences)
     legend = 0 if weights is None else 26 if gold is None else 50
@@ -230,7 +232,7 @@ def _header(answer, confidence, name, captions, width):
     written = captions.join([visible(token) for token in answer])
     sure = _least_sure(answer, confidence, captions)
     writes = say("writes", name=name)
-    if 7 * len(f"{writes}     {sure}") + 12 * breadth(written) <= width - 28:
+    if 7 * breadth(f"{writes}     {sure}") + 12 * breadth(written) <= width - 28:
         return [
             [
                 (f"{writes}  ", dict(color=MUTED)),
@@ -238,7 +240,7 @@ def _header(answer, confidence, name, captions, width):
                 (f"   {sure}", dict(color=MUTED)),
             ]
         ]
-    lines = textwrap.wrap(written, int((width - 28) / ANSWER), break_on_hyphens=False)
+    lines = wrap(written, int((width - 28) / ANSWER))
     style = dict(size=16, bold=True, mono=True)
     return [[(f"{writes}   ({sure})", dict(color=MUTED))], *([(line, style)] for line in lines)]
 

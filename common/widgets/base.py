@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from common import language
 from common.svg import BLUE, INK, ORANGE, Picture, escape
 from common.widgets.phrases import say
 
@@ -56,6 +57,10 @@ class Captions:
     marks: frozenset = frozenset()
     write: Callable | None = None
 
+    def said(self, name):
+        """Return one of the words in the chosen language, such as ``said("token")``."""
+        return language.say(getattr(self, name))
+
     def join(self, tokens):
         """Return tokens as running text."""
         tokens = [token for token in tokens if token not in self.marks]
@@ -67,7 +72,12 @@ CHARACTERS = Captions()
 
 def quoted(text):
     """Return a text in quotation marks as the end of a sentence: with a period, unless it has one of its own."""
-    return f"“{text}”" + ("" if text.endswith((".", "?", "!")) else ".")
+    return closed(text, f"“{text}”")
+
+
+def closed(text, said=None):
+    """Return what is said of a text, or the text, with a period, unless the text ends a sentence itself."""
+    return (text if said is None else said) + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def message(text, kind="status"):
@@ -170,7 +180,7 @@ def picture_frame():
 def box_of(children, file="picture"):
     """Return a VBox of controls, with what ipywidgets leaves out, and links that save the pictures as ``file``."""
     w = controls()
-    links = " or ".join(
+    links = say("or").join(
         f'<a href="#" role="button" data-file="{escape(file)}" data-kind="{kind}">{kind.upper()}</a>'
         for kind in ("svg", "png")
     )
@@ -209,7 +219,7 @@ class Widget:
         return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
 
     def __repr__(self):
-        return f"{type(self).__name__}: {self.about}. Run this cell to use it."
+        return say("run_cell", widget=type(self).__name__, about=language.say(self.about))
 
     def show(self):
         """Show the widget here."""

@@ -2,6 +2,7 @@
 
 import time
 
+from common.language import say
 from common.svg import BLUE, GREEN, LINE, MUTED, PALE, Drawing
 from common.widgets.base import Picture, Widget, box_of, picture_frame
 from common.widgets.monitor import duration
@@ -16,23 +17,25 @@ def render_comparison(rows, stopped=""):
     Args: rows, (name, step, number of steps, state in words) of each training; stopped, which one was interrupted.
     """
     drawing = Drawing(740, 44 + 30 * len(rows), describe_comparison(rows, stopped))
-    drawing.text(
-        14, 22, "Stopped, with all that come after it" if stopped else "Training one after the other", bold=True
-    )
+    title = say("Stopped, with all that come after it") if stopped else say("Training one after the other")
+    drawing.text(14, 22, title, bold=True)
     for k, (name, step, steps, state) in enumerate(rows):
         y = 36 + 30 * k
         drawing.text(14, y + 16, name)
         drawing.rect(190, y + 2, 220, 18, fill=PALE, stroke=LINE)
-        drawing.rect(190, y + 2, 220 * min(step / steps, 1), 18, fill=GREEN if state.startswith(DONE) else BLUE)
-        drawing.text(422, y + 16, f"step {step:,} of {steps:,}, {state}", color=MUTED)
+        drawing.rect(190, y + 2, 220 * min(step / steps, 1), 18, fill=GREEN if state.startswith(say(DONE)) else BLUE)
+        said = say("step {step:,} of {steps:,}, {state}", step=step, steps=steps, state=state)
+        drawing.text(422, y + 16, said, color=MUTED)
     return str(drawing)
 
 
 def describe_comparison(rows, stopped=""):
     """Return in words what the picture shows. Args: as for ``render_comparison``."""
-    words = [] if rows else ["Nothing is being trained yet."]
-    words += [f"{name}: step {step:,} of {steps:,}, {state}." for name, step, steps, state in rows]
-    return " ".join([*words, *([f"Stopped in {stopped}."] if stopped else [])])
+    words = [] if rows else [say("Nothing is being trained yet.")]
+    for name, step, steps, state in rows:
+        said = say("step {step:,} of {steps:,}, {state}", step=step, steps=steps, state=state)
+        words.append(f"{name}: {said}.")
+    return " ".join([*words, *([say("Stopped in {name}.", name=stopped)] if stopped else [])])
 
 
 class Comparison(Widget):
@@ -68,16 +71,17 @@ class Comparison(Widget):
         Raises: KeyboardInterrupt if one of them is interrupted, as a part is not the whole.
         """
         self.results, self._stopped = {}, ""
-        self._rows = dict.fromkeys(trainings, (0, WAITING))
+        self._rows = dict.fromkeys(trainings, (0, say(WAITING)))
         for name, train in trainings.items():
             began, self._trainer, self._next = time.perf_counter(), None, 0.0
             result = train(on_step=lambda trainer, loss, name=name, began=began: self._on_step(name, began, trainer))
             step = self._rows[name][0]
             if self._trainer is not None and self._trainer.interrupted:
-                self._stopped, self._rows[name] = name, (step, "stopped")
+                self._stopped, self._rows[name] = name, (step, say("stopped"))
                 self._draw()
                 raise KeyboardInterrupt(f"the comparison was stopped in {name}: run it again for all {len(trainings)}")
-            self._rows[name] = step, f"{DONE} after {duration(time.perf_counter() - began)}"
+            took = duration(time.perf_counter() - began)
+            self._rows[name] = step, f"{say(DONE)} {say('after {time}', time=took)}"
             self.results[name] = result
             self._draw()
         return self.results
@@ -86,7 +90,7 @@ class Comparison(Widget):
         self._trainer, now = trainer, time.perf_counter()
         step = self._rows[name][0] + 1
         left = (now - began) / step * (self.steps - step)
-        self._rows[name] = step, f"about {duration(left)} left" if step > 1 else "training"
+        self._rows[name] = step, say("about {time} left", time=duration(left)) if step > 1 else say("training")
         if now >= self._next:
             self._next = now + INTERVAL
             self._draw()

@@ -1,5 +1,6 @@
 """Attention explorer: what a model answers to any text, how sure it is, and where it looked."""
 
+from common.language import errors
 from common.np import to_cpu
 from common.widgets.attention import NARROW, WIDTH, describe_attention, render_attention
 from common.widgets.base import (
@@ -8,17 +9,18 @@ from common.widgets.base import (
     Picture,
     Widget,
     box_of,
+    closed,
     controls,
     live_region,
     message,
     picture_frame,
     quoted,
 )
-from common.widgets.phrases import say
+from common.widgets.phrases import PHRASES, say
 from common.widgets.reasons import describe_reasons, render_reasons
 from common.widgets.texts import button_options, characters, complaint
 
-NONE = say("label_none")  # in the menu of the model to show beside, and of the columns
+NONE = PHRASES["label_none"]  # the value, in the menu of the model to show beside, and of the columns
 PACE = 800  # milliseconds of each step while the steps play
 
 
@@ -126,7 +128,7 @@ class AttentionExplorer(Widget):
         names = list(self.models)
         self.text = w.Text(
             value=start["text"],
-            description=captions.label,
+            description=captions.said("label"),
             placeholder=captions.example,
             style=label,
             layout=wide,
@@ -135,7 +137,7 @@ class AttentionExplorer(Widget):
             options=names, value=start["model"], description=say("label_model"), style=label, layout=narrow
         )
         self.beside = w.Dropdown(
-            options=[NONE, *names],
+            options=[(say("label_none"), NONE), *zip(names, names, strict=True)],
             value=start["beside"],
             description=say("label_beside"),
             style=label,
@@ -246,10 +248,8 @@ class AttentionExplorer(Widget):
         except ValueError:
             return None, say("no_gold")
         if mask.shape != (len(answer), len(tokens)):
-            return None, (
-                f"the gold alignment is {mask.shape}, which does not fit an answer of "
-                f"{len(answer)} {self.captions.token}s"
-            )
+            words = dict(shape=mask.shape, count=len(answer), kind=self.captions.token)
+            return None, say("gold_does_not_fit", **words)
         return mask, ""
 
     def _verdict(self, model, tokens, answer):
@@ -260,10 +260,10 @@ class AttentionExplorer(Widget):
         try:
             right = self.truth(list(tokens))
         except ValueError:
-            return say("no_truth", question=question, no_truth=self.captions.no_truth, answer=answer)
+            return say("no_truth", question=question, no_truth=self.captions.said("no_truth"), answer=answer)
         more = self.remark(list(tokens)) if self.remark else ""
         verdict = say("right" if answer.rstrip() == right else "wrong", answer=answer, right=right)
-        return f"{verdict}; {more}" if more else verdict
+        return f"{verdict}{say('and')}{more}" if more else verdict
 
     def _changed(self, change):
         """A reader, or a program, has changed a control."""
@@ -308,7 +308,7 @@ class AttentionExplorer(Widget):
             self.step.max = self.play.max = len(self.answer_tokens) - 1
             kind = self.captions.token
             rows = button_options(self.answer_tokens)
-            columns = ((NONE, NONE), *button_options(self.question_tokens))
+            columns = ((say("label_none"), NONE), *button_options(self.question_tokens))
             if self.row.options != rows:
                 self.row.options = rows
                 self.row.tooltips = [say("tip_step", kind=kind, place=k) for _, k in rows]
@@ -331,11 +331,11 @@ class AttentionExplorer(Widget):
             search_beside = {name: value for name, value in search.items() if name != "alternative"}
             last = len(self._read(beside, tokens, **search_beside)[0]) - 1
             second, other, _ = self._picture(beside, tokens, min(step, last), column, gold, width, **search_beside)
-            news += "; " + say("beside_writes", name=beside, answer=self.captions.join(other))
+            news += say("and") + say("beside_writes", name=beside, answer=self.captions.join(other))
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
             missing = [*missing, *why_not]
-        return first, second, reasons, "; ".join([news, *missing]) + "."
+        return first, second, reasons, closed(say("and").join([news, *missing]))
 
     def _picture(self, model, tokens, step, column, gold, width, **search):
         """Return (Picture, the answer, reasons why something cannot be shown)."""
@@ -359,7 +359,7 @@ class AttentionExplorer(Widget):
         try:
             reasons = self.explain(self.models[model], list(tokens), step)
         except ValueError as error:
-            return None, [str(error)]
+            return None, [errors.said(error)]
         shown = (tokens, reasons, step, int(weights[step].argmax()) if column == NONE else column, self.captions)
         return Picture(render_reasons(*shown), " ".join(describe_reasons(*shown))), []
 

@@ -1,6 +1,7 @@
 """Gradient viewer: the computational graph of a tiny attention layer, its values and its gradients."""
 
 from common.functions import softmax
+from common.language import say
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, box_of, controls, picture_frame
@@ -8,6 +9,7 @@ from common.widgets.base import Picture, Widget, box_of, controls, picture_frame
 HS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.5))
 H = (1.0, 0.5)
 Y = (0.0, 1.0)
+TITLE = "The computational graph of a small attention layer."
 
 
 def attention_graph(hs, h, y=Y):
@@ -45,13 +47,27 @@ def describe_graph(hs, h, y=Y, focus=("h", 0)):
     place = tuple(place)
     slope = g[f"d{name}"][place]
     shown = name + "".join(f"[{i}]" for i in place)
-    grows = "stays as it is" if abs(slope) < 0.0005 else f"changes by about {number(0.1 * slope, 3)}"
-    weights = ", ".join(number(w) for w in g["a"])
+    weights, context = (", ".join(number(x) for x in g[name]) for name in ("a", "c"))
+    backward = dict(name=shown, gradient=number(slope, 3))
+    if abs(slope) < 0.0005:
+        said = say(
+            "Backward: the gradient d{name} is {gradient}. If {name} grows by 0.1, the loss stays as it is.", **backward
+        )
+    else:
+        said = say(
+            "Backward: the gradient d{name} is {gradient}. If {name} grows by 0.1, the loss changes by about {change}.",
+            **backward,
+            change=number(0.1 * slope, 3),
+        )
     return [
-        f"Forward: the weights are {weights}, the context is ({', '.join(number(x) for x in g['c'])}), "
-        f"the loss is {number(g['L'], 3)}.",
-        f"Backward: the gradient d{shown} is {number(slope, 3)}. If {shown} grows by 0.1, the loss {grows}.",
-        "hs is used twice, so its two gradients are added: dhs = dhs by way of c + dhs by way of s.",
+        say(
+            "Forward: the weights are {weights}, the context is ({context}), the loss is {loss}.",
+            weights=weights,
+            context=context,
+            loss=number(g["L"], 3),
+        ),
+        said,
+        say("hs is used twice, so its two gradients are added: dhs = dhs by way of c + dhs by way of s."),
     ]
 
 
@@ -67,7 +83,7 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
     T = len(g["hs"])
     tall = 24 + 17 * T  # a table with T rows
     mid = 60 + 2 * tall + 140  # the height of the main row of operations
-    drawing = Drawing(990, mid + 190, "The computational graph of a small attention layer. " + " ".join(words))
+    drawing = Drawing(990, mid + 190, f"{say(TITLE)} {' '.join(words)}")
     _legend(drawing)
     x_h, x_s, x_a, x_c, x_L = 14, 268, 472, 676, 880  # where the columns of numbers begin
     x_dot, x_soft, x_sum, x_loss = 210, 414, 618, 822  # the centers of the operations
@@ -84,22 +100,22 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
         _edges(drawing, [(x + 36, mid), (after, mid)])
     drawing.arrow([(x_loss, y_hs + 26), (x_loss, mid - 20)], BLUE)
     for x, name, formula in (
-        (x_dot, ("multiply", "sum over H"), "hs[t]·h"),
-        (x_soft, ("softmax",), "over t"),
-        (x_sum, ("multiply", "sum over T"), "a[t]·hs[t]"),
-        (x_loss, ("loss",), "½|c − y|²"),
+        (x_dot, (say("multiply"), say("sum over H")), "hs[t]·h"),
+        (x_soft, (say("softmax"),), say("over t")),
+        (x_sum, (say("multiply"), say("sum over T")), "a[t]·hs[t]"),
+        (x_loss, (say("loss"),), "½|c − y|²"),
     ):
         drawing.rect(x - 36, mid - 20, 72, 40, fill=PALE, stroke=INK, width=1.5, radius=12)
         for k, line in enumerate(name):
             drawing.text(x, mid + 4 + 14 * k - 7 * (len(name) - 1), line, size=11, anchor="middle")
         drawing.text(x, mid + 36, formula, size=11, anchor="middle", color=MUTED)
-    _table(drawing, 14, 66, 138, "hs", g["hs"], "dhs, both added", g["dhs"])
+    _table(drawing, 14, 66, 138, "hs", g["hs"], say("dhs, both added"), g["dhs"])
     _column(drawing, x_h, mid, 138, "h", g["h"], g["dh"])
     for name, x in (("s", x_s), ("a", x_a), ("c", x_c), ("L", x_L)):
         _column(drawing, x, mid, 88, name, g[name], g[f"d{name}"])
-    _gradient(drawing, x_dot + 18, y_hs + 26, 142, "dhs by way of s", g["dhs_s"])
-    _gradient(drawing, x_sum + 18, y_hs + 26, 142, "dhs by way of c", g["dhs_c"])
-    _values(drawing, x_loss - 10, y_hs - 36, 88, "y, wanted", g["y"])
+    _gradient(drawing, x_dot + 18, y_hs + 26, 142, say("dhs by way of s"), g["dhs_s"])
+    _gradient(drawing, x_sum + 18, y_hs + 26, 142, say("dhs by way of c"), g["dhs_c"])
+    _values(drawing, x_loss - 10, y_hs - 36, 88, say("y, wanted"), g["y"])
     for k, sentence in enumerate(words):
         drawing.text(14, mid + 134 + 20 * k, sentence)
     return str(drawing)
@@ -107,11 +123,10 @@ def render_graph(hs, h, y=Y, focus=("h", 0)):
 
 def _legend(drawing):
     drawing.arrow([(176, 16), (216, 16)], BLUE, 2)
-    drawing.text(226, 20, "values of the forward pass: upright, in solid frames")
+    drawing.text(226, 20, say("values of the forward pass: upright, in solid frames"))
     drawing.arrow([(216, 37), (176, 37)], ORANGE, 2, dash="5 3")
-    drawing.words(
-        226, 41, ("gradients of the backward pass: ", {}), ("d…, in italics, in dashed frames", dict(italic=True))
-    )
+    how = say("d…, in italics, in dashed frames")
+    drawing.words(226, 41, (say("gradients of the backward pass: "), {}), (how, dict(italic=True)))
 
 
 def _edges(drawing, points, start=True):
@@ -232,5 +247,5 @@ class GradientViewer(Widget):
     def static(self, hs=None, h=None, focus=("h", 0)):
         """Return the Picture of the first state, or of other inputs."""
         state = self._start[0] if hs is None else hs, self._start[1] if h is None else h, self.y, focus
-        words = "The computational graph of a small attention layer. " + " ".join(describe_graph(*state))
+        words = f"{say(TITLE)} {' '.join(describe_graph(*state))}"
         return Picture(render_graph(*state), words)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from common.language import errors, say
 from common.np import host, to_cpu
 from common.svg import (
     BLUE,
@@ -99,7 +100,9 @@ def spread(weights):
 
 
 def _name(layer, head, heads):
-    return f"layer {layer}, " + (f"mean of {heads} heads" if head == MEAN else f"head {head}")
+    if head == MEAN:
+        return say("layer {layer}, mean of {heads} heads", layer=layer, heads=heads)
+    return say("layer {layer}, head {head}", layer=layer, head=head)
 
 
 def _checked(kind, found):
@@ -127,20 +130,37 @@ def _check_places(found, layer, head, row=None, column=None):
         raise ValueError(f"either a row or a column is lit, got row {row} and column {column}")
 
 
+def _as_equal(count, captions):
+    """Return the words for a number of tokens."""
+    return dict(count=count, token=captions.said("token"))
+
+
 def describe_head_grid(kind, found, layer, head, captions=CHARACTERS):
     """Return in words what the small heatmaps show: a list of sentences. Args: as for ``render_head_grid``."""
     found = _checked(kind, found)
     _check_places(found, layer, head)
     L, M = found.shape
     words = [
-        f"{KINDS[kind][0]}: small heatmaps of {M} heads in each of {L} layers, and of the mean of a layer's heads.",
-        f"Enlarged: {_name(layer, head, M)}.",
+        say(
+            "{kind}: small heatmaps of {heads} heads in each of {layers} layers, and of the mean of a layer's heads.",
+            kind=say(KINDS[kind][0]),
+            heads=M,
+            layers=L,
+        ),
+        say("Enlarged: {name}.", name=_name(layer, head, M)),
     ]
     if L * M > 1:
         wide = spread(found.weights)
         ends = [divmod(int(place), M) for place in (wide.argmin(), wide.argmax())]
-        most, least = (f"{_name(*end, M)} (as equal weights on {wide[end]:.1f} {captions.token}s)" for end in ends)
-        words += [f"Most focused: {most}.", f"Least focused: {least}."]
+        most, least = (
+            say(
+                "{name} (as equal weights on {count:.1f} {token}s)",
+                name=_name(*end, M),
+                **_as_equal(wide[end], captions),
+            )
+            for end in ends
+        )
+        words += [say("Most focused: {name}.", name=most), say("Least focused: {name}.", name=least)]
     return words
 
 
@@ -164,18 +184,19 @@ def render_head_grid(kind, found, layer, head, captions=CHARACTERS, width=WIDTH)
     lines = wrapped(words[2:], width - 2 * EDGE)
     bottom = top + down * L
     drawing = Drawing(width, bottom + 20 * len(lines) + 44, " ".join(words))
-    drawing.text(EDGE, 24, KINDS[kind][0], size=15, bold=True)
+    drawing.text(EDGE, 24, say(KINDS[kind][0]), size=15, bold=True)
     columns = (*range(M), MEAN)
     for j, which in enumerate(columns):
-        label = which if which == MEAN else f"head {which}"
+        label = say("mean") if which == MEAN else say("head {head}", head=which)
         drawing.text(left + across * j + wide / 2, top - 8, label, size=12, anchor="middle", bold=which == head)
     for k in range(L):
-        drawing.text(EDGE, top + down * k + high / 2 + 4, f"layer {k}", size=12, bold=k == layer)
+        drawing.text(EDGE, top + down * k + high / 2 + 4, say("layer {layer}", layer=k), size=12, bold=k == layer)
         for j, which in enumerate(columns):
             x, y = left + across * j, top + down * k
             weights = found.of(k, which)
             with drawing.pressed(f"layer-{k} head-{j}"):
-                title = f"{_name(k, which, M)}: as equal weights on {spread(weights):.1f} {captions.token}s"
+                wide_as = dict(name=_name(k, which, M), **_as_equal(spread(weights), captions))
+                title = say("{name}: as equal weights on {count:.1f} {token}s", **wide_as)
                 drawing.rect(x - 4, y - 4, wide + 8, high + 8, fill="#ffffff", title=title)
                 if kind == "decoder":
                     _draw_hidden(drawing, x, y, T_q, T_k, side, side)
@@ -186,7 +207,7 @@ def render_head_grid(kind, found, layer, head, captions=CHARACTERS, width=WIDTH)
                     drawing.rect(x - 4, y - 4, wide + 8, high + 8, stroke=BLUE, width=3)
     for k, line in enumerate(lines):
         drawing.text(EDGE, bottom + 16 + 20 * k, line)
-    _draw_legend(drawing, bottom + 20 * len(lines) + 16, kind, "the one that is enlarged")
+    _draw_legend(drawing, bottom + 20 * len(lines) + 16, kind, say("the one that is enlarged"))
     return str(drawing)
 
 
@@ -196,39 +217,47 @@ def describe_head(kind, found, layer, head, row=None, column=None, captions=CHAR
     _check_places(found, layer, head, row, column)
     weights = found.of(layer, head)
     words = [
-        f"{KINDS[kind][0]}, {_name(layer, head, found.shape[1])}.",
+        f"{say(KINDS[kind][0])}, {_name(layer, head, found.shape[1])}.",
         *([_said_of_row(kind, found, weights, row, captions)] if row is not None else []),
         *([_said_of_column(kind, found, weights, column, captions)] if column is not None else []),
-        f"A row is spread, on average, as equal weights on {spread(weights):.1f} {captions.token}s would be.",
+        say(
+            "A row is spread, on average, as equal weights on {count:.1f} {token}s would be.",
+            **_as_equal(spread(weights), captions),
+        ),
     ]
     if len(unknown) and kind != "decoder":
-        places = ", ".join(f"“{visible(found.columns[i])}” ({captions.token} {i})" for i in unknown)
-        words.append(f"Unknown to the model: {places}.")
+        places = ", ".join(f"“{visible(found.columns[i])}” ({captions.said('token')} {i})" for i in unknown)
+        words.append(say("Unknown to the model: {tokens}.", tokens=places))
     return words
 
 
 def _who(kind, found, row, captions):
     """Return who looks: a token, or a step of the decoder."""
     token = f"“{visible(found.rows[row])}”"
-    return f"{token} ({captions.token} {row})" if kind == "encoder" else f"step {row}, which writes {token},"
+    if kind == "encoder":
+        return f"{token} ({captions.said('token')} {row})"
+    return say("step {step}, which writes {token},", step=row, token=token)
 
 
 def _said_of_row(kind, found, weights, row, captions):
     def named(i):
-        return f"“{visible(found.columns[i])}” ({captions.token} {i}, {percent(weights[row, i])})"
+        return f"“{visible(found.columns[i])}” ({captions.said('token')} {i}, {percent(weights[row, i])})"
 
     who = _who(kind, found, row, captions)
-    return f"{who[0].upper()}{who[1:]} looks most at {_two(weights[row], named, ', then at ')}."
+    places = _two(weights[row], named, say(", then at "))
+    return say("{who} looks most at {places}.", who=who[0].upper() + who[1:], places=places)
 
 
 def _said_of_column(kind, found, weights, column, captions):
     def named(k):
-        place = captions.token if kind == "encoder" else "step"
+        place = captions.said("token") if kind == "encoder" else say("step")
         return f"“{visible(found.rows[k])}” ({place} {k}, {percent(weights[k, column])})"
 
-    who = "" if kind == "encoder" else "the step that writes "
-    looked = f"“{visible(found.columns[column])}” ({captions.token} {column}) is looked at most by "
-    return f"{looked}{who}{_two(weights[:, column], named, ', then by ')}."
+    looked = f"“{visible(found.columns[column])}” ({captions.said('token')} {column})"
+    places = _two(weights[:, column], named, say(", then by "))
+    if kind == "encoder":
+        return say("{token} is looked at most by {places}.", token=looked, places=places)
+    return say("{token} is looked at most by the step that writes {places}.", token=looked, places=places)
 
 
 def _two(weights, named, between):
@@ -260,14 +289,14 @@ def render_head(kind, found, layer, head, row=None, column=None, captions=CHARAC
     below = grid.bottom + 26 + 20 * len(lines)
     drawing = Drawing(width, below + 26 + (24 if len(unknown) else 0), " ".join(words))
     drawing.text(EDGE, 24, words[0].rstrip("."), size=15, bold=True)
-    drawing.text(EDGE, 43, KINDS[kind][1].format(token=captions.token), size=11, color=MUTED)
+    drawing.text(EDGE, 43, say(KINDS[kind][1], token=captions.said("token")), size=11, color=MUTED)
     _draw_columns(drawing, grid, found, weights, row, column, captions, unknown)
     _draw_rows(drawing, grid, found, weights, row, column, captions, unknown if kind == "encoder" else ())
     _draw_weights(drawing, grid, kind, found, weights, captions)
     _draw_lit(drawing, grid, row, column)
     for k, line in enumerate(lines):
         drawing.text(EDGE, grid.bottom + 26 + 20 * k, line)
-    _draw_legend(drawing, below - 8, kind, f"the {captions.token} that is lit")
+    _draw_legend(drawing, below - 8, kind, say("the {token} that is lit", token=captions.said("token")))
     if len(unknown):
         draw_unknown_legend(drawing, below + 18)
     return str(drawing)
@@ -276,14 +305,15 @@ def render_head(kind, found, layer, head, row=None, column=None, captions=CHARAC
 def _draw_columns(drawing, grid, found, weights, row, column, captions, unknown):
     """Write the keys, painted with the weights of the row that is lit, the larger ones in numbers below."""
     top, painted = grid.head, host.zeros(grid.columns) if row is None else weights[row]
-    drawing.text(EDGE, top + 16, "looked at")
+    drawing.text(EDGE, top + 16, say("looked at"))
     if row is not None:
-        drawing.text(EDGE, top + 34, "in percent", size=11, color=MUTED)
+        drawing.text(EDGE, top + 34, say("in percent"), size=11, color=MUTED)
     for i, (token, w) in enumerate(zip(found.columns, painted, strict=True)):
         x, lit = grid.x(i), i == column
         style = _style(token, captions, w, lit, i in unknown, outside=grid.rising)
         with drawing.pressed(f"column-{i}"):
-            title = f"{captions.token} {i}, “{visible(token)}”" + ("" if row is None else f": weight {percent(w)}")
+            title = f"{captions.said('token')} {i}, “{visible(token)}”"
+            title += "" if row is None else say(": weight {weight}", weight=percent(w))
             drawing.rect(x, top, grid.column, 24, fill=shade(w), stroke=LINE, title=title)
             if grid.rising:
                 drawing.text(x + grid.column / 2 + 3, top - 5, clipped(token), rising=True, **style)
@@ -333,7 +363,8 @@ def _draw_weights(drawing, grid, kind, found, weights, captions):
             drawing.rect(grid.left, grid.y(k), grid.right - grid.left, ROW, fill="transparent")
             who = _who(kind, found, k, captions)
             for i in host.flatnonzero(line >= 0.005):  # the rest stays white
-                title = f"{who} puts {percent(line[i])} of its weight on “{visible(found.columns[i])}”"
+                words = dict(who=who, share=percent(line[i]), token=visible(found.columns[i]))
+                title = say("{who} puts {share} of its weight on “{token}”", **words)
                 x, y, w, h = grid.x(i) + GAP, grid.y(k) + GAP, grid.column - 2 * GAP, ROW - 2 * GAP
                 drawing.rect(x, y, w, h, fill=shade(line[i]), title=title)
 
@@ -371,7 +402,7 @@ def _draw_legend(drawing, y, kind, lit):
     drawing.text(342, y + 13, lit, size=11, color=MUTED)
     if kind == "decoder":
         drawing.rect(516, y + 1, 30, 15, fill=HIDDEN, stroke=LINE)
-        drawing.text(554, y + 13, "hidden: it comes later", size=11, color=MUTED)
+        drawing.text(554, y + 13, say("hidden: it comes later"), size=11, color=MUTED)
 
 
 class HeadsExplorer(Widget):
@@ -437,15 +468,16 @@ class HeadsExplorer(Widget):
         w, captions = controls(), self.captions
         self.text = w.Text(
             value=self._start["text"],
-            description=captions.label,
+            description=captions.said("label"),
             placeholder=captions.example,
             style={"description_width": "initial"},
             layout={"width": "560px"},
         )
-        self.example = w.Button(description="another example", layout={"width": "150px"})
+        self.example = w.Button(description=say("another example"), layout={"width": "150px"})
         self.example.on_click(lambda _: self._next_example())
-        self.kind, self.layer, self.head = (self._buttons(name, name) for name in ("kind", "layer", "head"))
-        self.row, self.column = self._buttons("looks", "row"), self._buttons("looked at", "column")
+        self.kind, self.layer = self._buttons(say("kind"), "kind"), self._buttons(say("layer"), "layer")
+        self.head = self._buttons(say("head"), "head")
+        self.row, self.column = self._buttons(say("looks"), "row"), self._buttons(say("looked at"), "column")
         for buttons in (self.row, self.column):
             buttons.add_class(HOVER)
         self.message, self.heard = live_region(), live_region()
@@ -525,12 +557,12 @@ class HeadsExplorer(Widget):
     def _offer(self, kinds, state):
         """Give the buttons what can be chosen now, and choose what the state says."""
         state = self._completed(kinds, state)
-        found, token = kinds[state["kind"]], self.captions.token
+        found, token = kinds[state["kind"]], self.captions.said("token")
         L, M = found.shape
         options = dict(
-            kind=tuple((kind, kind) for kind in kinds),
+            kind=tuple((say(kind), kind) for kind in kinds),
             layer=tuple((str(k), k) for k in range(L)),
-            head=(*((str(m), m) for m in range(M)), ("mean of all", MEAN)),
+            head=(*((str(m), m) for m in range(M)), (say("mean of all"), MEAN)),
             row=button_options(found.rows),
             column=button_options(found.columns),
         )
@@ -539,10 +571,12 @@ class HeadsExplorer(Widget):
             if control.options != offered:
                 control.options = offered
             control.value = state[name]
-        self.kind.tooltips = [KINDS[kind][0] for kind in kinds]
-        place = token if state["kind"] == "encoder" else "step"
-        self.row.tooltips = [f"what {place} {k} looks at" for k in range(len(found.rows))]
-        self.column.tooltips = [f"who looks at {token} {i}" for i in range(len(found.columns))]
+        self.kind.tooltips = [say(KINDS[kind][0]) for kind in kinds]
+        kind = token if state["kind"] == "encoder" else say("step")
+        self.row.tooltips = [say("what {kind} {place} looks at", kind=kind, place=k) for k in range(len(found.rows))]
+        self.column.tooltips = [
+            say("who looks at {kind} {place}", kind=token, place=i) for i in range(len(found.columns))
+        ]
 
     def _changed(self, change):
         """A reader, or a program, has changed a control."""
@@ -558,11 +592,11 @@ class HeadsExplorer(Widget):
         try:
             shown, self.complaint = self._read(self.text.value), None
         except ValueError as error:
-            self.complaint = str(error)
+            self.complaint = errors.said(error)
         for picture in (self.picture, self.enlarged):
             (picture.add_class if self.complaint else picture.remove_class)(OLD)
         if self.complaint:
-            kept = f" The pictures below still show {quoted(self.question)}"
+            kept = say(" The pictures below still show {question}", question=quoted(self.question))
             self.message.value = message(self.complaint + kept, kind="alert")
             if change["owner"] is self.text:
                 return
@@ -615,13 +649,14 @@ class HeadsExplorer(Widget):
         except ValueError:
             right = None
         if right is None:
-            said = f"The model reads “{question}” and writes {quoted(written)}"
+            words = dict(question=question, answer=quoted(written))
+            said = say("The model reads “{question}” and writes {answer}", **words)
         elif written.rstrip() == right:
-            said = f"“{written}” is right."
+            said = say("“{answer}” is right.", answer=written)
         else:
-            said = f"“{written}” is wrong: it should be {quoted(right)}"
+            said = say("“{answer}” is wrong: it should be {right}", answer=written, right=quoted(right))
         unknown = ", ".join(f"“{visible(tokens[i])}”" for i in self._unknown(tokens))
-        return f"{said} Unknown to the model: {unknown}." if unknown else said
+        return f"{said} {say('Unknown to the model: {tokens}.', tokens=unknown)}" if unknown else said
 
     def static(self, text=None, kind=None, layer=None, head=None, *, row=None, column=None):
         """Return the Picture of the first state, or of another text, kind, layer, head, row or column.

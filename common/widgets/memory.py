@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from common.language import say
 from common.memory_figure import used_rows
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, LINE, MUTED, ORANGE, Drawing, draw_shades, number, percent, shade
@@ -66,25 +67,32 @@ def _rows(*runs, also=()):
 def describe_memory(sequence, run, step, row, edits=None):
     """Return in words what the picture shows, a list of sentences. Args: as for ``render_memory``."""
     edits = edits or {}
-    words = [f"Step {step} {_said_of_bits(sequence, run, step)}."]
-    for name, weights in (("read", run.reads), ("write", run.writes)):
+    words = [_said_of_bits(sequence, run, step)]
+    for reads, weights in ((True, run.reads), (False, run.writes)):
         for k, w in enumerate(to_cpu(weights)[step]):
-            which = f" {k}" if len(weights[step]) > 1 else ""
-            words.append(f"The {name} head{which} is on row {int(w.argmax())} ({percent(w.max())}).")
+            there = dict(which=f" {k}" if len(weights[step]) > 1 else "", row=int(w.argmax()), share=percent(w.max()))
+            if reads:
+                words.append(say("The read head{which} is on row {row} ({share}).", **there))
+            else:
+                words.append(say("The write head{which} is on row {row} ({share}).", **there))
     words += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in run.said[step]]
     numbers = ", ".join(number(x, 1) for x in to_cpu(run.memories)[step + 1, row])
-    words.append(f"After the step row {row} holds {numbers}.")
-    words += [f"Row {r} was changed by hand after step {t}." for t, r in sorted(edits)]
+    words.append(say("After the step row {row} holds {numbers}.", row=row, numbers=numbers))
+    words += [say("Row {row} was changed by hand after step {step}.", row=r, step=t) for t, r in sorted(edits)]
     return words
 
 
 def _said_of_bits(sequence, run, step):
     """Say what the machine reads or writes at a step."""
     if not to_cpu(sequence.counts)[step]:
-        return f"reads {_in_digits(sequence.inputs[step])}"
-    wrong = int(wrong_bits(run, sequence)[step].sum())
-    verdict = "all bits right" if not wrong else f"{wrong} of {len(run.outputs[step])} bits wrong"
-    return f"writes {_in_digits(run.outputs[step])}, {verdict}"
+        return say("Step {step} reads {bits}.", step=step, bits=_in_digits(sequence.inputs[step]))
+    wrong, bits = int(wrong_bits(run, sequence)[step].sum()), _in_digits(run.outputs[step])
+    if not wrong:
+        return say("Step {step} writes {bits}, all bits right.", step=step, bits=bits)
+    count = len(run.outputs[step])
+    return say(
+        "Step {step} writes {bits}, {wrong} of {count} bits wrong.", step=step, bits=bits, wrong=wrong, count=count
+    )
 
 
 def _in_digits(bits):
@@ -124,12 +132,12 @@ def render_memory(sequence, run, step, row, column, edits=None, rows=None):
     right = left + STEP * T + BETWEEN
     width = max(right + CELL * W + EDGE, LEAST)
     drawing = Drawing(width, bottom + 52, " ".join(words))
-    drawing.text(left, 22, "time", size=11, color=MUTED)
+    drawing.text(left, 22, say("time"), size=11, color=MUTED)
     drawing.arrow([(left + 32, 18), (left + STEP * T, 18)], MUTED, 1)
-    _draw_bits(drawing, left, read_top, inputs, "reads")
+    _draw_bits(drawing, left, read_top, inputs, say("reads"))
     wrong = wrong_bits(run, sequence)
     counts = to_cpu(sequence.counts)
-    _draw_bits(drawing, left, write_top, outputs, "writes", counts, wrong)
+    _draw_bits(drawing, left, write_top, outputs, say("writes"), counts, wrong)
     _draw_heads(drawing, left, map_top, run, rows)
     drawing.rect(left + STEP * step - 1, read_top - 4, STEP + 2, bottom - read_top + 8, stroke=BLUE, width=GAP)
     _draw_rows(drawing, left, map_top, rows, row, edits)
@@ -149,7 +157,8 @@ def _draw_bits(drawing, left, top, bits, name, counts=None, wrong=None):
             continue
         for b in range(B):
             x, y, p = left + STEP * t, top + BIT * b, min(max(float(bits[t, b]), 0.0), 1.0)
-            drawing.rect(x + 1, y + 1, STEP - 2, BIT - 2, fill=_gray(p), title=f"step {t}, bit {b}: {number(p)}")
+            title = say("step {step}, bit {bit}: {number}", step=t, bit=b, number=number(p))
+            drawing.rect(x + 1, y + 1, STEP - 2, BIT - 2, fill=_gray(p), title=title)
             if wrong is not None and wrong[t, b]:
                 drawing.rect(x + 1, y + 1, STEP - 2, BIT - 2, stroke=ORANGE, width=2)
                 drawing.line(x + 3, y + 2, x + STEP - 3, y + BIT - 2, ORANGE, 2)
@@ -168,7 +177,8 @@ def _draw_heads(drawing, left, top, run, rows):
         for t in range(T):
             x, y = left + STEP * t, top + ROW * k
             if writes[t, r] >= 0.005:
-                title = f"step {t}, row {r}: write {percent(writes[t, r])}, read {percent(reads[t, r])}"
+                there = dict(step=t, row=r, write=percent(writes[t, r]), read=percent(reads[t, r]))
+                title = say("step {step}, row {row}: write {write}, read {read}", **there)
                 drawing.rect(x + 1, y + 1, STEP - 2, ROW - 2, fill=shade(writes[t, r]), title=title)
             if reads[t, r] >= 0.02:
                 drawing.circle(x + STEP / 2, y + ROW / 2, 7 * float(reads[t, r]) ** 0.5, ORANGE, "#ffffff", 1)
@@ -181,7 +191,7 @@ def _draw_rows(drawing, left, top, rows, row, edits):
         with drawing.pressed(f"row-{k}"):
             drawing.rect(EDGE, top + ROW * k, TAG - 2, ROW, fill="transparent")
             style = dict(bold=True, color=BLUE) if r == row else dict(color=INK)
-            name = f"row {r}" + (" *" if r in changed else "")
+            name = say("row {row}", row=r) + (" *" if r in changed else "")
             drawing.text(left - 10, top + ROW * k + 13, name, size=11, anchor="end", **style)
 
 
@@ -189,14 +199,14 @@ def _draw_numbers(drawing, left, top, run, step, rows, row, column, edits):
     """Draw the memory after a step: negative numbers orange with a stroke, positive ones green, 0 white."""
     memories = to_cpu(run.memories)
     W, most = memories.shape[2], max(float(abs(memories).max()), 1e-3)
-    drawing.text(left, top - 8, f"memory after step {step}", size=12, bold=True)
+    drawing.text(left, top - 8, say("memory after step {step}", step=step), size=12, bold=True)
     drawing.rect(left, top, CELL * W, ROW * len(rows), stroke=LINE)
     for k, r in enumerate(rows):
         for j in range(W):
             x, y, value = left + CELL * j, top + ROW * k, float(memories[step + 1, r, j])
             share = min(abs(value) / most, 1)
             with drawing.pressed(f"row-{k} column-{j}"):
-                title = f"row {r}, number {j}: {number(value)}"
+                title = say("row {row}, number {place}: {number}", row=r, place=j, number=number(value))
                 drawing.rect(x + 1, y + 1, CELL - 2, ROW - 2, fill=_signed(value / most), title=title)
                 if value < 0 and share >= 0.15:
                     ink = "#ffffff" if share > 0.6 else INK
@@ -226,10 +236,10 @@ def _write_words(drawing, left, words, edited, width):
 
 def _draw_legend(drawing, y, right):
     draw_shades(drawing, EDGE, y, (0, 0.5, 1))
-    drawing.text(EDGE + 190, y + 13, "write head", size=11, color=MUTED)
+    drawing.text(EDGE + 190, y + 13, say("write head"), size=11, color=MUTED)
     drawing.circle(EDGE + 276, y + 9, 7, ORANGE)
-    drawing.text(EDGE + 288, y + 13, "read head", size=11, color=MUTED)
-    for k, (share, name) in enumerate(((-1, "below 0"), (0, "0"), (1, "above 0"))):
+    drawing.text(EDGE + 288, y + 13, say("read head"), size=11, color=MUTED)
+    for k, (share, name) in enumerate(((-1, say("below 0")), (0, "0"), (1, say("above 0")))):
         x = max(right, EDGE + 380) + 86 * k
         drawing.rect(x, y + 1, 17, 15, fill=_signed(share), stroke=LINE)
         if share < 0:
@@ -291,23 +301,29 @@ class MemoryExplorer(Widget):
         label, wide = {"description_width": "initial"}, {"width": "330px"}
         low, high = self.lengths
         self.length = w.IntSlider(
-            value=start["length"], min=low, max=high, description="vectors", style=label, layout={"width": "250px"}
+            value=start["length"], min=low, max=high, description=say("vectors"), style=label, layout={"width": "250px"}
         )
-        self.another = self._button("another example", self._next_example)
+        self.another = self._button(say("another example"), self._next_example)
         T = len(self._sequence(start["length"], start["example"]).inputs)
-        self.step = w.IntSlider(value=start["step"], min=0, max=T - 1, description="step", style=label, layout=wide)
-        self.play = w.Play(
-            value=start["step"], min=0, max=T - 1, interval=PACE, show_repeat=False, description="play the steps"
-        )
+        steps = dict(value=start["step"], min=0, max=T - 1)
+        self.step = w.IntSlider(**steps, description=say("step"), style=label, layout=wide)
+        self.play = w.Play(**steps, interval=PACE, show_repeat=False, description=say("play the steps"))
         w.link((self.play, "value"), (self.step, "value"))
-        self.row, self.column = self._buttons("row", "row"), self._buttons("number", "column")
+        self.row, self.column = self._buttons(say("row"), "row"), self._buttons(say("number"), "column")
         self.value = w.FloatSlider(
-            value=0, min=-2, max=2, step=0.01, description="its value", style=label, layout=wide, readout_format=".2f"
+            value=0,
+            min=-2,
+            max=2,
+            step=0.01,
+            description=say("its value"),
+            style=label,
+            layout=wide,
+            readout_format=".2f",
         )
-        self.clear = self._button("set the row to 0", self._clear)
-        self.swap = self._button("swap with the row below", self._swap)
-        self.undo = self._button("undo", self._undo)
-        self.undo_all = self._button("undo all", self._undo_all)
+        self.clear = self._button(say("set the row to 0"), self._clear)
+        self.swap = self._button(say("swap with the row below"), self._swap)
+        self.undo = self._button(say("undo"), self._undo)
+        self.undo_all = self._button(say("undo all"), self._undo_all)
         self.message, self.heard = live_region(), live_region()
         self.heard.add_class(UNSEEN)
         self.picture = picture_frame()
@@ -406,15 +422,19 @@ class MemoryExplorer(Widget):
         wrong = wrong_bits(run, sequence)
         count, total = int(wrong.sum()), int(to_cpu(sequence.counts).sum()) * wrong.shape[1]
         if not count:
-            said = f"All {total} bits that it writes are right."
+            said = say("All {total} bits that it writes are right.", total=total)
         else:
             steps = [str(t) for t in wrong.any(axis=1).nonzero()[0].tolist()]
-            at = ("step " if len(steps) == 1 else "steps ") + ", ".join(steps)
-            said = f"{count} of the {total} bits that it writes are wrong, at {at}."
+            found = dict(count=count, total=total, steps=", ".join(steps))
+            if len(steps) == 1:
+                said = say("{count} of the {total} bits that it writes are wrong, at step {steps}.", **found)
+            else:
+                said = say("{count} of the {total} bits that it writes are wrong, at steps {steps}.", **found)
         if edits:
             before = int(wrong_bits(first, sequence).sum())
-            places = ", ".join(f"row {r} after step {t}" for t, r in sorted(edits))
-            said += f" Changed by hand: {places}. Without that, {before} would be wrong."
+            places = ", ".join(say("row {row} after step {step}", row=r, step=t) for t, r in sorted(edits))
+            changed = dict(places=places, count=before)
+            said += " " + say("Changed by hand: {places}. Without that, {count} would be wrong.", **changed)
         return said
 
     # --- what the reader does

@@ -2,6 +2,7 @@
 
 import time
 
+from common.language import say
 from common.np import host, to_cpu
 from common.svg import (
     BLUE,
@@ -67,8 +68,18 @@ def render_training(
     reach = max([total_steps or 0, step, *(s for s, _ in losses[-1:]), *(s for s, _ in accuracies[-1:]), 1])
     top = max([1e-9, *(loss for _, loss in losses)])
     curve = dict(reach=reach, moment=moment)
-    _curve(drawing, 48, f"loss per {captions.token}", losses, _nice(top), BLUE, None, number, **curve)
-    _curve(drawing, 198, "right answers", accuracies, 1.0, ORANGE, "6 3", lambda x, digits=0: percent(x), **curve)
+    _curve(
+        drawing,
+        48,
+        say("loss per {token}", token=captions.said("token")),
+        losses,
+        _nice(top),
+        BLUE,
+        None,
+        number,
+        **curve,
+    )
+    _curve(drawing, 198, say("right answers"), accuracies, 1.0, ORANGE, "6 3", lambda x, digits=0: percent(x), **curve)
     _sample(drawing, sample, captions, moment)
     return str(drawing)
 
@@ -89,22 +100,26 @@ def describe_training(
     clock = _clock(state, seconds)
     words = [_headline(state, step, epoch, total_steps) + (f", {clock}." if clock else ".")]
     if losses:
-        words.append(f"The loss went from {number(losses[0][1], 3)} to {number(losses[-1][1], 3)}.")
+        ends = dict(first=number(losses[0][1], 3), last=number(losses[-1][1], 3))
+        words.append(say("The loss went from {first} to {last}.", **ends))
     if accuracies:
-        words.append(f"{percent(accuracies[-1][1])} of the answers are right.")
+        words.append(say("{share} of the answers are right.", share=percent(accuracies[-1][1])))
     if sample:
-        when = "" if moment is None else f"After step {moment:,}, "
-        words.append(f"{when}“{captions.join(sample[0])}” becomes {quoted(captions.join(sample[1]))}")
+        when = "" if moment is None else say("After step {step:,}, ", step=moment)
+        became = dict(question=captions.join(sample[0]), answer=quoted(captions.join(sample[1])))
+        words.append(when + say("“{question}” becomes {answer}", **became))
     return " ".join(words)
 
 
 def _headline(state, step, epoch, total_steps):
     if state == "waiting":
-        return STATES[state]
-    of = f" of {total_steps:,}" if total_steps else ""
-    return f"{STATES[state]} in epoch {epoch}, step {step:,}{of}" + (
-        ". The model keeps what it has learned" if state == "stopped" else ""
-    )
+        return say(STATES[state])
+    place = dict(state=say(STATES[state]), epoch=epoch, step=step)
+    if total_steps:
+        said = say("{state} in epoch {epoch}, step {step:,} of {total:,}", **place, total=total_steps)
+    else:
+        said = say("{state} in epoch {epoch}, step {step:,}", **place)
+    return said + (say(". The model keeps what it has learned") if state == "stopped" else "")
 
 
 def _clock(state, seconds):
@@ -113,14 +128,17 @@ def _clock(state, seconds):
     if elapsed is None or state == "waiting":
         return ""
     if state != "training":
-        return f"after {duration(elapsed)}"
-    return f"{duration(elapsed)} so far" + (f", about {duration(left)} left" if left is not None else "")
+        return say("after {time}", time=duration(elapsed))
+    said = say("{time} so far", time=duration(elapsed))
+    return said if left is None else f"{said}, {say('about {time} left', time=duration(left))}"
 
 
 def duration(seconds):
     """Return a time in words: 7.2 -> "7 s", 125 -> "2 min 5 s"."""
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    if minutes:
+        return say("{minutes} min {seconds} s", minutes=minutes, seconds=seconds)
+    return say("{seconds} s", seconds=seconds)
 
 
 def _nice(top):
@@ -131,7 +149,7 @@ def _nice(top):
 
 def _curve(drawing, y, name, pairs, top, color, dash, show, reach, moment):
     left, width, height = 66, 300, 96
-    now = f": {show(pairs[-1][1], 3)} now" if pairs else ": not measured yet"
+    now = say(": {number} now", number=show(pairs[-1][1], 3)) if pairs else say(": not measured yet")
     drawing.words(left, y + 12, (name, dict(bold=True)), (now, {}))
     y += 22
     for k in range(3):
@@ -139,7 +157,7 @@ def _curve(drawing, y, name, pairs, top, color, dash, show, reach, moment):
         drawing.line(left, height_k, left + width, height_k, "#dddddd" if k < 2 else LINE)
         drawing.text(left - 8, height_k + 4, show(top * (1 - k / 2)), size=11, anchor="end", color=MUTED)
     drawing.text(left, y + height + 15, "0", size=11, color=MUTED)
-    drawing.text(left + width, y + height + 15, f"{reach:,} steps", size=11, anchor="end", color=MUTED)
+    drawing.text(left + width, y + height + 15, say("{count:,} steps", count=reach), size=11, anchor="end", color=MUTED)
     points = [(left + width * s / reach, y + height * (1 - min(v / top, 1))) for s, v in pairs]
     if len(points) > 1:
         drawing.polyline(points, color, 2, dash)
@@ -162,15 +180,16 @@ def _sample(drawing, sample, captions, moment):
         return
     x, y = 410, 60
     question, answer, weights = sample
-    when = "a sample" if moment is None else f"a sample, after step {moment:,}"
+    when = say("a sample") if moment is None else say("a sample, after step {step:,}", step=moment)
     if weights is None:
         drawing.text(x, y - 8, when, bold=True)
         drawing.text(x + 24, y + 40, captions.join(map(visible, question)), mono=True)
         drawing.text(x + 24, y + 64, captions.join(map(visible, answer)), mono=True, bold=True)
-        drawing.text(x + 24, y + 88, "No attention: nothing to show.", color=MUTED)
+        drawing.text(x + 24, y + 88, say("No attention: nothing to show."), color=MUTED)
         return
     drawing.text(x, y - 8, when, bold=True)
-    drawing.text(x, y + 10, f"where each {captions.token} of the answer looks", size=11, color=MUTED)
+    looks = say("where each {token} of the answer looks", token=captions.said("token"))
+    drawing.text(x, y + 10, looks, size=11, color=MUTED)
     draw_heatmap(drawing, x, y + 16, question, answer, weights)
     draw_shades(drawing, x + 24, y + 28 + heatmap_size(question, answer)[3])
 
@@ -184,21 +203,26 @@ def render_moments(samples, captions=CHARACTERS, count=4):
     wide = max(heatmap_size(question, answer)[2] for _, question, answer, _ in shown) + 40
     tall = 38 + max(heatmap_size(question, answer)[3] for _, question, answer, _ in shown)
     drawing = Drawing(max(2 * wide, 620), 34 + tall * -(-len(shown) // 2), describe_moments(samples, captions, count))
-    drawing.text(14, 24, "How attention forms: the same question after more and more steps", bold=True)
+    drawing.text(14, 24, say("How attention forms: the same question after more and more steps"), bold=True)
     for k, (step, question, answer, weights) in enumerate(shown):
         x, y = 14 + drawing.width / 2 * (k % 2), 44 + tall * (k // 2)
-        drawing.text(x, y + 12, f"after step {step:,}: {captions.join(answer)}", color=MUTED)
+        said = say("after step {step:,}: {answer}", step=step, answer=captions.join(answer))
+        drawing.text(x, y + 12, said, color=MUTED)
         draw_heatmap(drawing, x, y + 16, question, answer, weights)
     return str(drawing)
 
 
 def describe_moments(samples, captions=CHARACTERS, count=4):
     """Return in words what the picture shows. Args: as for ``render_moments``."""
-    words = [f"How attention forms on “{captions.join(samples[0][1])}”."]
+    words = [say("How attention forms on “{question}”.", question=captions.join(samples[0][1]))]
     for step, _, answer, weights in _spread(samples, count):
-        sharp = percent(weights.max(axis=1).mean())
         words.append(
-            f"After step {step:,} it becomes “{captions.join(answer)}”; a row's largest weight is {sharp} on average."
+            say(
+                "After step {step:,} it becomes “{answer}”; a row's largest weight is {share} on average.",
+                step=step,
+                answer=captions.join(answer),
+                share=percent(weights.max(axis=1).mean()),
+            )
         )
     return " ".join(words)
 
@@ -262,14 +286,14 @@ class TrainingMonitor(Widget):
         w = controls()
         self.picture = picture_frame()
         self.moment = w.SelectionSlider(
-            options=[("after training", 0)],
-            description="sample after step",
+            options=[(say("after training"), 0)],
+            description=say("sample after step"),
             style={"description_width": "initial"},
             layout={"width": "480px"},
             disabled=True,
         )
         self.play = w.Play(
-            min=0, max=0, interval=PACE, show_repeat=False, description="play the samples", disabled=True
+            min=0, max=0, interval=PACE, show_repeat=False, description=say("play the samples"), disabled=True
         )
         w.link((self.play, "value"), (self.moment, "index"))
         self.moment.observe(self._moved, names="value")

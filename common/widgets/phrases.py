@@ -3,6 +3,8 @@
 The page (``common.widgets.web``) gets these templates as JSON.
 """
 
+from common import language
+
 PHRASES = {
     # the picture, in sentences
     "answers_nothing": "{name} answers “{question}” with nothing.",
@@ -59,15 +61,30 @@ PHRASES = {
     "please_check": "Please check:",
     "still_shows": " The picture below still shows {question}",
     # news of an answer
+    "and": "; ",
+    "the_model": "The model",
     "model": "Model “{name}”",
     "the_answer": "The answer is {answer}",
     "no_truth": "“{question}” {no_truth}, so {answer} is neither right nor wrong",
     "right": "{answer} is right",
     "wrong": "{answer} is wrong: it should be {right}",
     "beside_writes": "beside it, “{name}” writes {answer}",
+    "gold_does_not_fit": "the gold alignment is {shape}, which does not fit an answer of {count} {kind}s",
     "no_gold_without_attention": "without attention the gold alignment cannot be shown",
     "no_gold": "there is no gold alignment to show",
     "no_why_without_attention": "without attention there is nothing to explain",
+    # news of sentences, whose models read different languages
+    "unknown_to_model": " Unknown to “{name}”: {tokens}.",
+    "knows_none": " It knows none of these {kind}s; it reads {language}.",
+    "not_beside": " “{name}” reads {language}, so it is not shown beside.",
+    "language_changed": "“{name}” reads {language}, so an example in {language} stands in the box now.",
+    # the answers of a beam
+    "alternative": "{rank}. “{answer}”{right}: score {score}, probability {share}",
+    "alternative_right": " (right)",
+    "alternatives": "Answers of {name}, the best first: {answers}.",
+    "alternatives_caption": "Answers of {name}, the best first; pressing one shows its weights",
+    "rank": "rank",
+    "probability": "probability",
     # controls
     "label_model": "model",
     "label_beside": "beside it",
@@ -78,12 +95,19 @@ PHRASES = {
     "label_question": "question",
     "label_gold": "show the gold alignment",
     "label_why": "show why",
+    "label_beam": "beam size",
+    "label_alternative": "answer of rank",
     "tip_step": "the step that writes {kind} {place}",
     "tip_column": "the column of {kind} {place}",
     "tip_no_column": "light no column",
+    "another_example": "another example",
     "save": "Save what is shown as",
+    "or": " or ",
+    "run_cell": "{widget}: {about}. Run this cell to use it.",
     # the page on the web only
     "examples": "examples",
+    "choose_example": "choose an example",
+    "pages": "what to read",
     "heatmap": "heatmap",
     "heatmap_beside": "heatmap of the model beside it",
     "loading": "Loading the weights of {names} …",
@@ -93,5 +117,10 @@ PHRASES = {
 
 
 def say(phrase, **words):
-    """Return a phrase with its gaps filled in. Raises: KeyError for another phrase, or a gap without a word."""
-    return PHRASES[phrase].format(**words)
+    """Return a phrase in the chosen language, with its gaps filled in; a ``kind`` of tokens is translated, too.
+
+    Raises: KeyError for another phrase, or a gap without a word.
+    """
+    if "kind" in words:
+        words["kind"] = language.say(words["kind"])
+    return language.say(PHRASES[phrase], **words)

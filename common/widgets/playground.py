@@ -1,6 +1,7 @@
 """Weighted sum playground: from scores to weights, from weights to the context vector."""
 
 from common.functions import softmax
+from common.language import say
 from common.np import host, to_cpu
 from common.svg import BLUE, INK, LINE, MUTED, PALE, Drawing, number
 from common.widgets.base import Picture, Widget, box_of, controls, picture_frame
@@ -27,13 +28,16 @@ def describe_weighted_sum(hs, scores, temperature=1.0):
     """Return in words what the playground shows."""
     a, c = weighted_sum(hs, scores, temperature)
     k = int(a.argmax())
+    most = f"hs[{k}]"
     terms = " + ".join(f"{number(w)}·hs[{t}]" for t, w in enumerate(a))
     if a[k] >= 0.95:
-        comment = f"Almost all the weight lies on hs[{k}]: c is nearly a copy of it."
+        comment = say("Almost all the weight lies on {vector}: c is nearly a copy of it.", vector=most)
     elif a.max() - a.min() < 0.05:
-        comment = "All weights are nearly equal: c is nearly the mean of the vectors."
+        comment = say("All weights are nearly equal: c is nearly the mean of the vectors.")
     else:
-        comment = f"hs[{k}] has the largest weight, {number(a[k])}, so it counts most in c."
+        comment = say(
+            "{vector} has the largest weight, {weight}, so it counts most in c.", vector=most, weight=number(a[k])
+        )
     return f"c = {terms} = ({number(c[0])}, {number(c[1])}). {comment}"
 
 
@@ -49,7 +53,8 @@ def render_weighted_sum(hs, scores, temperature=1.0):
     T = len(a)
     words = describe_weighted_sum(hs, scores, temperature)
     height = max(414, 130 + 44 * T)
-    drawing = Drawing(780, height, f"Weighted sum at temperature {number(temperature, 1)}. {words}")
+    title = say("Weighted sum at temperature {temperature}.", temperature=number(temperature, 1))
+    drawing = Drawing(780, height, f"{title} {words}")
     _draw_bars(drawing, scores, a, temperature)
     _draw_plane(drawing, hs, a, c)
     formula, comment = words.split(". ", 1)
@@ -59,17 +64,19 @@ def render_weighted_sum(hs, scores, temperature=1.0):
 
 
 def _draw_bars(drawing, scores, a, temperature):
-    drawing.text(20, 26, "weights a = softmax(scores / temperature)", bold=True)
-    drawing.text(20, 46, f"temperature {number(temperature, 1)}", color=MUTED)
+    drawing.text(20, 26, say("weights a = softmax(scores / temperature)"), bold=True)
+    drawing.text(20, 46, say("temperature {temperature}", temperature=number(temperature, 1)), color=MUTED)
     left, full = 138, 180
-    drawing.text(20, 76, "vector", size=11, color=MUTED)
-    drawing.text(126, 76, "score", size=11, color=MUTED, anchor="end")
-    drawing.text(left, 76, "weight", size=11, color=MUTED)
+    drawing.text(20, 76, say("vector"), size=11, color=MUTED)
+    drawing.text(126, 76, say("score"), size=11, color=MUTED, anchor="end")
+    drawing.text(left, 76, say("weight"), size=11, color=MUTED)
     for t, (s, w) in enumerate(zip(scores, a, strict=True)):
         y = 86 + 44 * t
         drawing.text(20, y + 19, f"hs[{t}]", mono=True)
         drawing.text(126, y + 19, number(s, 1), mono=True, anchor="end")
-        drawing.rect(left, y, full, 28, fill=PALE, title=f"the whole bar is a weight of 1; hs[{t}] has {number(w, 4)}")
+        bar = dict(vector=f"hs[{t}]", weight=number(w, 4))
+        title = say("the whole bar is a weight of 1; {vector} has {weight}", **bar)
+        drawing.rect(left, y, full, 28, fill=PALE, title=title)
         drawing.rect(left, y, full * w, 28, fill=BLUE)
         drawing.text(left + full + 8, y + 19, number(w), mono=True, bold=w == a.max())
 
@@ -81,7 +88,7 @@ def _draw_plane(drawing, hs, a, c):
     def at(v):
         return x0 + unit * v[0], y0 - unit * v[1]
 
-    drawing.text(420, 26, "the vectors hs[t] and the context c", bold=True)
+    drawing.text(420, 26, say("the vectors hs[t] and the context c"), bold=True)
     hull = [at(v) for v in _hull(hs)]
     drawing.polyline([*hull, hull[0]], LINE, 1, fill="#f6f6f6")
     drawing.line(x0 - 140, y0, x0 + 140, y0, LINE)
@@ -111,8 +118,8 @@ def _draw_plane(drawing, hs, a, c):
         anchor="middle",
         halo=True,
     )
-    drawing.text(425, 332, "gray area: where c can lie, whatever the scores", size=11, color=MUTED)
-    drawing.text(425, 347, "dashed: the parts a[t]·hs[t], end to end, lead to c", size=11, color=MUTED)
+    drawing.text(425, 332, say("gray area: where c can lie, whatever the scores"), size=11, color=MUTED)
+    drawing.text(425, 347, say("dashed: the parts a[t]·hs[t], end to end, lead to c"), size=11, color=MUTED)
 
 
 def _hull(points):
@@ -158,11 +165,25 @@ class WeightedSumPlayground(Widget):
         w = controls()
         wide = {"description_width": "90px"}
         self.scores = [
-            w.FloatSlider(value=s, min=-4, max=4, step=0.1, description=f"score {t}", style=wide, readout_format=".1f")
+            w.FloatSlider(
+                value=s,
+                min=-4,
+                max=4,
+                step=0.1,
+                description=say("score {place}", place=t),
+                style=wide,
+                readout_format=".1f",
+            )
             for t, s in enumerate(self._start[0])
         ]
         self.temperature = w.FloatSlider(
-            value=temperature, min=0.1, max=5, step=0.1, description="temperature", style=wide, readout_format=".1f"
+            value=temperature,
+            min=0.1,
+            max=5,
+            step=0.1,
+            description=say("temperature"),
+            style=wide,
+            readout_format=".1f",
         )
         self.picture = picture_frame()
         for slider in [*self.scores, self.temperature]:

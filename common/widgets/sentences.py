@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from common import language
+from common.language import errors
 from common.svg import BLUE, INK, LINE, escape, number, percent
 from common.widgets.base import OLD, controls, message
 from common.widgets.explorer import NONE, AttentionExplorer, side_by_side
+from common.widgets.phrases import say
 
 LARGEST_BEAM = 8
 
@@ -118,9 +121,9 @@ class SentenceExplorer(AttentionExplorer):
         reading = self.reading(model)
         count = len(self._words(reading.tokenize(text)))
         if not count:
-            return self.captions.nothing_to_read
+            return self.captions.said("nothing_to_read")
         if count > reading.max_length:
-            return f"This is too long: {count} {self.captions.token}s. The model reads at most {reading.max_length}."
+            return say("too_long", count=count, kind=self.captions.token, most=reading.max_length)
         return None
 
     def _unknown(self, model, tokens):
@@ -139,33 +142,36 @@ class SentenceExplorer(AttentionExplorer):
 
     def _verdict(self, model, tokens, answer):
         written, right = self.captions.join(answer), self._right(model, tokens)
+        shown = say("token", token=written)
         if right is None:
             question = self.captions.join(tokens)
-            return f"“{question}” {self.captions.no_truth}, so “{written}” is neither right nor wrong"
-        return f"“{written}” is right" if written == right else f"“{written}” is wrong: it should be “{right}”"
+            return say("no_truth", question=question, no_truth=self.captions.said("no_truth"), answer=shown)
+        return say("right" if written == right else "wrong", answer=shown, right=say("token", token=right))
 
     def _gold(self, model, tokens, answer, weights):
         if weights is None:
-            return None, "without attention the gold alignment cannot be shown"
+            return None, say("no_gold_without_attention")
         gold_mask = self.reading(model).gold_mask
         if gold_mask is None:
-            return None, "there is no gold alignment to show"
+            return None, say("no_gold")
         try:
             return gold_mask(list(tokens), list(answer)), ""
         except ValueError as error:
-            return None, str(error)
+            return None, errors.said(error)
 
     def _pictures(self, tokens, *, model, beside, **state):
-        language = self.reading(model).language
-        apart = beside != NONE and self.reading(beside).language != language
+        reads = self.reading(model).language
+        apart = beside != NONE and self.reading(beside).language != reads
         *pictures, news = super()._pictures(tokens, model=model, beside=NONE if apart else beside, **state)
         unknown = [tokens[i] for i in self._unknown(model, tokens)]
         if unknown:
             known = [t for t in self._words(tokens) if t not in unknown and any(map(str.isalpha, t))]
-            news += f" Unknown to “{model}”: {', '.join(f'“{token}”' for token in unknown)}."
-            news += "" if known else f" It knows none of these {self.captions.token}s; it reads {language}."
+            listed = ", ".join(say("token", token=token) for token in unknown)
+            news += say("unknown_to_model", name=model, tokens=listed)
+            words = dict(kind=self.captions.token, language=language.say(reads))
+            news += "" if known else say("knows_none", **words)
         if apart:
-            news += f" “{beside}” reads {self.reading(beside).language}, so it is not shown beside."
+            news += say("not_beside", name=beside, language=language.say(self.reading(beside).language))
         return *pictures, news
 
     def _further(self, tokens, state):
@@ -180,17 +186,17 @@ class SentenceExplorer(AttentionExplorer):
     def _make_controls(self):
         super()._make_controls()
         w, start = controls(), self._start
-        self.example = w.Button(description="another example", layout={"width": "150px"})
+        self.example = w.Button(description=say("another_example"), layout={"width": "150px"})
         self.example.on_click(lambda _: self._next_example())
         self.beam = w.IntSlider(
             value=start["beam"],
             min=1,
             max=LARGEST_BEAM,
-            description="beam size",
+            description=say("label_beam"),
             style={"description_width": "initial"},
             layout={"width": "260px"},
         )
-        self.alternative = self._buttons("answer of rank", "alternative")
+        self.alternative = self._buttons(say("label_alternative"), "alternative")
         self.alternative.style.description_width = "100px"
         tokens = self._tokenize(start["text"], start["model"])
         self._offer_alternatives(self._found(start["model"], tokens, beam=start["beam"]))
@@ -248,7 +254,7 @@ class SentenceExplorer(AttentionExplorer):
         examples = list(before.examples)
         place = examples.index(self.text.value) if self.text.value in examples else 0
         self.text.value = now.examples[place % len(now.examples)]
-        return f"“{new}” reads {now.language}, so an example in {now.language} stands in the box now."
+        return say("language_changed", name=new, language=language.say(now.language))
 
     def _label_controls(self):
         super()._label_controls()
@@ -287,17 +293,17 @@ class AlternativesTable:
     def text(self):
         """The table in words."""
         said = (
-            f"{rank}. “{written}”{' (right)' if right else ''}: score {score}, probability {share}"
+            say("alternative", rank=rank, answer=written, right=_mark(right), score=score, share=share)
             for _, rank, score, share, written, right in self.rows
         )
-        return f"Answers of {self.name}, the best first: {'; '.join(said)}."
+        return say("alternatives", name=self.name, answers="; ".join(said))
 
     def image(self):
         """Return the table as HTML. Pressing a row in a widget's box presses a button of the group "alternative"."""
         cell = f"padding:3px 10px;border-top:1px solid {LINE};text-align:"
-        heads = ("rank", "right"), ("score", "right"), ("probability", "right"), ("answer", "left")
+        heads = ("rank", "right"), ("score", "right"), ("probability", "right"), ("label_answer", "left")
         head = "".join(
-            f'<th scope="col" style="padding:3px 10px;text-align:{side}">{name}</th>' for name, side in heads
+            f'<th scope="col" style="padding:3px 10px;text-align:{side}">{say(name)}</th>' for name, side in heads
         )
         body = ""
         for lit, rank, score, share, written, right in self.rows:
@@ -307,14 +313,18 @@ class AlternativesTable:
                 f'<tr data-press="alternative-{rank - 1}" style="{style}"{" aria-current=true" if lit else ""}>'
                 f'<td style="{cell}right">{mark}{rank}</td><td style="{cell}right">{score}</td>'
                 f'<td style="{cell}right">{escape(share)}</td><td style="{cell}left">{escape(written)}'
-                f"{' <b>(right)</b>' if right else ''}</td></tr>"
+                f"{f' <b>{_mark(right).strip()}</b>' if right else ''}</td></tr>"
             )
-        caption = f"Answers of {escape(self.name)}, the best first; pressing one shows its weights"
+        caption = say("alternatives_caption", name=escape(self.name))
         return (
             f'<div style="overflow-x:auto"><table style="background:#ffffff;color:{INK};border-collapse:collapse;'
             f'font-size:14px;line-height:1.4"><caption style="text-align:left;background:#ffffff;color:{INK};'
             f'padding:4px 10px">{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
+
+
+def _mark(right):
+    return say("alternative_right") if right else ""
 
 
 def _share(confidence):

@@ -21,7 +21,7 @@ def complaint(tokens, vocabulary, max_length, captions=CHARACTERS):
     Args: vocabulary, the tokens the model knows; max_length, the most tokens it reads.
     """
     if not any(token.strip() for token in tokens):
-        return captions.nothing_to_read
+        return captions.said("nothing_to_read")
     if len(tokens) > max_length:
         return say("too_long", count=len(tokens), kind=captions.token, most=max_length)
     for position, token in enumerate(tokens):

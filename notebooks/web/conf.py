@@ -1,5 +1,6 @@
 """Sphinx's settings for the web edition. `python -m notebooks.web` runs Sphinx with them; see stage.py."""
 
+import functools
 import importlib
 import shutil
 from pathlib import Path
@@ -81,8 +82,15 @@ def copy_files(app, error):
 
 
 def tell_language(app, pagename, templatename, context, doctree):
-    """A page says in which language it is, so that a screen reader reads it in that one."""
-    context["language"] = stage.language_of(pagename)
+    """A page says in which language it is, has the side bar of that language, and leads to the other ones."""
+    language = context["language"] = stage.language_of(pagename)
+    context["of_language"] = functools.partial(stage.navigation, language=language)
+    pages = dict(stage.counterparts(pagename, app.env.found_docs))
+    context["languages"] = [
+        (code, words["name"], context["pathto"](pages[code]) if code in pages else None)
+        for code, words in stage.WORDS.items()
+        if code in pages or code == language
+    ]
 
 
 def setup(app):

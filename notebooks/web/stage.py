@@ -33,19 +33,21 @@ PARTS = (
     ("Transformers", "ch08_18"),
     ("Memory", "ch08_21"),
 )
-# What the site says beside a lesson, in the language of the lesson. A translation is a part of its own.
+# What the site says beside a lesson, in the language of the lesson. A translation is a part of its own, with its own
+# front page (`notebooks/ko/README.md`) and side bar.
 WORDS = {
-    "en": {"exercises": "Exercises", "hints": ("A hint", "A second hint", "What to read again")},
-    "ko": {"part": "한국어", "exercises": "연습 문제", "hints": ("힌트", "두 번째 힌트", "다시 읽을 곳")},
+    "en": {"name": "English", "exercises": "Exercises", "hints": ("A hint", "A second hint", "What to read again")},
+    "ko": {"name": "한국어", "exercises": "연습 문제", "hints": ("힌트", "두 번째 힌트", "다시 읽을 곳")},
 }
 ROOMS = ("notebooks", "ch07", "ch08", "common", "dataset", "tests")
 PICTURES = "pictures"  # the folder of the site that takes the pictures of outputs
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
 EXPLORER = "explorer"  # the folder of the site that has the explorer's page
 FRAME_OF_EXPLORER = (
-    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n\n"
+    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n"
+    "Under *Sentences*, larger ones translate from German and Korean.\n\n"
     f'<div class="course-explorer">\n<iframe src="{EXPLORER}/index.html" '
-    'title="The attention explorer: type a date, and see what the model answers and where it looks"></iframe>\n</div>'
+    'title="The attention explorer: type a date or a sentence, see where the model looks"></iframe>\n</div>'
 )
 HERE = Path(__file__).resolve().parent
 
@@ -121,7 +123,8 @@ class Links:
         if not path.exists() or not path.is_relative_to(self.root):
             raise ValueError(f"{page.relative_to(self.root)} links to {link}, which is not there")
         if path == self.root / "README.md":
-            return "index.md"
+            here = "about.md" if anchor and anchor not in {f"#{slug(heading)}" for heading in FRONT} else "index.md"
+            return os.path.relpath(self.root / here, page.parent) + anchor
         if path in self.published:
             return (os.path.relpath(path, page.parent) if file else "") + anchor
         return f"{self.blob}/{path.relative_to(self.root).as_posix()}{anchor}"
@@ -334,10 +337,6 @@ def list_of_lessons(table, root=ROOT):
             extras.append(f"[exercises](notebooks/exercises/{path.name})")
         lines.append(f"- [{title}](notebooks/{path.name})" + "".join(f" · {extra}" for extra in extras))
         lines += [f"  <br>{what[:1].upper()}{what[1:]}."] if what else []
-    for language, words in WORDS.items():
-        if "part" in words and lessons(root, language):
-            lines += [f"\n### {words['part']}\n"]
-            lines += [f"- [{title_of(path)}]({path.relative_to(root).as_posix()})" for path in lessons(root, language)]
     return "\n".join(lines)
 
 
@@ -353,17 +352,49 @@ def contents(others, root=ROOT):
     for part, _ in PARTS:
         entries = [f"notebooks/{path.stem}" for path in lessons(root) if part_of(path.stem) == part]
         lines += [toctree(entries, part)] if entries else []
-    lines.append(toctree(["about", *others], "The course"))
-    for language, words in WORDS.items():
+    lines.append(toctree(["about", *(page for page in others if language_of(page) == "en")], "The course"))
+    for language in list(WORDS)[1:]:
         entries = [f"notebooks/{language}/{path.stem}" for path in lessons(root, language)]
-        lines += [toctree(entries, words["part"])] if "part" in words and entries else []
+        mine = sorted((page for page in others if language_of(page) == language), reverse=True)  # README.md is first
+        lines += [toctree([*mine[:1], *entries, *mine[1:]], WORDS[language]["name"])] if mine or entries else []
     return "\n\n".join(lines)
+
+
+def navigation(contents_as_html, language):
+    """The parts of the side bar's table of contents that are in a language."""
+    parts = re.split(r'(?=<p aria-level="2" class="caption")', contents_as_html)
+    others = [words["name"] for code, words in WORDS.items() if code != "en"]
+
+    def language_of_part(part):
+        title = re.search(r'<span class="caption-text">(.*?)</span>', part)
+        return next((code for code in WORDS if title and WORDS[code]["name"] == title[1] in others), "en")
+
+    return parts[0] + "".join(part for part in parts[1:] if language_of_part(part) == language)
+
+
+def counterparts(page, known):
+    """Pairs (language, page): the same page in each other language, or that language's front page.
+
+    Args: page, its name, such as "notebooks/ko/00_start_here"; known, the names of all pages.
+    """
+    own = language_of(page)
+    below = page.removeprefix("notebooks/").removeprefix(f"{own}/" if own != "en" else "")
+    found = []
+    for language in WORDS:
+        if language == own:
+            continue
+        there = f"notebooks/{below}" if language == "en" else f"notebooks/{language}/{below}"
+        front = "index" if language == "en" else f"notebooks/{language}/README"
+        if not page.startswith("notebooks/") or there not in known or below == "README":
+            there = front
+        found += [(language, there)] if there in known else []
+    return found
 
 
 def front_page(readme, others, root=ROOT):
     """The text of the front page, made of README.md and home.txt."""
     parts = sections(readme)
-    introduction = parts[""].split("\n\n")[1]
+    introduction = parts[""].split("\n\n")[2]  # after the title and the languages
     first = lessons(root)[0].relative_to(root)
     return Template((HERE / "home.txt").read_text(encoding="utf-8")).substitute(
         introduction=introduction,
@@ -391,7 +422,7 @@ def stage(folder, root=ROOT):
     for path in books(root):
         write(folder / path.relative_to(root), json.dumps(notebook(path, links, pictures, root)))
     for path in texts:
-        write(folder / path.relative_to(root), links.rewrite(path.read_text(encoding="utf-8"), path))
+        write(folder / path.relative_to(root), colab_button(links.rewrite(path.read_text(encoding="utf-8"), path)))
         for picture in (*path.parent.glob("*.png"), *path.parent.glob("*.svg")):
             shutil.copy2(picture, folder / picture.relative_to(root))
     readme = root / "README.md"

@@ -14,8 +14,10 @@ import urllib.request
 
 import pytest
 
+from ch08.web import write_explorer
 from tests.notebooks import address
 
+SIZES = {"phone": (360, 740), "tablet": (768, 1024), "desk": (1440, 1000)}
 SHOTS = address.ROOT / "runs" / "browser"  # screenshots; git ignores runs/
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TOKEN = "attention"  # guards nothing: the server is reached from this machine only, and serves a copy
@@ -130,6 +132,86 @@ def browser(tmp_path_factory):
         context.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), lambda route: route.abort())
         yield context
         context.close()
+
+
+@pytest.fixture(scope="session")
+def explorer_site(tmp_path_factory):
+    """The path of the explorer's first page, index.html; sentences.html lies beside it."""
+    return write_explorer(tmp_path_factory.mktemp("explorer"))
+
+
+@pytest.fixture
+def open_page(explorer_site, browser):
+    """Open a page of the explorer from the disk at a size; whatever goes wrong in it fails the test."""
+    pages, errors = [], []
+
+    def opened(size=SIZES["desk"], file="index.html", **media):
+        page = browser.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.set_viewport_size(dict(width=size[0], height=size[1]))
+        page.emulate_media(**media)
+        page.goto(explorer_site.with_name(file).as_uri())
+        page.locator("#picture svg").wait_for(timeout=1000 * SECONDS)
+        return page
+
+    opened.errors = errors
+    yield opened
+    for page in pages:
+        page.close()
+    assert errors == []
+
+
+def news(page, words):
+    """Wait until the explorer's line of news says something, and return it."""
+    line = page.locator("#news", has_text=words)
+    line.wait_for()
+    return line.inner_text()
+
+
+def flaws(page):
+    """What on a page of the explorer is too small for a finger, or has a contrast below 4.5."""
+    small = """() => [...document.querySelectorAll('button, select, .token, #text, .pair')]
+        .filter((e) => e.checkVisibility())
+        .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect()])
+        .filter(([, box]) => box.width < 28 || box.height < 32).map(([html]) => html)"""
+    faint = """() => {
+        const two = (value) => Number(value).toString(16).padStart(2, '0');
+        const rgb = (color) => '#' + color.match(/\\d+/g).slice(0, 3).map(two).join('');
+        const says = (e) => [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        const ground = (e) => {
+            const color = getComputedStyle(e).backgroundColor;
+            return /, 0\\)$/.test(color) && e.parentElement ? ground(e.parentElement) : rgb(color);
+        };
+        return [...document.querySelectorAll('main *')]
+            .filter((e) => !e.closest('svg, :disabled') && says(e))
+            .map((e) => [contrast(rgb(getComputedStyle(e).color), ground(e)), e.outerHTML.slice(0, 80)])
+            .filter(([ratio]) => ratio < 4.5);
+    }"""
+    return page.evaluate(small) + page.evaluate(faint)
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """axe-core, the checker of accessibility."""
+    module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    return module.Axe()
+
+
+def serious(axe, page, contrast=True):
+    """What axe-core calls serious or critical on the open page: rule and element.
+
+    Args: contrast, whether it also measures the contrast of every piece of text, which takes four fifths of the time.
+    """
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    options["preload"] = False  # it would ask for style sheets in a way that a page opened as a file may not
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in axe.run(page, options=options).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from notebooks.web import stage
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import SHOTS, serious
 from tests.notebooks import address
 
 pytestmark = pytest.mark.timeout(900)  # the site is built first
@@ -198,28 +198,6 @@ def visit(page, name, width=1440, theme="light"):
 def overflow(page):
     """How many pixels a page is wider than the window."""
     return page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
-
-
-@pytest.fixture(scope="session")
-def axe():
-    """axe-core, the checker of accessibility."""
-    module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
-    return module.Axe()
-
-
-def serious(axe, page, contrast=True):
-    """What axe-core calls serious or critical on the open page: rule and element.
-
-    Args: contrast, whether it also measures the contrast of every piece of text, which takes four fifths of the time.
-    """
-    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
-    options["preload"] = False  # it would ask for style sheets in a way that a page opened as a file may not
-    return [
-        f"{violation['id']}: {node['html'][:200]}"
-        for violation in axe.run(page, options=options).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
 
 
 def test_on_a_phone_no_page_is_too_wide_and_axe_finds_nothing_serious(page, pages, axe):

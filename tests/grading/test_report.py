@@ -23,6 +23,7 @@ from common.grading.teacher import bwrap, grade, launch, pages, report, submissi
 from common.grading.teacher.rows import Row
 from common.grading.teacher.steps import StepResult
 from common.grading.teacher.submissions import Notice
+from common.language import language
 
 ISOLATION = bwrap.Isolation("bwrap")
 EXERCISE = find("8.2.2")
@@ -482,3 +483,54 @@ def test_the_screen_says_who_is_graded_and_how_long_it_takes(classroom, capsys):
     assert re.search(r"grading 1/3, 00:\d\d so far, 00:\d\d left", said[-1])
     assert "ada" not in said[-1]
     assert "\x1b" not in "".join(said)
+
+
+# --- in Korean -----------------------------------------------------------------------------------------
+
+
+def test_pages_in_korean_and_scores_in_english(classroom, tmp_path):
+    """Every row is judged once and told twice; the files that machines read stay as they are."""
+    classroom.hand_in("ada", {"8.2.2": "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=2)\n"})
+    classroom.hand_in("bob", {"8.2.2": "1 / 0"})
+    classroom.hand_in("eva", {"8.2.2": "raise SystemExit"})
+    found = submissions.collect(classroom.folder, classroom.known, ())
+    rows = grade.grade(found.submissions, "1", classroom.sandboxes, 2, chosen="ko")
+    english = [dataclasses.replace(row, translated=None) for row in rows]
+    report.write(tmp_path / "ko", rows, "1", ISOLATION, chosen="ko")
+    report.write(tmp_path / "en", english, "1", ISOLATION)
+    for name in ("scores.csv", "junit.xml"):
+        text = (tmp_path / "ko" / name).read_text(encoding="utf-8")
+        assert text == (tmp_path / "en" / name).read_text(encoding="utf-8")
+        assert "c is summed over the hidden axis." in text
+        assert "The answer cell raised ZeroDivisionError: division by zero." in text
+        assert not re.search("[가-힣]", text)
+    index, ada, bob = (
+        (tmp_path / "ko" / name).read_text(encoding="utf-8")
+        for name in ("index.html", "students/ada.html", "students/bob.html")
+    )
+    assert index.count('<html lang="ko">') == ada.count('<html lang="ko">') == 1
+    assert '<html lang="en">' in (tmp_path / "en" / "index.html").read_text(encoding="utf-8")
+    for text in (
+        "<h1>연습 문제</h1>",
+        "학생 3명.",
+        ">학생</th>",
+        ">합계</th>",
+        "문제마다 통과한 학생 수",
+        "통과</text>",
+    ):
+        assert text in index
+    assert "가중합" in ada
+    assert "c를 은닉 축을 따라 더했어요." in ada
+    assert "답 셀에서 예외가 났어요: ZeroDivisionError: division by zero." in bob
+    for page in (index, ada, bob):
+        plain = re.sub(r"<style>.*?</style>|<code>.*?</code>|<[^>]*>", " ", page, flags=re.DOTALL)
+        for word in ("points", "student", "Exercise", "not solved", "mean", "Read again", "pass", "fail", "raised"):
+            assert not re.search(rf"\b{word}\b", plain), word
+    assert language() == "en"
+
+
+def test_the_command_takes_a_language(tmp_path, capsys):
+    assert command.main(["grade", str(tmp_path), "--out", str(tmp_path / "x"), "--language", "ko"]) == command.USAGE
+    with pytest.raises(SystemExit):
+        command.main(["grade", str(tmp_path), "--out", str(tmp_path / "x"), "--language", "xx"])
+    assert "invalid choice: 'xx'" in capsys.readouterr().err

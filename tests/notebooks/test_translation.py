@@ -10,6 +10,7 @@ from babel.messages.catalog import Catalog
 
 from common import language as said
 from common.language import language, say, with_particles
+from notebooks import conftest
 from tests.notebooks import address, execute, translation
 
 v4 = nbformat.v4
@@ -261,3 +262,69 @@ def test_no_translation_uses_a_word_that_the_glossary_rejects():
 
 def glossary():
     return (address.NOTEBOOKS / "ko" / "GLOSSARY.md").read_text(encoding="utf-8")
+
+
+# --- the README ----------------------------------------------------------------------------------------------------
+
+COMMAND = re.compile(r"(?:make|git|cd|cp|conda|pip|mpiexec|python3?|\.venv/bin/python)\b")
+
+
+def commands_in(text):
+    """The commands of a page: lines of its code, and what stands in backticks."""
+    lines = re.findall(r"^    (\S.*)$", text, flags=re.M)
+    spans = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)]
+    return {line for line in [*lines, *spans] if COMMAND.match(line)}
+
+
+def readmes(chosen):
+    pages = address.ROOT / "README.md", address.NOTEBOOKS / chosen / "README.md"
+    return pages, [page.read_text(encoding="utf-8") for page in pages]
+
+
+@pytest.mark.parametrize("chosen", translation.LANGUAGES)
+def test_a_readme_has_the_commands_of_the_english_one_and_both_lead_to_each_other(chosen):
+    (_, page), (english, other) = readmes(chosen)
+    assert len(commands_in(english)) > 30
+    assert commands_in(other) == commands_in(english)
+    assert f"(notebooks/{chosen}/README.md)" in english[:200]
+    assert "[English](../../README.md)" in other[:200]
+    assert translation.LANGUAGES[chosen] in english[:200]
+    for link in re.findall(r"\]\(([^)\s]+)\)", other):
+        file, _, anchor = link.partition("#")
+        if not link.startswith("http"):
+            there = page.parent / file
+            assert there.exists(), link
+            titles = translation.headings(there.read_text(encoding="utf-8")) if anchor else []
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert not anchor or anchor in anchors, link
+
+
+@pytest.mark.parametrize("chosen", translation.LANGUAGES)
+def test_a_readme_lists_every_lesson_in_its_language_where_there_is_one(chosen):
+    _, (english, other) = readmes(chosen)
+    names = re.findall(r"\]\(notebooks/(\w+)\.ipynb\), (\d+)", english)
+    assert len(names) > 20
+    listed = re.findall(r"^\| \[([^\]]+)\]\(((?:\.\./)?\w+\.ipynb)\), (\d+)\S* \|", other, flags=re.M)
+    assert [minutes for *_, minutes in listed] == [minutes for _, minutes in names]
+    for (title, file, _), (name, _) in zip(listed, names, strict=True):
+        there = (address.NOTEBOOKS / chosen / f"{name}.ipynb").is_file()
+        assert file == (f"{name}.ipynb" if there else f"../{name}.ipynb")
+        assert bool(re.search("[가-힣]", title)) == there
+
+
+# --- what is compared ----------------------------------------------------------------------------------------------
+
+
+def test_words_of_pictures_and_widgets_are_not_compared():
+    picture = {"data": {"text/html": "<img>", "text/plain": "A heatmap."}}
+    shown = {"data": {conftest.WIDGET: {}, "text/plain": "Widget: about"}}
+    text = {"data": {"text/plain": "3"}}
+    said = {"name": "stdout", "text": "3\n"}
+    assert conftest.without_words([picture, shown, text, said]) == [
+        {"data": {"text/html": "<img>"}},
+        {"data": {conftest.WIDGET: {}}},
+        text,
+        said,
+    ]
+    html = '<img alt="A heatmap." width="3" src="x"/><img alt="" src="y"/>'
+    assert re.sub(conftest.ALT_IN_HTML, "words", html) == '<img words width="3" src="x"/><img words src="y"/>'

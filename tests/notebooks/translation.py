@@ -8,6 +8,7 @@ cell that has changed keeps its translation, marked fuzzy. `translated` shows su
 translated, in English, with a mark. Code and outputs are those of the English notebook.
 """
 
+import ast
 import copy
 import importlib
 import io
@@ -18,24 +19,71 @@ from urllib.parse import quote, unquote
 
 import nbformat
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+import common.widgets
+from ch08 import explorer, translation_explorer
 from common.grading.check import UNTOUCHED
 from common.grading.judge import KINDS
+from common.grading.teacher import pages
+from common.language import errors
+from common.widgets import base, comparison, gradients, heads, monitor
+from common.widgets.phrases import PHRASES
 from tests.notebooks import address, execute
 
 LANGUAGES = {"ko": "한국어"}
 # What stands above a cell that is shown in English.
 NOT_YET = {"ko": "> *이 부분은 아직 옮기지 못했어요. 영어 원문을 보여 드려요.*"}
 STALE = {"ko": "> *영어 원문이 바뀌어서 다시 옮기는 중이에요. 새 영어 원문을 보여 드려요.*"}
+HEAD, MINUTES = {"ko": "| 강의와 걸리는 시간 | |"}, {"ko": "분"}  # of the table of lessons
 BADGE = "[Open in Colab]"  # what stands for the badge in a catalog
 LANGUAGE_CELL = 'from common.language import language\n\nlanguage("{0}")'
 FOLDERS = ("", "exercises")  # of notebooks/; solutions are for teachers
 MESSAGES = address.ROOT / "common" / "language"
-# Handed to ``say`` under a name, so no search for its calls finds them.
-SAID_BY_NAME = (UNTOUCHED, *KINDS)
+# Whose texts each catalog has, the first folder that fits; and texts that are handed to ``say`` under a name, so that
+# no search for its calls finds them.
+EXPLORERS = "ch08/explorer.py", "ch08/translation_explorer.py", "ch08/memory_explorer.py"
+CATALOGS = dict.fromkeys(("common/widgets/", *EXPLORERS), "widgets")
+CATALOGS |= {"common/grading/teacher/": "grader", "common/grading/": "common"}
+CATALOGS |= dict.fromkeys(("common/", "ch07/", "ch08/"), "figures")
+# What they raise is translated, too: the layers and models of the lessons, and what is built around them.
+RAISING = (
+    *(f"common/{name}.py" for name in ("functions", "layers", "steps", "recurrent", "time_layers", "unroll")),
+    *(f"common/{name}.py" for name in ("base_model", "optimizer", "util", "trainer", "gradient_check", "decoding")),
+    *(f"ch07/{name}.py" for name in ("seq2seq", "peeky_seq2seq")),
+    *(f"ch08/{name}_layer{s}.py" for name, s in (("attention", ""), ("score", "s"), ("ntm", "s"))),
+    *(f"ch08/{name}_seq2seq.py" for name in ("attention", "bidirectional", "input_feeding", "same_step", "deep")),
+    *(f"ch08/{name}_seq2seq.py" for name in ("word", "bahdanau", "luong")),
+    *(f"ch08/{name}.py" for name in ("alignment", "gnmt", "multi_head_attention", "transformer", "ntm", "penalties")),
+    *EXPLORERS,
+)
+
+
+def said_by_name():
+    """{name of a catalog: texts}"""
+    captions = base.CHARACTERS, explorer.CAPTIONS, translation_explorer.CAPTIONS, translation_explorer.HEADS_CAPTIONS
+    names = "token", "label", "about", "nothing_to_read", "no_truth", "no_source"
+    widgets = [
+        *(explorer.NEW_FORM, explorer.ONLY_DOT, explorer.NO_WEIGHTS),
+        *PHRASES.values(),
+        *(getattr(each, name) for each in captions for name in names),
+        *(kind.about for kind in vars(common.widgets).values() if isinstance(kind, type) and hasattr(kind, "about")),
+        *(text for texts in heads.KINDS.values() for text in texts),
+        *heads.KINDS,
+        *monitor.STATES.values(),
+        *(comparison.WAITING, comparison.DONE, gradients.TITLE),
+        *translation_explorer.LANGUAGES.values(),
+        *(translation_explorer.OF_PHOTOGRAPHS, translation_explorer.NO_GOLD, translation_explorer.OTHER_TRANSLATION),
+    ]
+    grader = [*pages.COLORS, *pages.MARKS]
+    return {
+        "common": [UNTOUCHED, *KINDS],
+        "grader": grader,
+        "widgets": [text for text in widgets if isinstance(text, str)],
+    }
+
+
 FIXED = re.compile(r"# Exercise \d|# \([\w ,.*/+-]*\)$|#\W*$|### ")  # comments that are not prose
 
 
@@ -95,8 +143,9 @@ def comments(source):
 
 def messages():
     """What the course says to a learner, {name of a catalog: list of Units}: one for the exercises of each notebook,
-    one for all that passes through ``say`` elsewhere."""
-    found = {"common": []}
+    one for each of ``CATALOGS``: what passes through ``say`` in its folders."""
+    found = dict.fromkeys(CATALOGS.values())
+    found = {name: [] for name in ("common", *found)}
     for package in ("ch07", "ch08"):
         for exercise in importlib.import_module(f"{package}.exercises").EXERCISES:
             mistakes = [mistake.says for mistake in exercise.all_mistakes()]
@@ -105,15 +154,24 @@ def messages():
             chapter, section, _ = exercise.number.split(".")
             name = f"ch{int(chapter):02}_{int(section):02}"
             found.setdefault(name, []).extend(Unit("", text) for text in texts)
-    for path in sorted((address.ROOT / "common").rglob("*.py")):
-        source = path.read_bytes()
-        if b"from common.language import say\n" in source:
-            calls = extract("python", io.BytesIO(source), keywords={"say": None})
-            found["common"] += [Unit("", text) for _, text, _, _ in calls]
-    for text in SAID_BY_NAME:
-        found["common"].append(Unit("", text))
+    for path in sorted(path for top in ("common", "ch07", "ch08") for path in (address.ROOT / top).rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if re.search(r"from common\.language import .*\bsay\b", source):
+            here = path.relative_to(address.ROOT).as_posix()
+            name = next(name for start, name in CATALOGS.items() if here.startswith(start))
+            found[name] += [Unit("", text) for text in said_in(source)]
+    found["errors"] = [Unit("", text) for file in RAISING for *_, text, _ in errors.raised_in(address.ROOT / file)]
+    for name, texts in said_by_name().items():
+        found[name] += [Unit("", text) for text in texts]
     seen = set()
     return {name: [u for u in dict.fromkeys(units) if not (u in seen or seen.add(u))] for name, units in found.items()}
+
+
+def said_in(source):
+    """The texts that code hands to ``say`` as they are, in order."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    calls = [node for node in calls if getattr(node.func, "id", "") == "say" and isinstance(node.args[0], ast.Constant)]
+    return [node.args[0].value for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))]
 
 
 def messages_path(name, language):
@@ -356,13 +414,14 @@ def without_math(text):
 def begin(language, names):
     """Write empty catalogs for notebooks and the messages of their exercises, where there are none.
 
-    Args: names, of chapter notebooks, or "common": the messages that no exercise has.
+    Args: names, of chapter notebooks, or of ``CATALOGS``: the messages that no exercise has.
     """
     texts = messages()
     for name in names:
         paths = [path for path in sources() if path.stem == name]
-        if not paths and name != "common":
-            raise SystemExit(f"no notebook {name}; there are: {', '.join(path.stem for path in sources())}")
+        if (not paths and name not in texts) or name in ("", "."):
+            known = [*texts, *(path.stem for path in sources())]
+            raise SystemExit(f"no notebook or catalog {name}; there are: {', '.join(dict.fromkeys(known))}")
         places = [catalog_path(path, language) for path in paths]
         places += [messages_path(known, language) for known in texts if name.startswith(known)]
         for place in places:
@@ -388,6 +447,8 @@ def build(language, check=False):
         files[catalog_path(path, language)] = po(catalogs(path))
         made = translated(execute.read(path), path, language, catalogs)
         files[target(path, language)] = execute.text_of(made).encode()
+    readme = address.NOTEBOOKS / language / "README.md"
+    files[readme] = with_lessons(readme.read_text(encoding="utf-8"), language, catalogs).encode()
     said = Messages()
     for name, found in messages().items():
         place = messages_path(name, language)
@@ -410,6 +471,28 @@ def catalog_files(language):
     """The paths of all catalogs that are begun."""
     places = [catalog_path(path, language) for path in begun(language)]
     return places + sorted((MESSAGES / language).glob("*.po"))
+
+
+LESSONS = re.compile(r"(<!-- lessons: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_lessons(text, language, catalogs):
+    """A language's README with its table of lessons: each in that language, or in English as long as it is missing."""
+    minutes = re.findall(
+        r"\]\(notebooks/(\w+)\.ipynb\), (\d+)", (address.ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    lines, ready = [], begun(language)
+    for name, time in minutes:
+        path = address.NOTEBOOKS / f"{name}.ipynb"
+        there = target(path, language) if path in ready else path
+        title = execute.read(path).cells[0]
+        text_of_title = title.source.replace(address.badge(path), BADGE)
+        if path in ready:
+            text_of_title = shown(catalogs(path).get(text_of_title, title.id), text_of_title, language)
+        place = relative(there, address.NOTEBOOKS / language)
+        lines.append(f"| [{headings(text_of_title)[0]}]({place}), {time}{MINUTES[language]} | {address.badge(there)} |")
+    table = "\n".join(["", HEAD[language], "|---|---|", *lines, "", ""])
+    return LESSONS.sub(lambda found: found[1] + table + found[2], text)
 
 
 def up_to_date(path, found, language):

@@ -48,7 +48,9 @@ def course(tmp_path):
         ("b.ipynb#Does-it-hurt-here?", "b.ipynb#does-it-hurt-here"),
         ("#The-notebooks,-in-order", "#the-notebooks-in-order"),
         ("../tests/README.md#how-to-run", "../tests/README.md#how-to-run"),
-        ("../README.md", "index.md"),
+        ("../README.md", "../index.md"),
+        ("../README.md#what-is-measured", "../index.md#what-is-measured"),
+        ("../README.md#two-commands", "../about.md#two-commands"),
         ("../ch08/layer.py", f"{REPOSITORY}/blob/main/ch08/layer.py"),
         ("../ch08", f"{REPOSITORY}/blob/main/ch08"),
         ("https://arxiv.org/abs/1409.0473#x", "https://arxiv.org/abs/1409.0473#x"),
@@ -241,6 +243,48 @@ def test_the_korean_edition_is_on_the_site_with_its_own_words(staged):
     assert f"<a href='../{lesson.stem}.html'>노트북 8.2</a>" in text
     assert f"<a href='../{lesson.stem}.html#" in text
     assert language() == "en"
+
+
+def test_the_side_bar_has_the_parts_of_one_language():
+    part = '<p aria-level="2" class="caption" role="heading"><span class="caption-text">{}</span></p><ul>{}</ul>'
+    contents = "<i></i>" + part.format("Begin", "a") + part.format("한국어", "b") + part.format("The course", "c")
+    assert re.findall("<ul>(.)", stage.navigation(contents, "en")) == ["a", "c"]
+    assert re.findall("<ul>(.)", stage.navigation(contents, "ko")) == ["b"]
+    assert stage.navigation(contents, "ko").startswith("<i></i>")
+
+
+def test_every_page_leads_to_its_counterpart():
+    known = {"index", "about", "notebooks/a", "notebooks/b", "notebooks/exercises/a", "notebooks/ko/README"}
+    known |= {"notebooks/ko/a", "notebooks/ko/exercises/a", "notebooks/ko/GLOSSARY", "search"}
+    for page, there in (
+        ("index", "notebooks/ko/README"),
+        ("about", "notebooks/ko/README"),
+        ("search", "notebooks/ko/README"),
+        ("notebooks/a", "notebooks/ko/a"),
+        ("notebooks/exercises/a", "notebooks/ko/exercises/a"),
+        ("notebooks/b", "notebooks/ko/README"),
+    ):
+        assert stage.counterparts(page, known) == [("ko", there)]
+    for page, there in (
+        ("notebooks/ko/a", "notebooks/a"),
+        ("notebooks/ko/exercises/a", "notebooks/exercises/a"),
+        ("notebooks/ko/README", "index"),
+        ("notebooks/ko/GLOSSARY", "index"),
+    ):
+        assert stage.counterparts(page, known) == [("en", there)]
+    assert stage.counterparts("index", {"index"}) == []
+
+
+def test_the_korean_part_is_whole(staged):
+    """Its front page, its glossary and all its lessons are in its part of the side bar, and in no other."""
+    front = (staged / "index.md").read_text(encoding="utf-8")
+    (korean,) = re.findall(r"```\{toctree\}\n:hidden:\n:caption: 한국어\n\n(.*?)```", front, flags=re.DOTALL)
+    entries = korean.split()
+    assert entries[0] == "notebooks/ko/README"
+    assert entries[-1] == "notebooks/ko/GLOSSARY"
+    assert entries[1:-1] == [f"notebooks/ko/{path.stem}" for path in stage.lessons(language="ko")]
+    assert front.count("notebooks/ko/GLOSSARY") == 1
+    assert "../../index.md#what-is-measured" in (staged / "notebooks/ko/README.md").read_text(encoding="utf-8")
 
 
 def test_nothing_is_shown_from_elsewhere(staged):

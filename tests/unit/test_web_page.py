@@ -3,17 +3,18 @@
 import base64
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ch08 import web
-from ch08.explorer import CAPTIONS, EXAMPLES, right_answer
+from ch08 import translation_explorer, web
+from ch08.explorer import CAPTIONS, EXAMPLES, PRETRAINED, right_answer
 from ch08.web import colab_address, lesson_title, write_explorer
 from ch08.web.__main__ import main
 from common.widgets.phrases import PHRASES, say
-from common.widgets.web import FOLDER, WebModel, write_page
+from common.widgets.web import FOLDER, WebModel, wide_characters, write_page
 from tests.notebooks import address
 
 MODEL = WebModel("small", "small-1", "Small", {"W": np.float16([[1, -2], [0.5, 65504]]), "b": np.float16([1e-7, 3])})
@@ -42,7 +43,8 @@ def test_weights_are_float16_numbers_one_array_after_the_other(tmp_path):
     content = json.loads(re.fullmatch(r'receive\("small-1", (.*)\);\n', text)[1])
     assert content["kind"] == "Small"
     assert content["arrays"] == [["W", 2, 2], ["b", 1, 2]]
-    numbers = np.frombuffer(base64.b64decode(content["data"]), "<f2")
+    low_and_high = np.frombuffer(base64.b64decode(content["data"]), np.uint8).reshape(2, -1)
+    numbers = np.ascontiguousarray(low_and_high.T).view("<f2").ravel()
     np.testing.assert_array_equal(numbers, [*MODEL.arrays["W"].ravel(), *MODEL.arrays["b"]])
 
 
@@ -58,9 +60,34 @@ def test_other_arrays_are_refused(tmp_path, array):
         write(tmp_path, [replace(MODEL, arrays={"W": array})])
 
 
-def test_captions_with_a_function_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="a write of their own"):
-        write(tmp_path, captions=replace(CAPTIONS, write="".join))
+def test_captions_with_a_function_leave_it_to_the_chapters_script(tmp_path):
+    for write_tokens, said in ((None, "false"), ("".join, "true")):
+        text = write(tmp_path, captions=replace(CAPTIONS, write=write_tokens)).read_text(encoding="utf-8")
+        assert f'"write":{said}' in text
+
+
+def test_pages_of_one_folder_lead_to_each_other(tmp_path):
+    alone = write(tmp_path).read_text(encoding="utf-8")
+    assert "<nav" not in alone
+    pages = [("A & B", "index.html"), ("Other", "other.html")]
+    path = write(tmp_path, file="other.html", pages=pages, sentences=True, data={"more": [1, "ß"]})
+    assert path == tmp_path / "other.html"
+    text = path.read_text(encoding="utf-8")
+    assert '<a href="index.html">A &amp; B</a><a href="other.html" aria-current="page">Other</a>' in text
+    assert (tmp_path / "files" / "more.js").read_text(encoding="utf-8") == 'receive("more", [1,"ß"]);\n'
+
+
+def test_a_model_can_bring_its_words(tmp_path):
+    write(tmp_path, [replace(MODEL, more={"source": ["ein", "</script>"]})])
+    text = (tmp_path / "files" / "small-1.js").read_text(encoding="utf-8")
+    assert text.endswith('"source":["ein","\\u003c/script>"]});\n')
+
+
+def test_wide_characters_are_those_that_pictures_give_two_letters():
+    wide = {point for first, last in wide_characters() for point in range(first, last + 1)}
+    assert {ord(char) for char in "가漢かＡ🙂"} <= wide
+    assert not {ord(char) for char in "aß½…“א"} & wide
+    assert len(wide_characters()) < 200
 
 
 def test_every_phrase_is_said_somewhere():
@@ -87,7 +114,23 @@ def test_a_model_without_javascript_is_refused(tmp_path, monkeypatch):
 
 def test_the_command_says_what_it_wrote(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "page")]) == 0
-    assert re.fullmatch(r"wrote .*index\.html and 12 files beside it, \d+\.\d MB\n", capsys.readouterr().out)
+    assert re.fullmatch(r"wrote .*index\.html and 19 files beside it, \d+\.\d MB\n", capsys.readouterr().out)
+
+
+def test_without_weights_of_translators_there_is_no_page_of_sentences(tmp_path):
+    shutil.copytree(PRETRAINED / "attention", tmp_path / "weights" / "attention")
+    text = write_explorer(tmp_path / "page", weights=tmp_path / "weights").read_text(encoding="utf-8")
+    assert "<nav" not in text
+    assert [path.name for path in (tmp_path / "page").glob("*.html")] == ["index.html"]
+    names = {path.stem for path in (tmp_path / "page" / "files").iterdir()}
+    assert names == {"attention", "names"}
+
+
+def test_the_page_of_sentences_says_what_it_does_not_know(tmp_path):
+    """The notebook speaks of our sentences, the page of the test sentences: the phrase is there to change."""
+    assert web.OURS in translation_explorer.CAPTIONS.no_truth
+    assert web.OURS in translation_explorer.NO_GOLD
+    assert set(web.TRANSLATORS) <= set(translation_explorer.available())
 
 
 def test_lessons_have_their_titles_and_their_badges_address():

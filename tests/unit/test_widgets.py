@@ -648,7 +648,7 @@ def test_a_picture_names_what_can_be_pressed():
 
 def test_explorer_shows_another_model_beside():
     e = make_explorer(truth=truth)
-    assert e.beside.options == ("none", "plain", "attention")
+    assert e.beside.options == (("none", "none"), ("plain", "plain"), ("attention", "attention"))
     assert e.second.value == ""
     wide = width_of(e.picture.value)
     e.step.value = 4

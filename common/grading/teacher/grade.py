@@ -1,28 +1,38 @@
 """Grade submissions: run each in a sandbox, start again without the culprit where one hung or crashed, judge."""
 
 import concurrent.futures
+import functools
 import time
 
-from common.grading.teacher.rows import infra_rows, rows_of
+from common.grading.teacher.rows import in_both, infra_rows, rows_of
 from common.grading.teacher.sandbox import PATIENCE, Interrupted, SandboxError
 from common.grading.teacher.steps import steps_of
+from common.language import ENGLISH
 
 TRIES = 2  # before the grader gives up on a submission
 EXTRA_SECONDS = 180.0  # for a submission, on top of what its cells may take: for starting again
 
 
-def grade(submissions, seed, sandboxes, workers=1, begun=lambda submission: None, done=lambda submission, rows: None):
+def grade(
+    submissions,
+    seed,
+    sandboxes,
+    workers=1,
+    begun=lambda submission: None,
+    done=lambda submission, rows: None,
+    chosen=ENGLISH,
+):
     """Return the rows of all submissions, sorted by student, notebook and exercise.
 
     Args: begun and done are called when a submission begins (in the thread that grades it) and when it has ended, in
-    the order they end. The rows do not depend on ``workers``.
+    the order they end; chosen, the language of the pages. The rows do not depend on ``workers``.
     Raises: KeyboardInterrupt, after everything that ran has been ended.
     """
     rows = {}
 
     def one(submission):
         begun(submission)
-        return grade_one(submission, seed, sandboxes)
+        return grade_one(submission, seed, sandboxes, chosen)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(one, submission): k for k, submission in enumerate(submissions)}
@@ -42,21 +52,21 @@ def grade(submissions, seed, sandboxes, workers=1, begun=lambda submission: None
     return [row for k in range(len(submissions)) for row in rows[k]]
 
 
-def grade_one(submission, seed, sandboxes):
+def grade_one(submission, seed, sandboxes, chosen=ENGLISH):
     """Return the rows of one submission."""
     steps = steps_of(submission, seed)
     why = ""
     for _ in range(TRIES):
         try:
             results = _run(steps, sandboxes) if submission.answers else {}
-            return rows_of(submission, steps, results, seed)
+            return in_both(chosen, functools.partial(rows_of, submission, steps, results, seed))
         except Interrupted:
             raise
         except SandboxError as failure:
             why = str(failure)
         except Exception as error:  # a mistake in an exercise or in the grader is never the student's fault
             why = f"{type(error).__name__}: {error}"
-    return infra_rows(submission, why)
+    return in_both(chosen, lambda: infra_rows(submission, why))
 
 
 def _run(steps, sandboxes):

@@ -8,7 +8,8 @@ import importlib.metadata
 import platform
 import unicodedata
 
-from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing, contrast
+from common.language import language, say
+from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PINK, Drawing, breadth, contrast
 
 UNSOLVED = "not solved yet"  # how an answer that is still as released is shown; its status is fail
 COLORS = {
@@ -82,7 +83,7 @@ def _message(text):
 
 def _page(title, body):
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARKER}\n'
+        f'<!DOCTYPE html>\n<html lang="{language()}">\n<head>\n<meta charset="utf-8">\n{MARKER}\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>{_escape(title)}</title>\n<style>{STYLE}{_style_of_colors()}</style>\n</head>\n<body>\n{body}\n"
@@ -110,7 +111,7 @@ def look(row):
 
 
 def _status(row):
-    return f'<span class="status {_class(look(row))}">{look(row)}</span>'
+    return f'<span class="status {_class(look(row))}">{say(look(row))}</span>'
 
 
 def _total(rows):
@@ -122,15 +123,16 @@ def _total(rows):
 def student_page(student, rows, notices=()):
     """Return a student's feedback page. Args: notices, sentences about files of the student that were not graded."""
     points, most = _total(rows)
-    parts = ['<nav><a href="../index.html">All students</a></nav>', f"<h1>{_name(student)}</h1>"]
-    parts.append(f"<p><strong>{points:g} of {most:g} points</strong></p>")
+    parts = [f'<nav><a href="../index.html">{say("All students")}</a></nav>', f"<h1>{_name(student)}</h1>"]
+    parts.append(f"<p><strong>{say('{points:g} of {most:g} points', points=points, most=most)}</strong></p>")
     if any(row.points is None for row in rows):
-        parts.append('<p class="quiet">Exercises marked infra are not graded yet and are not counted here.</p>')
+        said = say("Exercises marked infra are not graded yet and are not counted here.")
+        parts.append(f'<p class="quiet">{said}</p>')
     parts.append(_list_of_notices(notices))
     for notebook in dict.fromkeys(row.notebook for row in rows):
         parts.append(f"<h2>{_escape(notebook)}</h2>")
         parts += [_card(row) for row in rows if row.notebook == notebook]
-    return _page(f"{student}: exercises", "\n".join(filter(None, parts)))
+    return _page(say("{student}: exercises", student=student), "\n".join(filter(None, parts)))
 
 
 def _name(student):
@@ -147,26 +149,32 @@ def _list_of_notices(notices):
 
 def _card(row):
     exercise = row.exercise
-    points = f"{row.shown_points} of {exercise.points:g}" if row.points is not None else "not graded"
+    points = _of(row.points, exercise.points) if row.points is not None else say("not graded")
+    headline = say("Exercise {number}: {title}", number=exercise.number, title=say(exercise.title))
     parts = [
-        f'<div class="head"><h3>Exercise {exercise.number}: {_escape(exercise.title)}</h3> {_status(row)} '
-        f'<span class="points">{points}</span></div>'
+        f'<div class="head"><h3>{_escape(headline)}</h3> {_status(row)} <span class="points">{points}</span></div>'
     ]
     if row.said:
         parts.append(f"<p>{_message(row.said)}</p>")
     if any(mark != "right" for _, mark in row.cases):
         items = "".join(
-            f'<li><span class="{mark.split()[0]}">{MARKS[mark]} {mark}</span> {_escape(label)}</li>'
+            f'<li><span class="{mark.split()[0]}">{MARKS[mark]} {say(mark)}</span> {_escape(label)}</li>'
             for label, mark in row.cases
         )
         parts.append(f'<ul class="cases">{items}</ul>')
     if row.picture:
-        parts.append(_scrolling(row.picture, f"Exercise {exercise.number}, picture"))
+        parts.append(_scrolling(row.picture, say("Exercise {number}, picture", number=exercise.number)))
     if row.notes:
         parts.append(f'<p class="quiet">{_message(row.notes)}</p>')
     if row.status not in ("pass", "infra"):
-        parts.append(f'<p class="quiet">Read again: {_escape(exercise.section)}.</p>')
+        again = say("Read again: {section}.", section=say(exercise.section))
+        parts.append(f'<p class="quiet">{_escape(again)}</p>')
     return f'<section class="card {_class(look(row))}">\n' + "\n".join(parts) + "\n</section>"
+
+
+def _of(points, most):
+    """Return points in words, of how many."""
+    return say("{points:g} of {most:g}", points=points, most=most)
 
 
 def _scrolling(content, label):
@@ -188,37 +196,42 @@ def versions():
 def index_page(rows, pages, seed, isolation, notices=()):
     """Return the summary page."""
     students = list(pages)
-    parts = ["<h1>Exercises</h1>"]
+    parts = [f"<h1>{say('Exercises')}</h1>"]
     if isolation.missing:
         said = _escape(" ".join(isolation.missing))
-        parts.append(f'<div class="alarm" role="alert"><strong>Not isolated.</strong> {said}</div>')
+        parts.append(f'<div class="alarm" role="alert"><strong>{say("Not isolated.")}</strong> {said}</div>')
     failed = sorted({row.student for row in rows if row.status == "infra"})
     if failed:
         names = ", ".join(map(_name, failed))
         parts.append(
-            f'<div class="alarm" role="alert"><strong>Not graded: {names}.</strong> '
-            "Their rows say why, and what to do; no points were given or taken.</div>"
+            f'<div class="alarm" role="alert"><strong>{say("Not graded: {names}.", names=names)}</strong> '
+            f"{say('Their rows say why, and what to do; no points were given or taken.')}</div>"
         )
     parts.append(
-        f"<p>{len(students)} student{'s' * (len(students) != 1)}. "
+        f"<p>{say('1 student.') if len(students) == 1 else say('{count} students.', count=len(students))} "
         '<a href="scores.csv">scores.csv</a>, <a href="junit.xml">junit.xml</a>.</p>'
     )
     if notices:
-        count = f"{len(notices)} thing{'s' * (len(notices) != 1)} to look at"
+        several = say("{count} things to look at", count=len(notices))
+        count = say("1 thing to look at") if len(notices) == 1 else several
         parts.append(f"<h2>{count}</h2>{_list_of_notices(notices)}")
     notebooks = sorted({row.notebook for row in rows})
     if len(notebooks) > 1:
         parts.append(_totals(rows, pages, notebooks))
     for notebook in notebooks:
         mine = [row for row in rows if row.notebook == notebook]
-        picture = _scrolling(scores_picture(mine), f"{notebook}: how many students passed each exercise")
+        picture = _scrolling(
+            scores_picture(mine), say("{notebook}: how many students passed each exercise", notebook=notebook)
+        )
         parts += [f"<h2>{_escape(notebook)}</h2>", picture, _table(mine, pages, notebook)]
-    parts.append(
-        f'<p class="quiet">Seed {_escape(seed)}: with <code>--seed {_escape(seed)}</code> the same submissions get the '
-        f"same rows. {_escape(isolation.words if not isolation.missing else 'Not isolated, see above.')} "
-        f"{_escape(versions())}.</p>"
+    again = say(
+        "Seed {seed}: with {option} the same submissions get the same rows.",
+        seed=_escape(seed),
+        option=f"<code>--seed {_escape(seed)}</code>",
     )
-    return _page("Exercises: summary", "\n".join(parts))
+    isolated = isolation.words if not isolation.missing else say("Not isolated, see above.")
+    parts.append(f'<p class="quiet">{again} {_escape(isolated)} {_escape(versions())}.</p>')
+    return _page(say("Exercises: summary"), "\n".join(parts))
 
 
 def _totals(rows, pages, notebooks):
@@ -233,10 +246,10 @@ def _totals(rows, pages, notebooks):
         for notebook in notebooks:
             there = [row for row in mine if row.notebook == notebook]
             points, of = _total(there)
-            marks.append(f'<td class="number">{f"{points:g} of {of:g}" if there else "–"}</td>')
+            marks.append(f'<td class="number">{_of(points, of) if there else "–"}</td>')
         lines.append(_line(student, page, marks, mine))
     heads = [f'<th scope="col" class="number">{_escape(notebook)}</th>' for notebook in notebooks]
-    return _whole_table("Points in all notebooks", heads, lines)
+    return _whole_table(say("Points in all notebooks"), heads, lines)
 
 
 def _table(rows, pages, notebook):
@@ -252,26 +265,32 @@ def _table(rows, pages, notebook):
             mine = [by_student[student][number] for number in numbers]
             lines.append(_line(student, page, map(_mark, mine), mine))
     heads = [
-        f'<th scope="col" class="number">{number}<br><span class="quiet">of {most[number]:g}</span></th>'
-        for number in numbers
+        f'<th scope="col" class="number">{number}<br><span class="quiet">{say("of {most:g}", most=points)}</span></th>'
+        for number, points in most.items()
     ]
-    return _whole_table(f"Points in {notebook}", heads, lines)
+    return _whole_table(say("Points in {notebook}", notebook=notebook), heads, lines)
 
 
 def _mark(row):
     """Return the points of a row, and in words how it is, where the points do not tell."""
-    words = "" if row.status == "pass" else f'<br><span class="quiet">{look(row)}</span>'
+    words = "" if row.status == "pass" else f'<br><span class="quiet">{say(look(row))}</span>'
     return f'<td class="number mark {_class(look(row))}">{row.shown_points or "–"}{words}</td>'
 
 
 def _line(student, page, marks, rows):
     points, of = _total(rows)
     link = f'<th scope="row" class="name"><a href="students/{_escape(page)}">{_name(student)}</a></th>'
-    return f'<tr>{link}<td class="number"><strong>{points:g}</strong> of {of:g}</td>{"".join(marks)}</tr>'
+    return f'<tr>{link}<td class="number">{_total_in_words(points, of)}</td>{"".join(marks)}</tr>'
+
+
+def _total_in_words(points, most):
+    """Return points of how many as HTML, the points in bold."""
+    return say("{points} of {most:g}", points=f"<strong>{points:g}</strong>", most=most)
 
 
 def _whole_table(title, heads, lines):
-    head = f'<tr><th scope="col">student</th><th scope="col" class="number">total</th>{"".join(heads)}</tr>'
+    heads = [f'<th scope="col">{say("student")}</th><th scope="col" class="number">{say("total")}</th>', *heads]
+    head = f"<tr>{''.join(heads)}</tr>"
     body = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
     return _scrolling(f"<table><caption>{_escape(title)}</caption>{body}</table>", title)
 
@@ -284,16 +303,17 @@ def scores_picture(rows):
     used = [status for status in COLORS if any(look(row) == status for row in rows)]
     left, width, step, top = 370, 430, 30, 44
     height = top + step * len(groups) + 16
-    drawing = Drawing(left + width + 130, height, "How many students passed each exercise")
+    drawing = Drawing(left + width + 130, height, say("How many students passed each exercise"))
     x = 10
     for status in used:
         drawing.rect(x, 12, 14, 14, fill=COLORS[status], stroke=MUTED)
-        drawing.text(x + 20, 24, status, size=12)
-        x += 34 + 7.5 * len(status)
+        drawing.text(x + 20, 24, say(status), size=12)
+        x += 34 + 7.5 * breadth(say(status))
     for k, (number, group) in enumerate(groups.items()):
         y = top + step * k
-        title = f"{number} {group[0].exercise.title}"
-        drawing.text(left - 10, y + 16, title if len(title) <= 52 else title[:51] + "…", size=12, anchor="end")
+        title = f"{number} {say(group[0].exercise.title)}"
+        most = 52 if breadth(title) == len(title) else 30  # letters
+        drawing.text(left - 10, y + 16, title if len(title) <= most else title[: most - 1] + "…", size=12, anchor="end")
         x = left
         for status in used:
             count = sum(look(row) == status for row in group)
@@ -301,13 +321,14 @@ def scores_picture(rows):
                 continue
             part = width * count / len(group)
             edge = MUTED if status == UNSOLVED else "#ffffff"
-            drawing.rect(x, y, part, 22, fill=COLORS[status], stroke=edge, title=f"{count} {status}")
+            drawing.rect(x, y, part, 22, fill=COLORS[status], stroke=edge, title=f"{count} {say(status)}")
             if part > 18:
                 color = max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, COLORS[status]))
                 drawing.text(x + part / 2, y + 16, count, size=12, anchor="middle", color=color)
             x += part
         known = [row.points for row in group if row.points is not None]
-        mean = sum(known) / len(known) if known else None
-        label = f"mean {mean:.2g} of {group[0].exercise.points:g}" if known else "not graded"
+        label = say("not graded")
+        if known:
+            label = say("mean {mean:.2g} of {most:g}", mean=sum(known) / len(known), most=group[0].exercise.points)
         drawing.text(left + width + 8, y + 16, label, size=11, color=MUTED)
     return str(drawing)

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from common.grading.teacher.pages import MARKER, index_page, printable, student_page
+from common.language import ENGLISH, language
 
 HEADER = ["student", "notebook", "exercise", "status", "points", "max_points", "message"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one of these
@@ -160,10 +161,11 @@ def _begun(pid):
         return None
 
 
-def write(out, rows, seed, isolation, notices=()):
+def write(out, rows, seed, isolation, notices=(), chosen=ENGLISH):
     """Write the whole report to the folder ``out``, or nothing; an older report there is replaced.
 
-    Other files there stay. Everything is written within ``out``, so it may be a mount point. Raises: OSError.
+    The pages are in the chosen language, ``scores.csv`` and ``junit.xml`` in English. Other files there stay.
+    Everything is written within ``out``, so it may be a mount point. Raises: OSError.
     """
     out = Path(out)
     made = _make(out)
@@ -178,17 +180,20 @@ def write(out, rows, seed, isolation, notices=()):
         pages = page_names(rows)
         by_student = {student: [] for student in pages}
         for row in rows:
-            by_student[row.student].append(row)
+            by_student[row.student].append(row.translated or row)
+        language(chosen)
         for student, name in pages.items():
             mine = [notice.text for notice in notices if notice.student == student]
             _text(new / "students" / name, student_page(student, by_student[student], mine))
-        _text(new / "index.html", index_page(rows, pages, seed, isolation, [notice.text for notice in notices]))
+        shown = [row.translated or row for row in rows]
+        _text(new / "index.html", index_page(shown, pages, seed, isolation, [notice.text for notice in notices]))
         _exchange(new, out, old)
     except BaseException:
         if made:
             shutil.rmtree(out, ignore_errors=True)
         raise
     finally:
+        language(ENGLISH)
         if work:
             shutil.rmtree(work, ignore_errors=True)
 

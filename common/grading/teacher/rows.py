@@ -13,12 +13,13 @@ from common.grading.judge import judge
 from common.grading.observe import Outcome, unpack
 from common.grading.picture import got_beside_expected
 from common.grading.teacher.steps import StepResult, own_seeds
+from common.language import ENGLISH, language, say
 from common.np import host as np
 
 MAX_MESSAGE = 1500  # characters
 MAX_LINE = 200  # characters of a line of code that is shown
 MOST_OVERHEAD = 0.1  # seconds that a probe may take by itself; an answer could waste more on purpose
-_judging = threading.Lock()
+_judging, _speaking = threading.Lock(), threading.Lock()
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Row:
 
     said: what is wrong, or what happened. cases: pairs (label, mark); marks are right, wrong, not ended and not run.
     notes: what was repaired. unsolved: whether the answer is still as released. picture: an SVG, got beside expected.
+    translated: the same row in the language of the pages, if that is another one.
     """
 
     student: str
@@ -39,6 +41,7 @@ class Row:
     notes: str = ""
     unsolved: bool = False
     picture: str = ""
+    translated: "Row | None" = None
 
     @property
     def shown_points(self):
@@ -54,6 +57,20 @@ class Row:
         return _cut(" ".join(filter(None, (self.said, found, self.notes))))
 
 
+def in_both(chosen, make):
+    """Return the rows that ``make`` makes, in English, each with its translation. Args: chosen, of ``languages()``."""
+    with _speaking:
+        rows = make()
+        if chosen != ENGLISH:
+            language(chosen)
+            try:
+                for row, translated in zip(rows, make(), strict=True):
+                    row.translated = translated
+            finally:
+                language(ENGLISH)
+    return rows
+
+
 def rows_of(submission, steps, results, seed):
     """Return the rows of a submission. Args: steps, its steps; results, a dict from indices of steps to StepResults."""
     rows = []
@@ -64,13 +81,13 @@ def rows_of(submission, steps, results, seed):
             row.status = "missing" if submission.problem.startswith("No notebook") else "error"
             row.said = submission.problem
         elif answer is None:
-            row.said = "There is no answer cell for this exercise. It was deleted, or its first line is missing."
+            row.said = say("There is no answer cell for this exercise. It was deleted, or its first line is missing.")
         else:
             own = {(s.kind, s.case): results.get(k) for k, s in enumerate(steps) if s.exercise is exercise}
             _judge(row, exercise, own, submission, seed)
         notes = [submission.note.strip()] if submission.note else []
         if answer and answer.repairs:
-            notes.append(f"Repaired: {'; '.join(answer.repairs)}.")
+            notes.append(say("Repaired: {what}.", what="; ".join(answer.repairs)))
         row.said, row.notes = reproducible(row.said), reproducible(" ".join(notes))
         rows.append(row)
     return rows
@@ -78,9 +95,10 @@ def rows_of(submission, steps, results, seed):
 
 def infra_rows(submission, why):
     """Return the rows of a submission that the grader itself failed to grade; the student is not to blame."""
-    what = (
-        f"The grader itself failed, twice: {reproducible(why).rstrip('.')}. No points were given or taken. "
-        "Fix the cause and grade again; with the same --seed all other rows stay the same."
+    what = say(
+        "The grader itself failed, twice: {why}. No points were given or taken. Fix the cause and grade again; with "
+        "the same --seed all other rows stay the same.",
+        why=reproducible(why).rstrip("."),
     )
     exercises = submission.assignment.exercises
     return [Row(submission.student, submission.assignment.name, e, "infra", None, what) for e in exercises]
@@ -88,7 +106,7 @@ def infra_rows(submission, why):
 
 def stopped_rows(submission):
     """Return the rows of a submission that was not graded because the program was stopped before."""
-    what = "Grading was stopped before this was graded. No points were given or taken: grade again."
+    what = say("Grading was stopped before this was graded. No points were given or taken: grade again.")
     exercises = submission.assignment.exercises
     return [Row(submission.student, submission.assignment.name, e, "infra", None, what) for e in exercises]
 
@@ -97,14 +115,14 @@ def _judge(row, exercise, own, submission, seed):
     """Fill in status, points and message of an exercise that has an answer."""
     defined, source = own.get(("answer", 0)), submission.answers[exercise.number].source
     if defined is None:
-        row.status, row.said = "timeout", "The notebook as a whole took too long; this exercise was not reached."
+        row.status, row.said = "timeout", say("The notebook as a whole took too long; this exercise was not reached.")
         return
     if defined.how != "ended":
-        row.status, row.said = defined.how, f"The answer cell {_how_it_ended(defined, exercise)}"
+        row.status, row.said = defined.how, _how_it_ended(say("The answer cell"), defined, exercise)
         return
     if defined.error:
         row.status = "error"
-        row.said = f"The answer cell raised {_error_in_words(defined.error, source)}"
+        row.said = say("The answer cell raised {error}", error=_error_in_words(defined.error, source))
         return
     probes = [own.get(("probe", k)) for k in range(len(exercise.cases) + len(exercise.large))]
     probes, large = probes[: len(exercise.cases)], probes[len(exercise.cases) :]
@@ -115,7 +133,7 @@ def _judge(row, exercise, own, submission, seed):
         usual = min((probe.seconds for probe in probes[:stopped]), default=0.0)
         large = [_large_outcome(probe, usual) for probe in large]
     except LookupError:
-        row.status, row.said = "error", f"The answer cell does not define {exercise.name}."
+        row.status, row.said = "error", say("The answer cell does not define {name}.", name=exercise.name)
         return
     not_reached = Outcome(error={"type": "", "message": "", "line": ""})
     nothing = [[not_reached] * number for number in draws]
@@ -126,7 +144,8 @@ def _judge(row, exercise, own, submission, seed):
     except Exception as error:
         with _judging:
             judge(exercise, nothing, [not_reached] * len(large), seeds)  # raises as well if the fault is ours
-        row.status, row.said = "fail", f"What {exercise.name} returns cannot be compared ({error})."
+        what = dict(name=exercise.name, error=error)
+        row.status, row.said = "fail", say("What {name} returns cannot be compared ({error}).", **what)
         return
     marks = ["right" if verdict.right else "wrong" for verdict in result.verdicts]
     row.points, row.status = result.points, result.status
@@ -135,10 +154,11 @@ def _judge(row, exercise, own, submission, seed):
     else:
         probe = probes[stopped] or StepResult("timeout")
         row.status, row.points = probe.how, 0.0 if exercise.bug else row.points
-        row.said = f"{exercise.name}, called for {exercise.cases[stopped].label!r}, {_how_it_ended(probe, exercise)}"
+        called = say("{name}, called for {case!r},", name=exercise.name, case=say(exercise.cases[stopped].label))
+        row.said = _how_it_ended(called, probe, exercise)
         marks[stopped:] = ["not ended", *["not run"] * (len(marks) - stopped - 1)]
     if not row.unsolved:
-        row.cases = [(verdict.label, mark) for verdict, mark in zip(result.verdicts, marks, strict=True)]
+        row.cases = [(say(verdict.label), mark) for verdict, mark in zip(result.verdicts, marks, strict=True)]
 
 
 def _describe(row, exercise, result, source):
@@ -147,7 +167,7 @@ def _describe(row, exercise, result, source):
     untouched = exercise.bug and _code(source) == _code(exercise.bug.source)
     if wrong and not row.points and (wrong.unsolved or untouched):  # then the bug is not named: finding it is the task
         row.unsolved = True
-        row.said = wrong.message if wrong.unsolved else f"Not solved yet: {UNTOUCHED}"
+        row.said = wrong.message if wrong.unsolved else say("Not solved yet: {why}", why=say(UNTOUCHED))
     elif wrong:
         row.said = " ".join(filter(None, (wrong.message, result.not_large)))
         row.picture = _picture(wrong)
@@ -183,13 +203,14 @@ def _error_in_words(error, source):
     if len(line) > MAX_LINE:
         line = f"{line[: MAX_LINE - 3]}..."
     shown = line if "`" in line else f"`{line}`"  # backticks become code on a page
-    return f"{kind}: {message.removesuffix(place[0])}. Line {place[1]}: {shown}"
+    where = dict(error=f"{kind}: {message.removesuffix(place[0])}", number=place[1], line=shown)
+    return say("{error}. Line {number}: {line}", **where)
 
 
-def _how_it_ended(result, exercise):
+def _how_it_ended(what, result, exercise):
     if result.how == "timeout":
-        return f"did not end within {exercise.seconds:g} s."
-    return f"ended the process it ran in ({result.why})."
+        return say("{what} did not end within {seconds:g} s.", what=what, seconds=exercise.seconds)
+    return say("{what} ended the process it ran in ({why}).", what=what, why=result.why)
 
 
 def _large_outcome(result, usual):

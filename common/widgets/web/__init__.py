@@ -1,8 +1,9 @@
 """The attention explorer as a page: the same pictures and words in plain JavaScript, without a server or a kernel.
 
 ``write_page`` writes a folder that works from a disk and from any static host: ``index.html`` with everything but the
-weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, and the names
-of all characters, for messages. The JavaScript in this folder is what the page runs, as it is:
+weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, the names of
+all characters, for messages, and what else a chapter has. Several pages can share a folder. The JavaScript in this
+folder is what a page runs, as it is:
 
 | file          | what is in it                                                | the same in Python              |
 |---------------|--------------------------------------------------------------|---------------------------------|
@@ -10,8 +11,9 @@ of all characters, for messages. The JavaScript in this folder is what the page 
 | `drawing.js`  | SVG by hand, lines of text                                   | `common/svg.py`                 |
 | `picture.js`  | the heatmap and its sentences                                | `common/widgets/attention.py`   |
 | `reasons.js`  | why a step looks where it looks                              | `common/widgets/reasons.py`     |
-| `texts.js`    | what a model cannot read                                     | `common/widgets/texts.py`       |
-| `layers.js`   | embedding, LSTM, attention, affine; greedy decoding; weights | `common/steps.py`, the chapters |
+| `texts.js`    | what a model cannot read, where texts are characters         | `common/widgets/texts.py`       |
+| `sentences.js`| where texts are sentences, of several languages              | `common/widgets/sentences.py`   |
+| `layers.js`   | embedding, LSTM, GRU, attention, affine; decoding; weights   | `common/steps.py`, the chapters |
 | `explorer.js` | the page                                                     | `common/widgets/explorer.py`    |
 
 Words, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules that the widget reads.
@@ -19,10 +21,11 @@ A chapter adds scripts of its own, which define ``CHAPTER``: its models, and wha
 """
 
 import base64
+import functools
 import json
 import sys
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import svg
@@ -35,7 +38,7 @@ from common.widgets.phrases import PHRASES
 __all__ = ["WebModel", "write_page"]
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("numbers", "drawing", "picture", "reasons", "texts", "layers", "explorer")
+SCRIPTS = ("numbers", "drawing", "picture", "reasons", "texts", "sentences", "layers", "explorer")
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class WebModel:
     """A model of the page.
 
     name: in the menu. file: the name of its file, without ending. kind: what the chapter's scripts call such a model.
-    arrays: a dict name -> float16 array of one or two axes.
+    arrays: a dict name -> float16 array of one or two axes. more: what else its file says, a dict, such as its words.
     """
 
     name: str
     file: str
     kind: str
     arrays: dict
+    more: dict = field(default_factory=dict)
 
 
 def write_page(
@@ -66,24 +70,34 @@ def write_page(
     model=None,
     title="Attention explorer",
     note="",
+    file="index.html",
+    pages=(),
+    sentences=False,
+    data=None,
 ):
-    """Write the page into ``folder``, which is made if it does not exist; return the path of its ``index.html``.
+    """Write the page into ``folder``, which is made if it does not exist; return its path.
 
     Args:
         models: WebModels. model: the name of the one that is shown at first; None for the last one.
         scripts: paths of the chapter's scripts. chapter: a dict, which they find as ``PAGE.chapter``.
-        captions: Captions; those with a ``write`` of their own cannot be shown. vocabulary: the tokens that the models
-            know. max_length: the most that they read. examples: texts; the first is shown at first.
+        captions: Captions; if they have a ``write`` of their own, the chapter's scripts have it, too, as
+            ``CHAPTER.write``. vocabulary: the tokens that the models know, if they are characters. max_length: the most
+            that the models read. examples: texts; the first is shown at first.
         lessons: pairs (title, address), where it is explained how this works. title: of the page. note: a sentence at
             its end.
-    Raises: ValueError for arrays that are not float16 of one or two axes, and for captions that cannot be shown.
+        file: the name of the page. pages: pairs (title, name of the file) of the pages in this folder, this one among
+            them, which lead to each other.
+        sentences: whether texts are sentences (``SENTENCES``) and not characters (``CHARACTERS``).
+        data: a dict name -> what a script of that name in ``files/`` holds, for the chapter's scripts.
+    Raises: ValueError for arrays that are not float16 of one or two axes.
     """
-    if captions.write is not None:
-        raise ValueError("write_page: captions with a write of their own are not known to the page")
     folder = Path(folder)
     for each in models:
         _write(folder / "files" / f"{each.file}.js", _script(each.file, _packed(each)))
-    _write(folder / "files" / "names.js", _script("names", character_names()))
+    for name, content in (data or {}).items():
+        _write(folder / "files" / f"{name}.js", _script(name, content))
+    if not sentences:
+        _write(folder / "files" / "names.js", _script("names", character_names()))
     names = [each.name for each in models]
     page = dict(
         phrases=PHRASES,
@@ -95,7 +109,9 @@ def write_page(
             nothing_to_read=captions.nothing_to_read,
             no_truth=captions.no_truth,
             no_source=captions.no_source,
+            write=captions.write is not None,
         ),
+        sentences=sentences,
         vocabulary=list(vocabulary),
         max_length=max_length,
         models=[dict(name=each.name, file=each.file) for each in models],
@@ -115,6 +131,8 @@ def write_page(
         label=escape(captions.label),
         example=escape(captions.example),
         examples=escape(PHRASES["examples"]),
+        another_example=escape(PHRASES["another_example"]),
+        pages=_navigation(pages, file),
         heatmap=escape(PHRASES["heatmap"]),
         heatmap_beside=escape(PHRASES["heatmap_beside"]),
         lessons=links,
@@ -122,9 +140,33 @@ def write_page(
         style=_filled((FOLDER / "style.css").read_text(encoding="utf-8"), _shape()),
         scripts="\n".join(f"<script>\n{text}\n</script>" for text in code),
     )
-    path = folder / "index.html"
+    path = folder / file
     _write(path, _filled((FOLDER / "page.html").read_text(encoding="utf-8"), gaps))
     return path
+
+
+def _navigation(pages, current):
+    """Return the links to the pages of a folder as HTML, or "" for a page that is alone."""
+    if len(pages) < 2:
+        return ""
+    here = ' aria-current="page"'
+    links = (f'<a href="{escape(to)}"{here if to == current else ""}>{escape(text)}</a>' for text, to in pages)
+    return f'<nav aria-label="{escape(PHRASES["pages"])}">{"".join(links)}</nav>'
+
+
+@functools.cache
+def wide_characters():
+    """Return pairs (first, last) of the numbers of characters that take the room of two letters."""
+    runs = []
+    for point in range(sys.maxunicode + 1):
+        char = chr(point)
+        if unicodedata.category(char) == "Cn" or svg.breadth(char) == 1:  # nobody has assigned it, or it is narrow
+            continue
+        if runs and runs[-1][1] == point - 1:
+            runs[-1][1] = point
+        else:
+            runs.append([point, point])
+    return runs
 
 
 def character_names():
@@ -165,13 +207,18 @@ def _shape():
     return (
         colors
         | {name: getattr(attention, name) for name in grid}
+        | dict(WIDE=wide_characters())
         | dict(DARKEST=svg.DARKEST, SHRINKS=svg.SHRINKS, PACE=explorer.PACE, FORMULA=reasons.Reasons.formula)
         | dict(TERMS=reasons.TERMS, TOKENS=reasons.TOKENS, REASON_ROW=reasons.ROW, REASONS_WIDTH=reasons.WIDTH)
     )
 
 
 def _packed(model):
-    """Return a model's kind and arrays: names and shapes, and the numbers as base64, little end first."""
+    """Return a model's kind and arrays: names and shapes, and the numbers as base64.
+
+    The low bytes of all numbers come first, then the high ones, which are alike: a server that compresses what it sends
+    finds 4 % more.
+    """
     for name, array in model.arrays.items():
         if array.dtype != host.float16 or array.ndim not in (1, 2):
             raise ValueError(
@@ -179,8 +226,9 @@ def _packed(model):
                 f"got {array.dtype} {array.shape}"
             )
     shapes = [[name, *(1, *array.shape)[-2:]] for name, array in model.arrays.items()]
-    data = b"".join(array.astype("<f2").tobytes() for array in model.arrays.values())
-    return dict(kind=model.kind, arrays=shapes, data=base64.b64encode(data).decode())
+    numbers = host.concatenate([array.ravel() for array in model.arrays.values()]).astype("<f2")
+    data = numbers.view(host.uint8).reshape(-1, 2).T.tobytes()
+    return dict(kind=model.kind, arrays=shapes, data=base64.b64encode(data).decode()) | model.more
 
 
 def _script(file, content):

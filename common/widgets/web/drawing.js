@@ -6,9 +6,13 @@ function say(phrase, words = {}) {
   return PAGE.phrases[phrase].replace(/\{(\w+)\}/g, (_, gap) => words[gap]);
 }
 
+// Text that is safe within SVG and HTML; control characters, which XML forbids, become U+FFFD.
 function escape(text) {
   const names = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
-  return String(text).replace(/[&<>"']/g, (c) => names[c]);
+  const unseen = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
+  return String(text)
+    .replace(unseen, "\ufffd")
+    .replace(/[&<>"']/g, (c) => names[c]);
 }
 
 function visible(token) {
@@ -17,7 +21,8 @@ function visible(token) {
 
 // How many letters wide a token is: characters of Chinese, Japanese and Korean take the room of two.
 function breadth(token) {
-  return sum([...token].map((c) => (/[ᄀ-ᅟ⺀-〾ぁ-㏿㐀-䶿一-鿿ꥠ-꥿가-힣豈-﫿︰-﹏！-｠￠-￦]/u.test(c) ? 2 : 1)));
+  const wide = (point) => PAGE.shape.WIDE.some(([first, last]) => first <= point && point <= last);
+  return sum([...token].map((c) => (wide(c.codePointAt(0)) ? 2 : 1)));
 }
 
 function clipped(token, letters = 24) {
@@ -27,7 +32,12 @@ function clipped(token, letters = 24) {
 
 // A text in quotation marks as the end of a sentence.
 function quoted(text) {
-  return `“${text}”` + (/[.?!]$/.test(text) ? "" : ".");
+  return closed(text, `“${text}”`);
+}
+
+// What is said of a text, with a period, unless the text ends a sentence itself.
+function closed(text, said = text) {
+  return said + (/[.?!]$/.test(text) ? "" : ".");
 }
 
 // The lines of a text, each of at most `width` characters; a longer word is cut.

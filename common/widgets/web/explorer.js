@@ -1,12 +1,20 @@
 // The page: what is typed and pressed, and what is shown for it (common/widgets/explorer.py is the notebook's).
 //
-// CHAPTER, of the chapter's own script, knows the models and what they read:
-//   model(kind, weights)                 a model that decode understands
+// CHAPTER, of the chapter's own script, knows the models and what they read. `name` is a model's name in the menu:
+//   model(content)                       a model that decode understands, from its file
 //   decode(model, tokens)                { answer, confidence, weights }, weights null without attention
-//   truth(tokens)                        the right answer, or null
-//   remark(tokens)                       what else is to be said of a text that has a right answer, or ""
-//   goldMask(tokens)                     where each token of the answer comes from, or null
-//   explain(model, tokens, step)         { terms, hs } of reasons.js, or { missing }, which says why there are none
+//   explain(model, tokens, step)         { terms, hs } of reasons.js, or { missing }, which says why there are none;
+//                                        a chapter without it has nothing to explain
+// It begins with CHARACTERS (texts.js) or SENTENCES (sentences.js), which ask it for more, and which answer:
+//   tokenize(text)                       a list of tokens
+//   files(tokens, name)                  the names of files that are needed to say something of the tokens
+//   complaint(tokens)                    why the tokens cannot be read, or null
+//   unknown(model, tokens)               the places of tokens that are read without being known
+//   verdict(name, tokens, answer)        whether the answer is right
+//   gold(name, tokens, answer)           { mask, missing }: where each token of the answer comes from, or why not
+//   examples(name)                       texts
+//   language(name)                       { language, code }, null where all models read the same
+//   remarks(tokens, state)               further sentences of the news, or ""
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -41,7 +49,7 @@ const models = {}; // those that were asked for
 async function modelOf(name) {
   const { file } = PAGE.models.find((model) => model.name === name);
   const content = await loadFile(file);
-  models[name] ??= CHAPTER.model(content.kind, decodeWeights(content));
+  models[name] ??= CHAPTER.model(content);
   return models[name];
 }
 
@@ -61,30 +69,30 @@ function answerOf(name, tokens) {
 // What one model's picture shows, and why something is missing from it.
 function shownOf(name, tokens, { step, column, gold }) {
   const { answer, confidence, weights } = answerOf(name, tokens);
-  const mask = gold && weights ? CHAPTER.goldMask(tokens) : null;
-  const missing = !gold || mask ? [] : [say(weights ? "no_gold" : "no_gold_without_attention")];
+  let found = { mask: null, missing: "" };
+  if (gold && weights) found = CHAPTER.gold(name, tokens, answer);
+  if (gold && !weights) found.missing = say("no_gold_without_attention");
   const lit = weights ? column : null;
-  const shown = { question: tokens, answer, confidence, weights, gold: mask, column: lit };
+  const unknown = CHAPTER.unknown(models[name], tokens);
+  const shown = { question: tokens, answer, confidence, weights, gold: found.mask, column: lit, unknown };
+  const missing = found.missing ? [found.missing] : [];
   return { ...shown, step: Math.min(step, answer.length - 1), name: say("model", { name }), missing };
 }
 
-function verdict(tokens, answer) {
-  const [question, written] = [join(tokens), join(answer)];
-  const right = CHAPTER.truth(tokens);
-  if (right === null) return say("no_truth", { question, no_truth: PAGE.captions.no_truth, answer: written });
-  const more = CHAPTER.remark(tokens);
-  const said = say(written.trimEnd() === right ? "right" : "wrong", { answer: written, right });
-  return more ? `${said}; ${more}` : said;
+// Whether two models read different languages, so that they cannot stand side by side.
+function isApart(name, beside) {
+  return beside !== NONE && CHAPTER.language(name)?.language !== CHAPTER.language(beside)?.language;
 }
 
 // Everything that is shown of a question: the pictures as SVG, and the news as a sentence. The models are there.
 function pictures(tokens, { model, beside, step, column, gold, why }) {
   const { WIDTH, NARROW } = PAGE.shape;
-  const width = beside === NONE ? WIDTH : NARROW;
+  const alone = beside === NONE || isApart(model, beside);
+  const width = alone ? WIDTH : NARROW;
   const first = shownOf(model, tokens, { step, column, gold });
   const found = { first, picture: renderAttention(first, width), second: "", reasons: "" };
-  const news = [verdict(tokens, first.answer)];
-  if (beside !== NONE) {
+  const news = [CHAPTER.verdict(model, tokens, first.answer)];
+  if (!alone) {
     const second = shownOf(beside, tokens, { step, column, gold });
     found.second = renderAttention(second, width);
     news.push(say("beside_writes", { name: beside, answer: join(second.answer) }));
@@ -97,7 +105,7 @@ function pictures(tokens, { model, beside, step, column, gold, why }) {
     if (reasons.missing) news.push(reasons.missing);
     else found.reasons = renderReasons(tokens, reasons, first.step, column ?? most);
   }
-  return { ...found, news: news.join("; ") + "." };
+  return { ...found, news: closed(news.join("; ")) + CHAPTER.remarks(tokens, { model, beside }) };
 }
 
 // --- the page ---
@@ -106,14 +114,14 @@ const state = { ...PAGE.state, column: null };
 let question = []; // the last one that could be read
 let latest = 0; // the number of the last change: an older one that was still loading is dropped
 
-// Show what the state says. `changed` is the part of the state that changed last.
-async function show(changed) {
+// Show what the state says. `changed` is the part of the state that changed last; `said` goes before the news.
+async function show(changed, said = "") {
   const turn = ++latest;
-  const typed = characters(state.text);
+  const typed = CHAPTER.tokenize(state.text);
   try {
-    if (needsNames(typed)) PAGE.names = await loadFile("names");
+    await Promise.all(CHAPTER.files(typed, state.model).map(loadFile));
     if (turn !== latest) return;
-    const problem = complaint(typed);
+    const problem = CHAPTER.complaint(typed);
     for (const id of ["picture", "second", "reasons"]) byId(id).classList.toggle("old", Boolean(problem));
     if (problem) {
       tell(problem + (question.length ? say("still_shows", { question: quoted(join(question)) }) : ""), "alert");
@@ -121,20 +129,21 @@ async function show(changed) {
     }
     const tokens = problem ? question : typed;
     if (!tokens.length) return;
-    const chosen = [state.model, ...(state.beside === NONE ? [] : [state.beside])];
+    const alone = state.beside === NONE || isApart(state.model, state.beside);
+    const chosen = [state.model, ...(alone ? [] : [state.beside])];
     if (chosen.some((name) => !models[name])) tell(say("loading", { names: chosen.join(", ") }));
     await Promise.all(chosen.map(modelOf));
     if (turn !== latest) return;
-    if (tokens.join("") !== question.join("")) state.column = null;
+    if (tokens.join("\n") !== question.join("\n")) state.column = null;
     question = tokens;
     state.step = Math.min(state.step, answerOf(state.model, tokens).answer.length - 1);
-    draw(tokens, problem, changed);
+    draw(tokens, problem, changed, said);
   } catch (error) {
     tell(error.message, "alert");
   }
 }
 
-function draw(tokens, problem, changed) {
+function draw(tokens, problem, changed, before) {
   const found = pictures(tokens, state);
   for (const id of ["picture", "second", "reasons"]) {
     const frame = byId(id);
@@ -147,7 +156,7 @@ function draw(tokens, problem, changed) {
   }
   document.body.classList.toggle("two", Boolean(found.second));
   drawTokens(found.first);
-  if (!problem) tell(found.news);
+  if (!problem) tell(before ? `${before} ${found.news}` : found.news);
   const said = byId("said");
   said.setAttribute("aria-live", ["step", "column"].includes(changed) ? "polite" : "off");
   said.textContent = describeAttention(found.first).slice(1).join(" ");
@@ -162,7 +171,7 @@ function tell(text, kind = "status") {
 }
 
 // The tokens of the answer and of the question as buttons. The question is painted with the weights of the step.
-function drawTokens({ question, answer, confidence, weights, step, column }) {
+function drawTokens({ question, answer, confidence, weights, step, column, unknown }) {
   const kind = PAGE.captions.token;
   const steps = byId("answer");
   const options = answer.map((token, k) => [k, visible(token), say("tip_step", { kind, place: k })]);
@@ -182,6 +191,7 @@ function drawTokens({ question, answer, confidence, weights, step, column }) {
     const w = weights ? weights[step][i - 1] : 0;
     label.style.background = shade(w);
     label.style.color = inkOn(w);
+    label.classList.toggle("unknown", unknown.includes(i - 1));
   });
 }
 
@@ -193,6 +203,7 @@ function offer(fieldset, group, options, chosen) {
     fieldset.querySelectorAll("label").forEach((label) => label.remove());
     for (const [value, text, description] of options) {
       const label = Object.assign(document.createElement("label"), { className: "token", title: description });
+      label.classList.toggle("mark", PAGE.captions.marks.includes(text));
       const input = Object.assign(document.createElement("input"), { type: "radio", name: group, value });
       input.setAttribute("aria-label", `${text}, ${description}`);
       label.append(input, text);
@@ -203,9 +214,44 @@ function offer(fieldset, group, options, chosen) {
 }
 
 function change(part, value) {
+  const before = state[part];
   state[part] = value;
   if (part !== "step") stop();
-  show(part);
+  show(part, part === "model" ? changeLanguage(before, value) : "");
+  if (part === "text" || part === "model") offerExamples();
+}
+
+// Put an example of the new model's language into the box; returns a sentence that says so, or "".
+function changeLanguage(old, name) {
+  if (!isApart(name, old)) return "";
+  const place = Math.max(CHAPTER.examples(old).indexOf(state.text), 0);
+  const examples = CHAPTER.examples(name);
+  byId("text").value = state.text = examples[place % examples.length];
+  return say("language_changed", { name, ...CHAPTER.language(name) });
+}
+
+// --- examples: buttons where they are short, a menu where they are sentences ---
+
+function take(text) {
+  byId("text").value = text;
+  change("text", text);
+}
+
+function offerExamples() {
+  const examples = CHAPTER.examples(state.model);
+  const language = CHAPTER.language(state.model);
+  if (language) for (const id of ["text", "example", "question"]) byId(id).lang = language.code;
+  if (!PAGE.sentences) return;
+  const choose = new Option(say("choose_example"), "");
+  choose.lang = document.documentElement.lang;
+  byId("example").replaceChildren(choose, ...examples.map((text) => new Option(text, text)));
+  byId("example").value = examples.includes(state.text) ? state.text : "";
+}
+
+// The next example; after another text, the first.
+function nextExample() {
+  const examples = CHAPTER.examples(state.model);
+  take(examples[(examples.indexOf(state.text) + 1) % examples.length]);
 }
 
 // --- play the steps ---
@@ -262,14 +308,16 @@ function start() {
   fill(byId("beside"), [NONE, ...names], state.beside);
   byId("text").value = state.text;
   byId("text").addEventListener("input", (event) => change("text", event.target.value));
-  for (const text of PAGE.examples) {
+  for (const text of PAGE.sentences ? [] : CHAPTER.examples(state.model)) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
-    button.addEventListener("click", () => {
-      byId("text").value = text;
-      change("text", text);
-    });
+    button.addEventListener("click", () => take(text));
     byId("examples").append(button);
   }
+  byId("examples").hidden = PAGE.sentences;
+  byId("menu").hidden = !PAGE.sentences;
+  byId("example").addEventListener("change", (event) => event.target.value && take(event.target.value));
+  byId("another").addEventListener("click", nextExample);
+  byId("why").closest("label").hidden = !CHAPTER.explain;
   for (const id of ["gold", "why"]) {
     byId(id).checked = state[id];
     byId(id).addEventListener("change", (event) => change(id, event.target.checked));
@@ -305,6 +353,8 @@ function start() {
       if (source === window.parent) document.documentElement.dataset.theme = theme;
     });
   }
+  document.body.classList.toggle("sentences", PAGE.sentences);
+  offerExamples();
   show("text");
 }
 

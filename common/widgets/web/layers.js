@@ -51,16 +51,29 @@ function lstm({ Wx, Wh, b }, x, { h, c }) {
   return next;
 }
 
-// The state before the first step: c is 0, and so is h unless it is given.
+// One step of a GRU in the form with two biases: from the input x and the state { h } to the next state. The gates stand
+// in the order z, r, h.
+function gru({ Wx, Wh, b, bh }, x, { h }) {
+  const H = h.length;
+  const [ofInput, ofState] = [affine(x, Wx, b), affine(h, Wh, bh)]; // 3H numbers each
+  const next = h.map((before, j) => {
+    const z = sigmoid(ofInput[j] + ofState[j]);
+    const r = sigmoid(ofInput[H + j] + ofState[H + j]);
+    return (1 - z) * before + z * Math.tanh(ofInput[2 * H + j] + r * ofState[2 * H + j]);
+  });
+  return { h: next };
+}
+
+// The state before the first step: c is 0, and so is h unless it is given. A GRU has no c.
 function firstState(H, h = new Float64Array(H)) {
   return { h, c: new Float64Array(H) };
 }
 
-// The states of an LSTM that reads inputs, one after the other.
-function readAll(weights, inputs) {
+// The states of an LSTM, or of a GRU if that is the step, which reads inputs, one after the other.
+function readAll(weights, inputs, step = lstm) {
   const states = [];
   let state = firstState(weights.Wh.rows);
-  for (const x of inputs) states.push((state = lstm(weights, x, state)));
+  for (const x of inputs) states.push((state = step(weights, x, state)));
   return states;
 }
 
@@ -94,13 +107,13 @@ function joined(x, y) {
   return both;
 }
 
-// Write `length` tokens, each time the one with the largest logit. `model` has start(ids) and step(id, state).
-// Returns { ids, confidence, weights }, weights null without attention.
-function greedy(model, ids, startId, length) {
+// Write `length` tokens, or as many as there are up to the end mark, each time the one with the largest logit. `model` has
+// start(ids) and step(id, state). Returns { ids, confidence, weights }, weights null without attention.
+function greedy(model, ids, startId, length, endId = null) {
   const written = { ids: [], confidence: [], weights: [] };
   let state = model.start(ids);
   let id = startId;
-  for (let k = 0; k < length; k++) {
+  for (let k = 0; k < length && id !== endId; k++) {
     const { logits, weights, ...next } = model.step(id, state);
     const probabilities = softmax(logits);
     id = logits.indexOf(Math.max(...logits));
@@ -112,17 +125,16 @@ function greedy(model, ids, startId, length) {
   return { ...written, weights: written.weights[0] ? written.weights : null };
 }
 
-// A model's weights from their file: base64 of float16 numbers, one array after the other. Returns a dict name -> weight.
+// A model's weights from their file: base64 of float16 numbers, one array after the other, first the low bytes of all, then
+// the high bytes. Returns a dict name -> weight.
 function decodeWeights({ arrays, data }) {
   const text = atob(data);
-  const bytes = new Uint8Array(text.length);
-  for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k);
-  const halves = new Uint16Array(bytes.buffer);
+  const half = (k) => HALF[text.charCodeAt(k) + 256 * text.charCodeAt(k + text.length / 2)];
   const found = {};
   let start = 0;
   for (const [name, rows, columns] of arrays) {
     const values = new Float32Array(rows * columns);
-    for (let k = 0; k < values.length; k++) values[k] = HALF[halves[start + k]];
+    for (let k = 0; k < values.length; k++) values[k] = half(start + k);
     start += values.length;
     found[name] = { rows, columns, data: values };
   }

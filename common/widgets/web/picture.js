@@ -6,9 +6,11 @@
 // places of those that the model does not know.
 "use strict";
 
-// Tokens as running text.
+// Tokens as running text. Captions with a `write` of their own have it in the chapter's script, too.
 function join(tokens) {
-  return tokens.filter((token) => !PAGE.captions.marks.includes(token)).join(PAGE.captions.separator);
+  const { marks, separator, write } = PAGE.captions;
+  const said = tokens.filter((token) => !marks.includes(token));
+  return write ? CHAPTER.write(said) : said.join(separator);
 }
 
 function describeAttention({ question, answer, confidence, weights, step, gold, name, column, unknown = [] }) {

@@ -1,0 +1,95 @@
+"""What an error of the course says, in the chosen language.
+
+The code of a lesson raises its errors in plain English, ``raise ValueError(f"mask: row {row} is all padding")``, and
+stays as short as that. Where a notebook shows an error, ``said`` finds the statement that raised it, looks up its text,
+"mask: row {row} is all padding", in the catalogs, and fills in what the English sentence has in its gaps.
+"""
+
+import ast
+import functools
+import re
+import sys
+from pathlib import Path
+
+from common import language
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def said(error):
+    """Return what an exception says, in the chosen language; English, where there is no translation."""
+    english = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if language.language() == language.ENGLISH or trace is None:
+        return english
+    path = Path(trace.tb_frame.f_code.co_filename)
+    in_course = path.is_relative_to(ROOT) and path.is_file()
+    for first, last, text, pattern in raised_in(path) if in_course else ():
+        gaps = pattern.fullmatch(english) if first <= trace.tb_lineno <= last else None
+        translation = language.look_up(text)
+        if gaps and translation != text:
+            for name, value in zip(names(text), gaps.groups(), strict=True):
+                translation = translation.replace(f"{{{name}}}", value)
+            return language.spoken(translation)
+    return language.spoken(language.look_up(english))
+
+
+@functools.cache
+def raised_in(path):
+    """Return what a file raises with a text: tuples (first line, last line, text with names in braces, its pattern)."""
+    found = []
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            text = _text(node.exc.args[0])
+            if text:
+                pieces = re.split(r"\{[^{}]*\}", text)
+                pattern = re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
+                found.append((node.lineno, node.end_lineno, text, pattern))
+    return found
+
+
+def names(text):
+    """Return the names in the braces of a text, in order."""
+    return re.findall(r"\{([^{}]*)\}", text)
+
+
+def _text(node):
+    """Return the text of a string or an f-string, with a name in braces for each value; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value if not set("{}") & set(node.value) else None
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    text, taken = "", []
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            text += part.value
+            continue
+        source = ast.unparse(part.value)
+        words = re.findall(r"\b[A-Za-z]\w*", source)  # without __name__
+        name = source if re.fullmatch(r"[A-Za-z][\w.]*", source) else words[-1] if words else "value"
+        while name in taken:
+            name += "_"
+        taken.append(name)
+        text += f"{{{name}}}"
+    return text if text.count("{") == len(taken) else None
+
+
+def listen(on):
+    """Have the notebook that runs here say errors in the chosen language, too, or no longer. Elsewhere do nothing."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((Exception,) if on else (), _show if on else None)
+
+
+def _show(shell, kind, error, trace, tb_offset=None):
+    """Show an error as IPython does, and below it what it says in the chosen language."""
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+    text = said(error)
+    if text not in str(error):
+        print(f"{kind.__name__}: {text}", file=sys.stderr)
