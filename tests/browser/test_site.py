@@ -203,7 +203,8 @@ def overflow(page):
 def test_on_a_phone_no_page_is_too_wide_and_axe_finds_nothing_serious(page, pages, axe):
     """Every page. A wide table, formula or picture scrolls by itself. 720 pixels at 200 % zoom are as 360.
 
-    Contrast is measured in the next test: all pages have the same colors.
+    Contrast is measured in the next test: all pages have the same colors. A Korean page has the elements of the English
+    one with other words, so axe, which takes seconds, sees two of them.
     """
     wide, wrong = {}, {}
     for path in pages:
@@ -211,7 +212,8 @@ def test_on_a_phone_no_page_is_too_wide_and_axe_finds_nothing_serious(page, page
         visit(page, name, WIDTHS["phone"])
         if overflow(page) > 0:
             wide[name] = overflow(page)
-        if found := serious(axe, page, contrast=False):
+        seen = "/ko/" not in name or Path(name).stem in ("README", "ch08_02_weight_sum")
+        if seen and (found := serious(axe, page, contrast=False)):
             wrong[name] = found
     SHOTS.mkdir(parents=True, exist_ok=True)
     (SHOTS / "site-axe.json").write_text(json.dumps(wrong, indent=1))
