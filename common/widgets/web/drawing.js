@@ -40,9 +40,11 @@ function closed(text, said = text) {
   return said + (/[.?!]$/.test(text) ? "" : ".");
 }
 
-// The lines of a text, each of at most `width` characters; a longer word is cut.
+// The lines of a text, each of at most `width` letters, see `breadth`; a longer word is cut.
 function wrap(text, width) {
-  const chunks = text.split(/( +)/).filter((chunk) => chunk);
+  const fill = "\ue000"; // beside each letter that takes the room of two; no text holds it
+  const wide = [...text].map((letter) => letter + fill.repeat(breadth(letter) - 1)).join("");
+  const chunks = wide.split(/( +)/).filter((chunk) => chunk);
   const blank = (chunk) => chunk.trim() === "";
   const lines = [];
   while (chunks.length) {
@@ -59,7 +61,7 @@ function wrap(text, width) {
       chunks[0] = letters.slice(width - length).join("");
     }
     if (line.length && blank(line.at(-1))) line.pop();
-    if (line.length) lines.push(line.join(""));
+    if (line.length) lines.push(line.join("").replaceAll(fill, ""));
   }
   return lines;
 }
