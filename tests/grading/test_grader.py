@@ -443,7 +443,9 @@ def test_what_a_staged_file_imports_is_staged_too():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("common."):
                 module = node.module.removeprefix("common.").replace(".", "/")
-                needed = {f"{module}.py"} | {f"{module}/{alias.name}.py" for alias in node.names}
+                needed = {f"{module}.py", f"{module}/__init__.py"} | {
+                    f"{module}/{alias.name}.py" for alias in node.names
+                }
                 assert needed & {*sandbox.STAGED}, f"common/{name} imports {node.module}"
 
 
@@ -484,6 +486,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/grading/teacher/probe.py",
             "common/grading/teacher/runner.py",
             "common/grading/teacher/worker.py",
+            "common/language/__init__.py",
             "common/np.py",
             "common/optimizer.py",
             "common/plots.py",

@@ -160,6 +160,7 @@ def test_a_catalog_that_is_saved_meanwhile_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(address, "NOTEBOOKS", notebooks)
     monkeypatch.setattr(address, "ROOT", tmp_path)
     monkeypatch.setattr(translation, "MESSAGES", tmp_path)
+    monkeypatch.setattr(translation, "messages", dict)
     joined = translation.mo
 
     def slowly(catalog):

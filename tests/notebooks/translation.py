@@ -448,7 +448,8 @@ def build(language, check=False):
         made = translated(execute.read(path), path, language, catalogs)
         files[target(path, language)] = execute.text_of(made).encode()
     readme = address.NOTEBOOKS / language / "README.md"
-    files[readme] = with_lessons(readme.read_text(encoding="utf-8"), language, catalogs).encode()
+    if readme.is_file():
+        files[readme] = with_lessons(readme.read_text(encoding="utf-8"), language, catalogs).encode()
     said = Messages()
     for name, found in messages().items():
         place = messages_path(name, language)
