@@ -40,7 +40,7 @@ from common.unroll import Unroll
 
 FIRST_NUMBER = 1e-6  # what stands everywhere in a constant first memory
 FIRST_FOCUS = 5.0  # how far the logit of the first row stands out in the first weightings
-FIRST_GATE = -2.0  # the first bias of the gates: sigmoid(-2) is 0.12
+CLOSED = -2.0  # a first bias of the gates: sigmoid(-2) is 0.12
 FIRST_SHIFT = 2.0  # the first bias of a shift one row on, and less than 0 by as much for the other two: 0.96 of it
 
 
@@ -53,6 +53,7 @@ class NTM(BaseModel):
         controller: "lstm" or "feedforward".
         first_memory: "constant", 1e-6 everywhere, or "learned".
         walking: whether the heads begin by going one row on in each step, or by all three shifts alike.
+        first_gate: the first bias of the gates; 0 lets half of each weighting come from the content.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.
 
     After ``forward``: ``weights`` (N, T, M, R), of all heads; ``read_weights`` and ``write_weights``, its two parts;
@@ -72,6 +73,7 @@ class NTM(BaseModel):
         controller="lstm",
         first_memory="constant",
         walking=True,
+        first_gate=CLOSED,
         dtype=np.float32,
         rng=None,
     ):
@@ -87,7 +89,9 @@ class NTM(BaseModel):
         self.hidden_size = H
         self.first = FirstState(rows, width, heads, first_memory, dtype, rng)
         core = CONTROLLERS[controller](D + read_heads * width, H, dtype, rng)
-        self.steps = Unroll(NTMStep(core, H, width, heads, walking, dtype, rng), states=3 + self.controller_states)
+        self.steps = Unroll(
+            NTMStep(core, H, width, heads, walking, first_gate, dtype, rng), states=3 + self.controller_states
+        )
         self.affine = init_affine(H + read_heads * width, B, dtype, rng)
         self.loss = TimeSigmoidWithLoss()
         self.weights = self.memory = None
@@ -158,10 +162,10 @@ class NTMStep(Composite):
     controller put out, and what was read.
     """
 
-    def __init__(self, controller, hidden_size, width, heads, walking, dtype, rng):
+    def __init__(self, controller, hidden_size, width, heads, walking, first_gate, dtype, rng):
         self.read_heads, write_heads = heads
         self.controller = controller
-        self.heads = Heads(hidden_size, width, heads, walking, dtype, rng)
+        self.heads = Heads(hidden_size, width, heads, walking, first_gate, dtype, rng)
         self.addressing = Addressing()
         self.erases = [Erase() for _ in range(write_heads)]
         self.adds = [Add() for _ in range(write_heads)]
@@ -219,22 +223,23 @@ class Heads(Composite):
     (1 + softplus); each writing head also what to erase (sigmoid) and to add (tanh). What is squashed in the same way
     stands side by side: keys and adds, gates and erases, strengths and gammas, shifts.
 
-    The gates begin nearly closed. A new machine finds all contents alike, so an open gate would spread the weighting
-    over all rows within a few steps, and what is written there could not be told apart. And the heads begin by walking,
-    one row on in each step: heads that begin by staying write one vector over another, and training may stay there.
+    The gates begin nearly closed, unless ``first_gate`` opens them. A new machine finds all contents alike, so an open
+    gate would spread the weighting over all rows within a few steps, and what is written there could not be told apart.
+    And the heads begin by walking, one row on in each step: heads that begin by staying write one vector over another,
+    and training may stay there.
 
     Shapes: out (N, H) -> (key (N, M, W), strength, gate (N, M), shift (N, M, 3), gamma (N, M)), as ``Addressing`` takes
     them, and erase and add (N, writing heads, W).
     """
 
-    def __init__(self, hidden_size, width, heads, walking, dtype, rng):
+    def __init__(self, hidden_size, width, heads, walking, first_gate, dtype, rng):
         M, writing, W = sum(heads), heads[1], width
         self.shape = M, writing, W
         sizes = (M + writing) * W, M + writing * W, 2 * M, 3 * M  # what is squashed in each of the four ways
         self.ends = list(accumulate(sizes[:-1]))
         self.affine = init_affine(hidden_size, sum(sizes), dtype, rng)
         b = self.affine.params[1]
-        b[self.ends[0] : self.ends[0] + M] = FIRST_GATE
+        b[self.ends[0] : self.ends[0] + M] = first_gate
         if walking:
             b[self.ends[2] :].reshape(M, 3)[...] = -FIRST_SHIFT, -FIRST_SHIFT, FIRST_SHIFT
         self.tanh, self.sigmoid, self.softplus, self.softmax = Tanh(), Sigmoid(), Softplus(), Softmax()

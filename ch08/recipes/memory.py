@@ -238,11 +238,11 @@ def memory_model(model_class, task, *, rng, dtype=np.float32, hidden_size=100, *
     return model_class(task.input_size, task.output_size, hidden_size, dtype=dtype, rng=rng, **options)
 
 
-def _systems(name, task, recipe, lstm_recipe, lstm_size):
-    """Return {"ntm-<name>", "lstm-<name>"}: the LSTM has about as many parameters."""
+def _systems(name, task, recipe, lstm_recipe, lstm_size, **options):
+    """Return {"ntm-<name>", "lstm-<name>"}: the LSTM has about as many parameters. Args: options, of the machine."""
     return {
         f"ntm-{name}": System(
-            f"{task.name}: a Neural Turing Machine", task, functools.partial(memory_model, NTM), recipe
+            f"{task.name}: a Neural Turing Machine", task, functools.partial(memory_model, NTM, **options), recipe
         ),
         f"lstm-{name}": System(
             f"{task.name}: an LSTM",
@@ -257,6 +257,7 @@ def _systems(name, task, recipe, lstm_recipe, lstm_size):
 MACHINE = Recipe(epochs=70, batch_size=32, learning_rate=0.003, max_grad=1.0)
 BASELINE = Recipe(epochs=50, batch_size=32, learning_rate=0.001, max_grad=10.0)
 SOONER = replace(MACHINE, epochs=30)  # recall needs fewer, and its sequences are longer
+LONGER = replace(MACHINE, epochs=60)  # those of repeat copy are the longest
 
 SYSTEMS = {
     **_systems("copy", Copy, MACHINE, BASELINE, 119),
@@ -272,7 +273,8 @@ SYSTEMS = {
         functools.partial(memory_model, NTM, walking=False),
         MACHINE,
     ),
-    **_systems("repeat-copy", RepeatCopy, MACHINE, BASELINE, 119),
+    # To go back to the first vector again and again the heads need the content: their gates begin half open.
+    **_systems("repeat-copy", RepeatCopy, LONGER, BASELINE, 119, first_gate=0.0),
     **_systems("recall", AssociativeRecall, SOONER, BASELINE, 119),
     **_systems("sort", PrioritySort, MACHINE, BASELINE, 119),
 }
