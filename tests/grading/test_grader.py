@@ -26,7 +26,7 @@ from common.grading.exercise import changed, find
 from common.grading.judge import judge
 from common.grading.teacher import bwrap, grade, handed_in, launch, memory, report, sandbox, seccomp, submissions
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
-from common.grading.teacher.steps import SETUP, Step, steps_of
+from common.grading.teacher.steps import SETUP, Step, steps_of, without_drawing
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
 
 RIGHT = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=1)\n"
@@ -340,6 +340,22 @@ def test_a_symptom_is_shown_after_the_probes(hunt):
     assert rest == [("answer", False)] + [("probe", False)] * len(find("8.2.8").cases) + [("given", True)]
 
 
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("%matplotlib inline\nimport matplotlib.pyplot as plt", "\nimport matplotlib.pyplot as plt"),
+        ("x = 1  # as it is", "x = 1  # as it is"),
+        ("%timeit 1\nplt.show()", "%timeit 1\nplt.show()"),  # not Python alone: as it is
+        ("x = 1\nfigure, ax = plt.subplots()\nax.plot(x)\nplt.show()\nprint(x)", "x = 1\nprint(x)"),
+        ("axes = [plt.figure()]\nfor ax in axes:\n    ax.plot([1])\n    last = ax\nlast.grid()\ny = 2", "y = 2"),
+        ("def show(x):\n    plt.plot(x)\n\nshow(1)\ny = 2", "def show(x):\n    plt.plot(x)\ny = 2"),
+        ("@cached\ndef f(x):\n    return x\n\nplt.plot(f(1))", "@cached\ndef f(x):\n    return x"),
+    ],
+)
+def test_what_draws_is_left_out_with_what_needs_it(source, kept):
+    assert without_drawing(source) == kept
+
+
 def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hunt):
     def old_order(answer):
         notebook = hunt.with_answers({"8.2.8": answer})
@@ -491,6 +507,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/optimizer.py",
             "common/plots.py",
             "common/svg.py",
+            "debugpy.py",
         ],
         "check": None,
     }
@@ -514,6 +531,14 @@ def test_nothing_stays_between_two_runs(sandboxes):
     look = leave.replace("open(place + '/left', 'w')", "assert not os.path.exists(place + '/left')")
     assert run(sandboxes, leave)[0][1].error is None
     assert run(sandboxes, look)[0][1].error is None
+
+
+def test_pyplot_and_the_debugger_wait_until_they_are_asked_for(sandboxes):
+    imports = "import sys\nimport matplotlib.pyplot as plt\nassert 'matplotlib.backend_bases' not in sys.modules"
+    draw = "figure, ax = plt.subplots()\nassert 'matplotlib.backend_bases' in sys.modules and figure.axes == [ax]"
+    again = "import matplotlib.pyplot as again\nassert again is plt and 'debugpy.server' not in sys.modules"
+    results, culprit, _ = run(sandboxes, imports, draw, again)
+    assert ([result.error for result in results.values()], culprit) == ([None] * 4, None)
 
 
 MARK = "a-mark-that-only-this-test-has"

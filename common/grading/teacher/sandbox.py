@@ -55,6 +55,11 @@ def check(number, answer, noted=True):
 def hint(number, which=None):
     """Do nothing."""
 '''
+NO_DEBUGGER = '''\
+"""Keeps the kernel from loading a debugger, which takes longer than most notebooks."""
+
+raise ImportError("nobody debugs while a notebook is graded")
+'''
 MEMORY_OF_ALL = 2560 * MIB  # of all processes of one submission, and of the files that they write
 FILES = 20_000  # that they may write; each takes about a kilobyte, however empty it is
 RESERVE = 512 * MIB  # of the machine's memory, that grading must leave
@@ -87,6 +92,7 @@ def stage(folder):
         shutil.copy(COURSE / "common" / name, place)
     (folder / "common" / "grading" / "__init__.py").write_text(STUB, encoding="utf-8")
     (folder / "common" / "grading" / "teacher" / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "debugpy.py").write_text(NO_DEBUGGER, encoding="utf-8")
     shutil.copytree(COURSE / "dataset", folder / "dataset", ignore=shutil.ignore_patterns("__pycache__"))
     fonts = launch.font_list()
     if fonts:
