@@ -25,6 +25,7 @@ from common.grading import cells
 from common.grading.exercise import changed, find
 from common.grading.judge import judge
 from common.grading.teacher import bwrap, grade, handed_in, launch, memory, report, sandbox, seccomp, submissions
+from common.grading.teacher.memory import new_group
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
 from common.grading.teacher.steps import SETUP, Step, steps_of, without_drawing
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
@@ -779,6 +780,39 @@ def test_who_takes_the_memory_of_the_machine_is_ended_and_nobody_else(classroom,
     assert [rows[student, "8.2.2"].status for student in ("ada", "eve", "zoe")] == ["pass", "crashed", "pass"]
     assert "ran out of memory" in rows["eve", "8.2.2"].message
     assert {rows[student, "8.2.7"].status for student in ("ada", "eve", "zoe")} == {"pass"}
+
+
+def test_the_kernel_ends_who_takes_memory_between_two_looks(isolated, monkeypatch):
+    """Where there are control groups. Where there are none, somebody looks five times a second, as everywhere."""
+    group = new_group(64 * launch.MIB)
+    if group is None:
+        assert not isolated.grouped
+        return
+    try:
+        take = [sys.executable, "-c", f"x = b'x' * {128 * launch.MIB}"]
+        assert subprocess.run(group.command([sys.executable, "-c", ""])).returncode == 0
+        assert not group.exceeded()
+        assert subprocess.run(group.command(take)).returncode == -signal.SIGKILL
+        assert group.exceeded()
+    finally:
+        group.remove()
+    assert isolated.grouped
+    assert not group.folder.exists()
+    monkeypatch.setattr(sandbox, "MEMORY_OF_ALL", 512 * launch.MIB)
+    monkeypatch.setattr(sandbox.Session, "_family", lambda self: [])  # nobody looks
+    ran, culprit, _ = run(isolated, "x = b'x' * 2**29")
+    assert (culprit, ran[culprit].how, ran[culprit].why) == (1, "crashed", "more than 512 MiB of memory")
+
+
+def test_a_control_group_is_made_where_the_kernel_lets_it(tmp_path):
+    own, root = tmp_path / "own", tmp_path / "groups"
+    (root / "user" / "session").mkdir(parents=True)
+    own.write_text("0::/user/session\n")
+    assert new_group(10, own, root) is None
+    for folder in (root, root / "user"):
+        (folder / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    assert new_group(10, own, root) is None  # the kernel made no files in it, so it is not a group
+    assert [folder.name for folder in (root / "user").iterdir() if folder.is_dir()] == ["session"]
 
 
 def test_a_machine_without_memory_is_not_the_students_fault(classroom, monkeypatch):
