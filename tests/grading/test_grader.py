@@ -710,6 +710,7 @@ def heard(monkeypatch, *lines, startup=sandbox.STARTUP):
     session = object.__new__(sandbox.Session)
     session.sandboxes = SimpleNamespace(stopped=threading.Event())
     session.steps, session.results, session.begun = {7: Step("answer", "x", 10.0)}, {}, None
+    session.group = None
     session.lines = queue.Queue()
     for line in lines:
         session.lines.put(json.dumps(line).encode())
