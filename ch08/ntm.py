@@ -53,7 +53,7 @@ class NTM(BaseModel):
         controller: "lstm" or "feedforward".
         first_memory: "constant", 1e-6 everywhere, or "learned".
         walking: whether the heads begin by going one row on in each step, or by all three shifts alike.
-        first_gate: the first bias of the gates; 0 lets half of each weighting come from the content.
+        first_gate: the first bias of the reading heads' gates; 0 lets half of each weighting come from the content.
         dtype: of the weights. rng: a NumPy Generator, a seed, or None for NumPy's global state.
 
     After ``forward``: ``weights`` (N, T, M, R), of all heads; ``read_weights`` and ``write_weights``, its two parts;
@@ -223,8 +223,9 @@ class Heads(Composite):
     (1 + softplus); each writing head also what to erase (sigmoid) and to add (tanh). What is squashed in the same way
     stands side by side: keys and adds, gates and erases, strengths and gammas, shifts.
 
-    The gates begin nearly closed, unless ``first_gate`` opens them. A new machine finds all contents alike, so an open
-    gate would spread the weighting over all rows within a few steps, and what is written there could not be told apart.
+    The gates begin nearly closed. A new machine finds all contents alike, so an open gate would spread the weighting
+    over all rows within a few steps, and what is written there could not be told apart. ``first_gate`` opens those of
+    the heads that read: to go back to a row by its content they have to try it.
     And the heads begin by walking, one row on in each step: heads that begin by staying write one vector over another,
     and training may stay there.
 
@@ -239,7 +240,8 @@ class Heads(Composite):
         self.ends = list(accumulate(sizes[:-1]))
         self.affine = init_affine(hidden_size, sum(sizes), dtype, rng)
         b = self.affine.params[1]
-        b[self.ends[0] : self.ends[0] + M] = first_gate
+        gates = b[self.ends[0] : self.ends[0] + M]
+        gates[: heads[0]], gates[heads[0] :] = first_gate, CLOSED
         if walking:
             b[self.ends[2] :].reshape(M, 3)[...] = -FIRST_SHIFT, -FIRST_SHIFT, FIRST_SHIFT
         self.tanh, self.sigmoid, self.softplus, self.softmax = Tanh(), Sigmoid(), Softplus(), Softmax()

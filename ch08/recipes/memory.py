@@ -275,6 +275,12 @@ SYSTEMS = {
     ),
     # To go back to the first vector again and again the heads need the content: their gates begin half open.
     **_systems("repeat-copy", RepeatCopy, LONGER, BASELINE, 119, first_gate=0.0),
+    "ntm-repeat-copy-closed": System(
+        "repeat copy: a Neural Turing Machine whose gates begin nearly closed",
+        RepeatCopy,
+        functools.partial(memory_model, NTM),
+        LONGER,
+    ),
     **_systems("recall", AssociativeRecall, SOONER, BASELINE, 119),
     **_systems("sort", PrioritySort, MACHINE, BASELINE, 119),
 }

@@ -328,3 +328,11 @@ def test_inputs_that_do_not_fit_are_named():
         model.forward(xs, ts[:, :3], mask)
     with pytest.raises(RuntimeError, match="call forward first"):
         make().backward()
+
+
+@pytest.mark.parametrize(("options", "share"), [({}, 0.12), ({"first_gate": 0.0}, 0.5), ({"first_gate": 2.0}, 0.88)])
+def test_how_far_the_gates_begin_open(options, share):
+    """Those of the heads that read; heads that write begin by going their way."""
+    model = NTM(3, 2, 4, rows=5, width=3, read_heads=2, rng=0, **options)
+    (_, _, gate, _, _), _, _ = model.steps.step.heads.forward(np.zeros((1, 4), np.float32))
+    np.testing.assert_allclose(gate, [[share, share, 0.12]], atol=0.005)
