@@ -2,7 +2,8 @@
 
 The code of a lesson raises its errors in plain English, ``raise ValueError(f"mask: row {row} is all padding")``, and
 stays as short as that. Where a notebook shows an error, ``said`` finds the statement that raised it, looks up its text,
-"mask: row {row} is all padding", in the catalogs, and fills in what the English sentence has in its gaps.
+"mask: row {row} is all padding", in the catalogs, and fills in what the English sentence has in its gaps. A gap may
+hold a clause that the statement has chosen, or had a function of its file say: ``clauses_in``.
 """
 
 import ast
@@ -30,24 +31,74 @@ def said(error):
         gaps = pattern.fullmatch(english) if first <= trace.tb_lineno <= last else None
         translation = language.look_up(text)
         if gaps and translation != text:
-            for name, value in zip(names(text), gaps.groups(), strict=True):
-                translation = translation.replace(f"{{{name}}}", value)
-            return language.spoken(translation)
+            return _filled(translation, text, gaps, clauses_in(path))
     return language.spoken(language.look_up(english))
+
+
+def _filled(translation, text, gaps, clauses):
+    """Return a translation with what the English text has in its gaps, clauses translated. Args: gaps, a match."""
+    values = {}
+    for name, value in zip(names(text), gaps.groups(), strict=True):
+        values[name] = value
+        for clause, pattern in clauses:
+            inner, said = pattern.fullmatch(value), language.look_up(clause)
+            if inner and said != clause:
+                values[name] = _filled(said, clause, inner, clauses)
+                break
+    return language.spoken(re.sub(r"\{([^{}]*)\}", lambda gap: values[gap[1]], translation))
 
 
 @functools.cache
 def raised_in(path):
     """Return what a file raises with a text: tuples (first line, last line, text with names in braces, its pattern)."""
+    raising, functions = _parsed(path)
     found = []
-    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            text = _text(node.exc.args[0])
-            if text:
-                pieces = re.split(r"\{[^{}]*\}", text)
-                pattern = re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
-                found.append((node.lineno, node.end_lineno, text, pattern))
+    for node in raising:
+        made = _returned(functions[_called(node.exc)]) if _called(node.exc) in functions else [node.exc]
+        texts = [_text(error.args[0]) for error in made if isinstance(error, ast.Call) and error.args]
+        found += [(node.lineno, node.end_lineno, text, _pattern(text)) for text in texts if text]
     return found
+
+
+@functools.cache
+def clauses_in(path):
+    """Return the clauses that a file puts into the gaps of what it raises: pairs (text, its pattern).
+
+    These are words of a choice, ``{"answer" if mark else "question"}``, those that a function of the file returns,
+    ``{_fault(line)}``, and those that a function that makes the error is given, ``raise _unknown(text, "no weekday")``.
+    """
+    raising, functions = _parsed(path)
+    texts = []
+    for node in raising:
+        chosen = [choice for choice in ast.walk(node) if isinstance(choice, ast.IfExp)]
+        parts = [part for choice in chosen for part in (choice.body, choice.orelse)]
+        for call in (call for call in ast.walk(node) if isinstance(call, ast.Call) and _called(call) in functions):
+            parts += call.args if call is node.exc else _returned(functions[_called(call)])
+        texts += filter(None, map(_text, parts))
+    texts = [text for text in dict.fromkeys(texts) if re.search("[A-Za-z]{2}", re.sub(r"\{[^{}]*\}", "", text))]
+    return [(text, _pattern(text)) for text in texts]
+
+
+@functools.cache
+def _parsed(path):
+    """Return (the statements of a file that raise something made in them, its functions by name)."""
+    nodes = list(ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))))
+    raising = [node for node in nodes if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    return raising, {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def _called(call):
+    """Return the name of the function or method that is called, None for anything else."""
+    return getattr(call.func, "id", getattr(call.func, "attr", None))
+
+
+def _returned(function):
+    return [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+
+
+def _pattern(text):
+    pieces = re.split(r"\{[^{}]*\}", text)
+    return re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
 
 
 def names(text):
