@@ -146,7 +146,7 @@ def norms_by_layer(norms):
             "Norm of the gradient that arrives at each layer, on a logarithmic axis, in a panel for each of "
             "{parts} and for {depths} layers. Without skip connections the line falls straight from the top layer down "
             "to layer 0, the deeper the stack the further; with them it is nearly level.",
-            parts=listed(norms),
+            parts=listed(map(say, norms)),
             depths=listed(next(iter(norms.values()))),
         ),
     )
@@ -180,7 +180,7 @@ def norms_while_training(norms):
         say(
             "Norm of the gradient that arrives at each layer, on a logarithmic axis, over the steps of a training, in "
             "a panel for each of {parts} and for each of two runs: {runs}.",
-            parts=listed(norms),
+            parts=listed(map(say, norms)),
             runs=", ".join(next(iter(norms.values()))),
         ),
     )

@@ -150,7 +150,9 @@ class _Drawing:
         y = self.plus(x, y, "embedding")
         side = 1 if x == ENCODER else -1
         picture.arrow([(x + side * 36, y + 9), (x + side * 11, y + 9)], waves, 1.4, head=7)
-        picture.text(x + side * 40, y + 13, say("positions"), size=11, anchor="start" if side > 0 else "end", color=MUTED)
+        picture.text(
+            x + side * 40, y + 13, say("positions"), size=11, anchor="start" if side > 0 else "end", color=MUTED
+        )
         bottom, middles = y - 4, []
         for name in parts:
             y, middle = self.part(x, y - 2, name)
@@ -175,4 +177,6 @@ class _Drawing:
         self.picture.arrow(
             [(ENCODER, y + 3), (ENCODER, y - 8), (between, y - 8), (between, ask), (DECODER - WIDE / 2, ask)], color, 2
         )
-        self.picture.words(30, y - 16, ("hs_enc", dict(italic=True)), (f"  {say('keys and values')}", dict(size=11, color=MUTED)))
+        self.picture.words(
+            30, y - 16, ("hs_enc", dict(italic=True)), (f"  {say('keys and values')}", dict(size=11, color=MUTED))
+        )

@@ -53,7 +53,7 @@ def beam_tree(steps, best=None, start="<start>"):
             drawing.polyline([begin, (left[t], middles[t][k])], color, width, dash)
     _box(drawing, _EDGE, root, left[0] - _GAP - _EDGE, start, "", (INK, 1.2, None), INK)
     for t, branches in enumerate(steps):
-        drawing.text(left[t] + widths[t] / 2, 20, say("step {step}", step=t), size=12, color=MUTED, anchor="middle")
+        drawing.text(left[t] + widths[t] / 2, 20, say("step {t}", t=t), size=12, color=MUTED, anchor="middle")
         for k, branch in enumerate(branches):
             ink = MUTED if branch.fate == DROPPED else INK
             style = _STYLES[branch.fate]
@@ -161,7 +161,7 @@ def _in_words(steps, path):
         for branch in branches:
             after = say("after {token}", token=steps[t - 1][branch.parent].token) if t else ""
             texts.append(" ".join(filter(None, (branch.token, after, share(branch.probability), say(branch.fate)))))
-        said.append(say("Step {step}: {texts}.", step=t, texts=", ".join(texts)))
+        said.append(say("Step {t}: {texts}.", t=t, texts=", ".join(texts)))
     if path:
         answer = " ".join(steps[t][k].token for t, k in sorted(path))
         said.append(say("The answer: {answer}", answer=answer))

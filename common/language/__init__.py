@@ -46,6 +46,8 @@ def say(text, /, **values):
     Args: text, a string or a Message; values, for the names in braces. Without any, braces are braces.
     """
     if isinstance(text, Message):
+        if _state["code"] == ENGLISH:
+            return str(text)
         text, values = text.template, text.values
     values = {name: say(value) if isinstance(value, Message) else value for name, value in values.items()}
     said = look_up(text)

@@ -29,29 +29,28 @@ def said(error):
     in_course = path.is_relative_to(ROOT) and path.is_file()
     for first, last, text, pattern in raised_in(path) if in_course else ():
         gaps = pattern.fullmatch(english) if first <= trace.tb_lineno <= last else None
-        translation = language.look_up(text)
-        if gaps and translation != text:
-            return _filled(translation, text, gaps, clauses_in(path))
+        if gaps:
+            return _filled(text, gaps, clauses_in(path))
     return language.spoken(language.look_up(english))
 
 
-def _filled(translation, text, gaps, clauses):
-    """Return a translation with what the English text has in its gaps, clauses translated. Args: gaps, a match."""
+def _filled(text, gaps, clauses):
+    """Return a text translated, with what is in the gaps of the English one, clauses translated, too.
+
+    Args: gaps, the match of the English text.
+    """
     values = {}
     for name, value in zip(names(text), gaps.groups(), strict=True):
-        values[name] = value
-        for clause, pattern in clauses:
-            inner, said = pattern.fullmatch(value), language.look_up(clause)
-            if inner and said != clause:
-                values[name] = _filled(said, clause, inner, clauses)
-                break
-    return language.spoken(re.sub(r"\{([^{}]*)\}", lambda gap: values[gap[1]], translation))
+        inner = ((clause, pattern.fullmatch(value)) for clause, pattern in clauses)
+        clause, found = next((pair for pair in inner if pair[1]), (None, None))
+        values[name] = _filled(clause, found, clauses) if found else value
+    return language.spoken(re.sub(r"\{([^{}]*)\}", lambda gap: values[gap[1]], language.look_up(text)))
 
 
 @functools.cache
 def raised_in(path):
     """Return what a file raises with a text: tuples (first line, last line, text with names in braces, its pattern)."""
-    raising, functions = _parsed(path)
+    raising, functions, _ = _parsed(path)
     found = []
     for node in raising:
         made = _returned(functions[_called(node.exc)]) if _called(node.exc) in functions else [node.exc]
@@ -65,15 +64,20 @@ def clauses_in(path):
     """Return the clauses that a file puts into the gaps of what it raises: pairs (text, its pattern).
 
     These are words of a choice, ``{"answer" if mark else "question"}``, those that a function of the file returns,
-    ``{_fault(line)}``, and those that a function that makes the error is given, ``raise _unknown(text, "no weekday")``.
+    ``{_fault(line)}``, or a constant of it holds, ``{_ADVICE}``, those that a function that makes the error is given,
+    ``raise _unknown(text, "no weekday")``, and what the file raises elsewhere: an error may name the one before it.
     """
-    raising, functions = _parsed(path)
-    texts = []
-    for node in raising:
-        chosen = [choice for choice in ast.walk(node) if isinstance(choice, ast.IfExp)]
-        parts = [part for choice in chosen for part in (choice.body, choice.orelse)]
-        for call in (call for call in ast.walk(node) if isinstance(call, ast.Call) and _called(call) in functions):
-            parts += call.args if call is node.exc else _returned(functions[_called(call)])
+    raising, functions, constants = _parsed(path)
+    texts = [text for *_, text, _ in raised_in(path)]
+    for node in (part for statement in raising for part in ast.walk(statement)):
+        parts = []
+        if isinstance(node, ast.IfExp):
+            parts = [node.body, node.orelse]
+        elif isinstance(node, ast.Name) and node.id in constants:
+            parts = [constants[node.id]]
+        elif isinstance(node, ast.Call) and _called(node) in functions:
+            made = any(node is statement.exc for statement in raising)
+            parts = node.args if made else _returned(functions[_called(node)])
         texts += filter(None, map(_text, parts))
     texts = [text for text in dict.fromkeys(texts) if re.search("[A-Za-z]{2}", re.sub(r"\{[^{}]*\}", "", text))]
     return [(text, _pattern(text)) for text in texts]
@@ -81,10 +85,15 @@ def clauses_in(path):
 
 @functools.cache
 def _parsed(path):
-    """Return (the statements of a file that raise something made in them, its functions by name)."""
-    nodes = list(ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))))
+    """Return (the statements of a file that raise what they make, its functions by name, its constant
+    sentences by name)."""
+    module = ast.parse(Path(path).read_text(encoding="utf-8"))
+    nodes = list(ast.walk(module))
     raising = [node for node in nodes if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
-    return raising, {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+    assigned = [node for node in module.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+    constants = {node.targets[0].id: node.value for node in assigned if " " in (_text(node.value) or "")}
+    return raising, functions, constants
 
 
 def _called(call):

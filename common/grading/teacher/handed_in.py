@@ -89,7 +89,12 @@ def files(place, known):
         if counts[student] <= MAX_FILES:
             yield File(student, "/".join(parts), name, read)
         elif counts[student] == MAX_FILES + 1:
-            yield File(student, f"{parts[0]}/...", "", _refused(Message("There are more than {count:,} files.", count=MAX_FILES)))
+            yield File(
+                student,
+                f"{parts[0]}/...",
+                "",
+                _refused(Message("There are more than {count:,} files.", count=MAX_FILES)),
+            )
 
 
 def _quiet(name):

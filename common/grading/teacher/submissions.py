@@ -185,7 +185,9 @@ def _without_floods(notices):
         kept += mine[:MAX_NOTICES]
         if len(mine) > MAX_NOTICES:
             more = len(mine) - MAX_NOTICES
-            kept.append(Notice(Message("ignored: {count:,} more files of {student}", count=more, student=student), student))
+            kept.append(
+                Notice(Message("ignored: {count:,} more files of {student}", count=more, student=student), student)
+            )
     return kept
 
 
