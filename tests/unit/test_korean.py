@@ -248,7 +248,7 @@ def test_an_error_is_translated_where_it_is_shown():
 def test_a_clause_in_an_error_is_translated_too(tmp_path):
     """It may come from a choice, a constant, or a function of the file; what a learner typed stays as it is."""
     said = errors.said(caught(lambda: dates.parse("hello")))
-    assert said.startswith("'hello'는 아는 모양의 날짜가 아니에요. 어느 것과도 맞지 않아요. 아는 모양: 'september 27")
+    assert said.startswith("'hello'는 아는 형식의 날짜가 아니에요. 어느 것과도 맞지 않아요. 아는 형식: 'september 27")
     said = errors.said(caught(lambda: dates.parse("tuesdy, september 25, 1984")))
     assert "'tuesdy'는 요일이 아니에요" in said
     path = tmp_path / "mine.txt"
