@@ -25,8 +25,9 @@ from common.grading import cells
 from common.grading.exercise import changed, find
 from common.grading.judge import judge
 from common.grading.teacher import bwrap, grade, handed_in, launch, memory, report, sandbox, seccomp, submissions
+from common.grading.teacher.memory import new_group
 from common.grading.teacher.rows import MAX_MESSAGE, Row, reproducible
-from common.grading.teacher.steps import SETUP, Step, steps_of
+from common.grading.teacher.steps import SETUP, Step, steps_of, without_drawing
 from tests.grading.conftest import NOTEBOOK, SOLUTIONS, Classroom, small
 
 RIGHT = "def weighted_sum(hs, a):\n    return (hs * a[:, :, None]).sum(axis=1)\n"
@@ -340,6 +341,22 @@ def test_a_symptom_is_shown_after_the_probes(hunt):
     assert rest == [("answer", False)] + [("probe", False)] * len(find("8.2.8").cases) + [("given", True)]
 
 
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("%matplotlib inline\nimport matplotlib.pyplot as plt", "\nimport matplotlib.pyplot as plt"),
+        ("x = 1  # as it is", "x = 1  # as it is"),
+        ("%timeit 1\nplt.show()", "%timeit 1\nplt.show()"),  # not Python alone: as it is
+        ("x = 1\nfigure, ax = plt.subplots()\nax.plot(x)\nplt.show()\nprint(x)", "x = 1\nprint(x)"),
+        ("axes = [plt.figure()]\nfor ax in axes:\n    ax.plot([1])\n    last = ax\nlast.grid()\ny = 2", "y = 2"),
+        ("def show(x):\n    plt.plot(x)\n\nshow(1)\ny = 2", "def show(x):\n    plt.plot(x)\ny = 2"),
+        ("@cached\ndef f(x):\n    return x\n\nplt.plot(f(1))", "@cached\ndef f(x):\n    return x"),
+    ],
+)
+def test_what_draws_is_left_out_with_what_needs_it(source, kept):
+    assert without_drawing(source) == kept
+
+
 def test_a_hunt_handed_out_with_its_symptom_after_the_check_counts_as_before(hunt):
     def old_order(answer):
         notebook = hunt.with_answers({"8.2.8": answer})
@@ -491,6 +508,7 @@ def test_what_can_be_seen_from_within(isolated, monkeypatch):
             "common/optimizer.py",
             "common/plots.py",
             "common/svg.py",
+            "debugpy.py",
         ],
         "check": None,
     }
@@ -514,6 +532,14 @@ def test_nothing_stays_between_two_runs(sandboxes):
     look = leave.replace("open(place + '/left', 'w')", "assert not os.path.exists(place + '/left')")
     assert run(sandboxes, leave)[0][1].error is None
     assert run(sandboxes, look)[0][1].error is None
+
+
+def test_pyplot_and_the_debugger_wait_until_they_are_asked_for(sandboxes):
+    imports = "import sys\nimport matplotlib.pyplot as plt\nassert 'matplotlib.backend_bases' not in sys.modules"
+    draw = "figure, ax = plt.subplots()\nassert 'matplotlib.backend_bases' in sys.modules and figure.axes == [ax]"
+    again = "import matplotlib.pyplot as again\nassert again is plt and 'debugpy.server' not in sys.modules"
+    results, culprit, _ = run(sandboxes, imports, draw, again)
+    assert ([result.error for result in results.values()], culprit) == ([None] * 4, None)
 
 
 MARK = "a-mark-that-only-this-test-has"
@@ -684,6 +710,7 @@ def heard(monkeypatch, *lines, startup=sandbox.STARTUP):
     session = object.__new__(sandbox.Session)
     session.sandboxes = SimpleNamespace(stopped=threading.Event())
     session.steps, session.results, session.begun = {7: Step("answer", "x", 10.0)}, {}, None
+    session.group = None
     session.lines = queue.Queue()
     for line in lines:
         session.lines.put(json.dumps(line).encode())
@@ -754,6 +781,39 @@ def test_who_takes_the_memory_of_the_machine_is_ended_and_nobody_else(classroom,
     assert [rows[student, "8.2.2"].status for student in ("ada", "eve", "zoe")] == ["pass", "crashed", "pass"]
     assert "ran out of memory" in rows["eve", "8.2.2"].message
     assert {rows[student, "8.2.7"].status for student in ("ada", "eve", "zoe")} == {"pass"}
+
+
+def test_the_kernel_ends_who_takes_memory_between_two_looks(isolated, monkeypatch):
+    """Where there are control groups. Where there are none, somebody looks five times a second, as everywhere."""
+    group = new_group(64 * launch.MIB)
+    if group is None:
+        assert not isolated.grouped
+        return
+    try:
+        take = [sys.executable, "-c", f"x = b'x' * {128 * launch.MIB}"]
+        assert subprocess.run(group.command([sys.executable, "-c", ""])).returncode == 0
+        assert not group.exceeded()
+        assert subprocess.run(group.command(take)).returncode == -signal.SIGKILL
+        assert group.exceeded()
+    finally:
+        group.remove()
+    assert isolated.grouped
+    assert not group.folder.exists()
+    monkeypatch.setattr(sandbox, "MEMORY_OF_ALL", 512 * launch.MIB)
+    monkeypatch.setattr(sandbox.Session, "_family", lambda self: [])  # nobody looks
+    ran, culprit, _ = run(isolated, "x = b'x' * 2**29")
+    assert (culprit, ran[culprit].how, ran[culprit].why) == (1, "crashed", "more than 512 MiB of memory")
+
+
+def test_a_control_group_is_made_where_the_kernel_lets_it(tmp_path):
+    own, root = tmp_path / "own", tmp_path / "groups"
+    (root / "user" / "session").mkdir(parents=True)
+    own.write_text("0::/user/session\n")
+    assert new_group(10, own, root) is None
+    for folder in (root, root / "user"):
+        (folder / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    assert new_group(10, own, root) is None  # the kernel made no files in it, so it is not a group
+    assert [folder.name for folder in (root / "user").iterdir() if folder.is_dir()] == ["session"]
 
 
 def test_a_machine_without_memory_is_not_the_students_fault(classroom, monkeypatch):

@@ -22,7 +22,7 @@ from queue import Empty, Queue
 
 from common.grading.teacher import bwrap, launch
 from common.grading.teacher.launch import COURSE, MIB
-from common.grading.teacher.memory import available
+from common.grading.teacher.memory import available, new_group
 from common.grading.teacher.steps import StepResult
 from common.language import Message
 
@@ -56,6 +56,11 @@ def check(number, answer, noted=True):
 def hint(number, which=None):
     """Do nothing."""
 '''
+NO_DEBUGGER = '''\
+"""Keeps the kernel from loading a debugger, which takes longer than most notebooks."""
+
+raise ImportError("nobody debugs while a notebook is graded")
+'''
 MEMORY_OF_ALL = 2560 * MIB  # of all processes of one submission, and of the files that they write
 FILES = 20_000  # that they may write; each takes about a kilobyte, however empty it is
 RESERVE = 512 * MIB  # of the machine's memory, that grading must leave
@@ -88,6 +93,7 @@ def stage(folder):
         shutil.copy(COURSE / "common" / name, place)
     (folder / "common" / "grading" / "__init__.py").write_text(STUB, encoding="utf-8")
     (folder / "common" / "grading" / "teacher" / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "debugpy.py").write_text(NO_DEBUGGER, encoding="utf-8")
     shutil.copytree(COURSE / "dataset", folder / "dataset", ignore=shutil.ignore_patterns("__pycache__"))
     fonts = launch.font_list()
     if fonts:
@@ -95,6 +101,23 @@ def stage(folder):
     compileall.compile_dir(folder, quiet=2)  # else each submission would do it
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _groups_work():
+    """Whether a sandbox can be put into a control group here."""
+    group = new_group(MEMORY_OF_ALL)
+    if group is None:
+        return False
+    try:
+        return subprocess.run(group.command(["true"]), stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+    finally:
+        group.remove()
+
+
+def _too_much_memory():
+    return f"more than {MEMORY_OF_ALL // MIB} MiB of memory"
 
 
 class Sandboxes:
@@ -114,6 +137,7 @@ class Sandboxes:
             self.isolation = bwrap.detect(self.course)
         else:
             self.isolation = bwrap.without(Message("You asked for this (--no-isolation)."))
+        self.grouped = _groups_work()
         self.stopped = threading.Event()
         self.door, self.change, self.inside = threading.Lock(), threading.Condition(), 0
         self.slots = Queue()
@@ -191,6 +215,7 @@ class Session:
             "fonts": f"{course}/{fonts.name}" if fonts else None,
             "folders": None,
         }
+        self.group = None  # the control group it is in
         self.connection, self.folders = None, []  # folders of the sandbox, kept open to see how full they are
         self.lines = Queue()
         self.results = {}
@@ -214,13 +239,15 @@ class Session:
         options = dict(env=self.environment, cwd=self.private, start_new_session=True)
         options |= dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         isolation = self.sandboxes.isolation
+        self.group = new_group(MEMORY_OF_ALL) if self.sandboxes.grouped else None
+        grouped = self.group.command if self.group else list
         if not isolation.bwrap:
-            return subprocess.Popen(launch.worker_command(), **options)
+            return subprocess.Popen(grouped(launch.worker_command()), **options)
         self.connection, theirs = socket.socketpair()
         with theirs, bwrap.readable(isolation.refused) as refused:
             self.task["folders"] = {"to": theirs.fileno(), "paths": bwrap.WRITABLE}
             command = [*bwrap.command(isolation.bwrap, self.sandboxes.course, refused), *launch.worker_command()]
-            return subprocess.Popen(command, pass_fds=[refused, theirs.fileno()], **options)
+            return subprocess.Popen(grouped(command), pass_fds=[refused, theirs.fileno()], **options)
 
     def __exit__(self, *error):
         self.kill()
@@ -238,6 +265,8 @@ class Session:
         if self.connection:
             self.connection.close()
         self.errors.close()
+        if self.group:
+            self.group.remove()
         if self.private:
             shutil.rmtree(self.private, ignore_errors=True)
 
@@ -318,6 +347,8 @@ class Session:
         begun = list(self.steps)[: list(self.steps).index(self.begun) + 1] if self.begun is not None else []
         if not any(self.steps[i].kind != "given" for i in begun):
             raise SandboxError(f"{why or how}. {self._last_words()}".strip())
+        if self.group and self.group.exceeded():
+            how, why = "crashed", _too_much_memory()
         self.results[self.begun] = StepResult(how, why=why)
         return self.results, self.begun
 
@@ -370,8 +401,10 @@ class Session:
                     continue
             return total
 
+        if self.group and self.group.exceeded():
+            return _too_much_memory()
         if used(False) > MEMORY_OF_ALL and used(True) > MEMORY_OF_ALL:  # the exact count is slow
-            return f"more than {MEMORY_OF_ALL // MIB} MiB of memory"
+            return _too_much_memory()
         return None
 
     def kill(self):

@@ -6,6 +6,7 @@ stand in for the check cell; they come before the cells that show the symptom of
 between an answer and its probes.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -16,10 +17,11 @@ from common.grading.observe import pack_inputs
 
 GIVEN_SECONDS = 60.0  # for a given cell; the first one with a figure fills matplotlib's caches
 # In place of the setup cell: the course is already there. quit() ends the cell instead of the kernel. Figures are not
-# drawn, because nobody sees them.
+# drawn, because nobody sees them, and pyplot, which takes half a second to load, waits for an answer that uses it.
 SETUP = """\
 from pathlib import Path
 __import__("os").environ["MPLBACKEND"] = "agg"
+__import__("common.grading.teacher.probe", fromlist=["later"]).load_later("matplotlib.pyplot")
 ROOT = Path(__import__("dataset").__file__).parent.parent
 get_ipython().ask_exit = lambda: __import__("sys").exit("quit")
 """
@@ -77,7 +79,7 @@ def steps_of(submission, seed):
         number = cells.number_of(cell)
         before_answers = before_answers and not number
         if number not in submission.answers:
-            source = SETUP if cell.id == "setup" else re.sub(r"(?m)^%matplotlib inline$", "", cell.source)
+            source = SETUP if cell.id == "setup" else without_drawing(cell.source)
             steps.append(Step("given", source, GIVEN_SECONDS, must_pass=before_answers))
             continue
         exercise = exercises[number]
@@ -87,6 +89,26 @@ def steps_of(submission, seed):
             source = _probe_source(exercise, case, draws, derive_integers(seed, number, str(k))[0])
             steps.append(Step("probe", source, exercise.seconds, exercise, k))
     return steps
+
+
+def without_drawing(source):
+    """Return the source of a released cell without the statements that draw, and those that need what these define."""
+    source = re.sub(r"(?m)^%matplotlib inline$", "", source)
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # another magic
+        return source
+    drawing, kept = {"plt"}, []
+    for statement in statements:
+        names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):  # defining it costs nothing, and it may be called
+            drawing |= {statement.name} if names & drawing else set()
+            kept.append(statement)
+        elif names & drawing:
+            drawing |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        else:
+            kept.append(statement)
+    return source if len(kept) == len(statements) else ast.unparse(ast.Module(kept, []))
 
 
 def _probe_source(exercise, case, draws, seed):
