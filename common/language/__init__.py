@@ -43,10 +43,39 @@ def language(code=None):
 def say(text, /, **values):
     """Return a text in the chosen language; one that is not translated stays English.
 
-    Args: values, for the names in braces. Without any, braces are braces.
+    Args: text, a string or a Message; values, for the names in braces. Without any, braces are braces.
     """
+    if isinstance(text, Message):
+        if _state["code"] == ENGLISH:
+            return str(text)
+        text, values = text.template, text.values
+    values = {name: say(value) if isinstance(value, Message) else value for name, value in values.items()}
     said = look_up(text)
     return spoken(said.format(**values) if values else said)
+
+
+class Message(str):
+    """An English text that ``say`` can say in another language later: it keeps its template and its values.
+
+    Args: as for ``say``; a value may be a Message, too.
+    """
+
+    def __new__(cls, text, /, **values):
+        made = super().__new__(cls, text.format(**values) if values else text)
+        made.template, made.values = text, values
+        return made
+
+    def written(self, english):
+        """Return the same Message with another English text; a translation stays as it is."""
+        made = super().__new__(Message, english)
+        made.template, made.values = self.template, self.values
+        return made
+
+
+def gathered(messages):
+    """Return one Message of several, one after the other."""
+    values = {f"message{k}": message for k, message in enumerate(messages)}
+    return Message(" ".join(f"{{{name}}}" for name in values), **values)
 
 
 def look_up(text):
