@@ -56,8 +56,8 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
     """Write the pages into ``folder``; return the path of the first one, ``index.html``.
 
     Args: lesson, called as lesson(up, name) with the way from a page to ``folder``, such as "../", and the name of a
-    notebook, such as "ko/ch08_07_seeing_attention", returns its address; None for Colab's. weights: the folder with the models, as for ``ch08.explorer.explorer``; without those of sentences there is
-    no page of sentences.
+    notebook, such as "ko/ch08_07_seeing_attention", returns its address; None for Colab's. weights: the folder with the
+    models, as for ``ch08.explorer.explorer``; without those of sentences there is no page of sentences.
     Raises: FileNotFoundError if there are no weights; ValueError for a model that ``models.js`` does not know.
     """
     found = available(weights)
@@ -67,7 +67,7 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
     lesson = lesson or (lambda up, name: colab_address(name))
     for code in language.languages():  # English first, with the weights
         with language.speaking(code):
-            path = _write_dates(folder, found, weights, lesson, bool(translators))
+            _write_dates(folder, found, weights, lesson, bool(translators))
             if translators:
                 _write_sentences(folder, translators, weights, lesson)
     return Path(folder) / DATES
@@ -86,7 +86,9 @@ def _place(folder, file, lesson, lessons, several=True):
         file=file,
         files=f"{up}files",
         pages=[(say("Dates"), DATES), (say("Sentences"), SENTENCES)] if several else [],
-        languages=[(code, language.NAMES[code], "" if code == here else f"{up}{folders[code]}{file}") for code in folders],
+        languages=[
+            (code, language.NAMES[code], "" if code == here else f"{up}{folders[code]}{file}") for code in folders
+        ],
         lessons=[(lesson_title(name), lesson(up, name)) for name in map(_in_language, lessons)],
     )
 
@@ -199,7 +201,10 @@ def known_kinds():
 
 
 def lesson_title(name):
-    """Return the title of a notebook, such as "8.7 Seeing attention": its first line. Args: name, "ko/..." of one in Korean."""
+    """Return the title of a notebook, such as "8.7 Seeing attention": its first line.
+
+    Args: name, such as "ch08_07_seeing_attention", or "ko/ch08_07_seeing_attention".
+    """
     notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     return "".join(notebook["cells"][0]["source"]).splitlines()[0].lstrip("# ").strip()
 

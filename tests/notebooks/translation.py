@@ -75,7 +75,13 @@ def said_by_name():
         *(comparison.WAITING, comparison.DONE, gradients.TITLE),
         *translation_explorer.LANGUAGES.values(),
         *(translation_explorer.OF_PHOTOGRAPHS, translation_explorer.NO_GOLD, translation_explorer.OTHER_TRANSLATION),
-        *(web.NOTE, web.GREEDY, web.NOT_OURS, web.NO_GOLD, *(translation_explorer.NAMES[name] for name in web.TRANSLATORS)),
+        *(
+            web.NOTE,
+            web.GREEDY,
+            web.NOT_OURS,
+            web.NO_GOLD,
+            *(translation_explorer.NAMES[name] for name in web.TRANSLATORS),
+        ),
     ]
     grader = [*pages.COLORS, *pages.MARKS]
     return {

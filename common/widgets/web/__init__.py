@@ -2,8 +2,8 @@
 
 ``write_page`` writes a folder that works from a disk and from any static host: ``index.html`` with everything but the
 weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, the names of
-all characters, for messages, and what else a chapter has. Several pages can share a folder, and pages in other languages
-lie in folders below it and load the same files. A page is in the language that is chosen while it is written
+all characters, for messages, and what else a chapter has. Several pages can share a folder, and pages in other
+languages lie in folders below it and load the same files. A page is in the language that is chosen while it is written
 (``common.language``). The JavaScript in this folder is what a page runs, as it is:
 
 | file          | what is in it                                                | the same in Python              |
@@ -18,8 +18,8 @@ lie in folders below it and load the same files. A page is in the language that 
 | `layers.js`   | embedding, LSTM, GRU, attention, affine; decoding; weights   | `common/steps.py`, the chapters |
 | `explorer.js` | the page                                                     | `common/widgets/explorer.py`    |
 
-Words of the chosen language, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules that the widget reads.
-A chapter adds scripts of its own, which define ``CHAPTER``: its models, and what they read.
+Words of the chosen language, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules
+that the widget reads. A chapter adds scripts of its own, which define ``CHAPTER``: its models, and what they read.
 """
 
 import base64
