@@ -80,7 +80,6 @@ WORDS = {
             "Light": "밝게",
             "Link to this heading": "이 제목으로 가는 링크",
             "Main": "강의",
-            "Page": "이 페이지",
             "Print to PDF": "PDF로 인쇄",
             "Search": "검색",
             "Search the course": "강의에서 찾기",

@@ -245,6 +245,26 @@ def test_the_korean_edition_is_on_the_site_with_its_own_words(staged):
     assert language() == "en"
 
 
+def test_the_korean_part_says_what_it_adds_in_korean(staged):
+    """Its front page begins with the Korean explorer; buttons and what stands for a widget are Korean."""
+    front = (staged / "notebooks/ko/README.md").read_text(encoding="utf-8")
+    assert '<iframe src="../../explorer/ko/index.html" title="어텐션 탐색기' in front
+    assert "[English]" not in front, "the side bar leads there"
+    texts = [path.read_text(encoding="utf-8") for path in (staged / "notebooks" / "ko").rglob("*.ipynb")]
+    assert [english for english in (*english_words(), "Run this cell") if english in "".join([front, *texts])] == []
+    lesson = json.dumps(cells(staged, "ko/ch08_07_seeing_attention"), ensure_ascii=False)
+    assert (
+        "AttentionExplorer: 날짜를 입력하고, 모델의 답과 보는 곳을 확인하세요. 이 셀을 실행하면 쓸 수 있어요." in lesson
+    )
+    assert 'href=\\"../../notebooks/ko/README.html\\"' in lesson
+    assert stage.WORDS["ko"].keys() == stage.WORDS["en"].keys()
+
+
+def english_words():
+    """What the site adds to an English notebook."""
+    return [stage.WORDS["en"][name] for name in ("colab", "setup")]
+
+
 def test_the_side_bar_has_the_parts_of_one_language():
     part = '<p aria-level="2" class="caption" role="heading"><span class="caption-text">{}</span></p><ul>{}</ul>'
     contents = "<i></i>" + part.format("Begin", "a") + part.format("한국어", "b") + part.format("The course", "c")
