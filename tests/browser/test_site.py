@@ -268,10 +268,12 @@ def test_the_front_page_begins_with_the_explorer(page, width, language):
 
 def test_on_a_korean_page_the_theme_speaks_korean(page):
     visit(page, "notebooks/ko/ch08_07_seeing_attention.html")
-    said = """() => [...document.querySelectorAll('[title], [aria-label], [placeholder], [data-tooltip], header, footer, h2')]
-        .filter((e) => !e.closest('.output, svg'))
-        .flatMap((e) => [e.title, e.ariaLabel, e.placeholder, e.dataset.tooltip, e.dataset.bsOriginalTitle, e.innerText])
-        .filter((text) => text).join(' | ')"""
+    said = """() => {
+        const places = '[title], [aria-label], [placeholder], [data-tooltip], [data-bs-original-title], header, footer';
+        const words = (e) => [e.title, e.ariaLabel, e.placeholder, e.innerText, ...Object.values(e.dataset)];
+        const seen = [...document.querySelectorAll(places)].filter((e) => !e.closest('.output, svg'));
+        return seen.flatMap(words).filter((text) => text).join(' | ');
+    }"""
     shown = page.evaluate(said)
     theme = stage.WORDS["ko"]["theme"]
     for word in ("Search the course", "Copy", "Contents", "next", "previous", "Color mode", "Toggle primary sidebar"):
