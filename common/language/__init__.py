@@ -6,12 +6,14 @@ translations are gettext's: a folder of catalogs for each language (``ko/*.po``,
 in one file that is read here (``ko.mo``). ``python -m tests.notebooks translate ko`` brings both up to date.
 """
 
+import contextlib
 import gettext
 import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 ENGLISH = "en"
+NAMES = {"en": "English", "ko": "한국어"}  # of the languages, in themselves
 _state = {"code": ENGLISH, "texts": gettext.NullTranslations()}
 
 
@@ -38,6 +40,17 @@ def language(code=None):
 
     errors.listen(code != ENGLISH)
     return None
+
+
+@contextlib.contextmanager
+def speaking(code):
+    """Within ``with speaking("ko"):`` all is said in that language, and after it in the one before."""
+    before = language()
+    language(code)
+    try:
+        yield
+    finally:
+        language(before)
 
 
 def say(text, /, **values):
@@ -100,6 +113,13 @@ _LETTERS_WITH_A_FINAL = "lmnrLMNR"  # 엘, 엠, 엔, 알
 def with_particles(text):
     """Replace every choice of a Korean particle, such as [은/는], by the one that fits the sound before it."""
     return _PARTICLE.sub(lambda found: _fitting(text[: found.start()][-20:], *found[1].split("/")), text)
+
+
+def particles():
+    """Return what another program needs to choose as ``with_particles`` does; None in a language without choices."""
+    if _state["code"] != "ko":
+        return None
+    return dict(choices=PARTICLES, digits=_DIGITS, letters=_LETTERS_WITH_A_FINAL)
 
 
 def _fitting(before, after_consonant, after_vowel):

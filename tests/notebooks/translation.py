@@ -23,7 +23,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 import common.widgets
-from ch08 import explorer, translation_explorer
+from ch08 import explorer, translation_explorer, web
 from common import lstm_figure, memory_figure, model_figure, placement_figure, transformer_figure, tree_figure
 from common.grading.check import UNTOUCHED
 from common.grading.judge import KINDS
@@ -45,7 +45,7 @@ MESSAGES = address.ROOT / "common" / "language"
 # Whose texts each catalog has, the first folder that fits; and texts that are handed to ``say`` under a name, so that
 # no search for its calls finds them.
 EXPLORERS = "ch08/explorer.py", "ch08/translation_explorer.py", "ch08/memory_explorer.py"
-CATALOGS = dict.fromkeys(("common/widgets/", *EXPLORERS), "widgets")
+CATALOGS = dict.fromkeys(("common/widgets/", "ch08/web/", *EXPLORERS), "widgets")
 CATALOGS |= {"common/grading/teacher/": "grader", "common/grading/": "common"}
 CATALOGS |= dict.fromkeys(("common/", "ch07/", "ch08/"), "figures")
 # What they raise is translated, too: the layers and models of the lessons, and what is built around them.
@@ -79,6 +79,13 @@ def said_by_name():
         *(comparison.WAITING, comparison.DONE, gradients.TITLE),
         *translation_explorer.LANGUAGES.values(),
         *(translation_explorer.OF_PHOTOGRAPHS, translation_explorer.NO_GOLD, translation_explorer.OTHER_TRANSLATION),
+        *(
+            web.NOTE,
+            web.GREEDY,
+            web.NOT_OURS,
+            web.NO_GOLD,
+            *(translation_explorer.NAMES[name] for name in web.TRANSLATORS),
+        ),
     ]
     grader = [*pages.COLORS, *pages.MARKS]
     drawn = [

@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_said_in_korean():
     assert shown.complaint.startswith("문자 9, “é” (latin small letter e with acute): 모델이 모르는 것이에요.")
     assert "<b>확인해 보세요:</b>" in shown.message.value
     shown.text.value = "may 1, 1994"
-    assert "맞았어요: 1994-05-01." in shown.message.value
+    assert "1994-05-01: 맞았어요." in shown.message.value
     sentences = translation_explorer(gold=True)
     sentences.text.value = "Der Roboter hat die Lehrerin angerufen."
     assert "이 강의의 문장이 아니에요. 그래서" in sentences.message.value
