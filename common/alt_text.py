@@ -28,6 +28,12 @@ def set_alt(figure, text):
     return figure
 
 
+def listed(names):
+    """Return names as a list in words: a, b and c."""
+    *first, last = map(str, names)
+    return say("{one} and {other}", one=", ".join(first), other=last) if first else last
+
+
 def show(figure, alt=None):
     """Show a figure in a notebook here. Args: alt, what it shows in words; None: see ``alt_text``."""
     from IPython.display import display

@@ -1,7 +1,8 @@
 """The figures of depth: a decoder of stacked LSTMs, and the norms of its gradients by layer. See chapter 8.11."""
 
-from common.alt_text import set_alt
+from common.alt_text import listed, set_alt
 from common.graph_figure import draw_arrow, inch_axes
+from common.language import say
 from common.np import host
 from common.plots import COLORS, MARKERS, STYLES
 from common.svg import INK
@@ -25,14 +26,15 @@ def stack_figure(layers, residual):
     for k in range(layers):
         drawing.layer(k)
     drawing.output()
-    skips = "What each layer above the first has read from below goes past it and is added to what it says. "
-    return set_alt(
-        drawing.ax.figure,
-        f"One step of a decoder with {layers} LSTMs, one above the other. LSTM 0 reads the character x and asks the "
+    words = say(
+        "One step of a decoder with {layers} LSTMs, one above the other. LSTM 0 reads the character x and asks the "
         "attention over the encoder's states hs_enc. The context c goes up to every LSTM above it and to the affine "
-        f"layer. Each LSTM also reads what the one below says. {skips if residual else ''}"
-        "The affine layer makes the logits of the context and of what the top layer says.",
+        "layer. Each LSTM also reads what the one below says.",
+        layers=layers,
     )
+    skips = say("What each layer above the first has read from below goes past it and is added to what it says.")
+    logits = say("The affine layer makes the logits of the context and of what the top layer says.")
+    return set_alt(drawing.ax.figure, f"{words} {skips if residual else ''} {logits}")
 
 
 class Sketch:
@@ -140,10 +142,13 @@ def norms_by_layer(norms):
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return set_alt(
         figure,
-        "Norm of the gradient that arrives at each layer, on a logarithmic axis, in a panel for each of "
-        f"{' and '.join(norms)} and for {_listed(next(iter(norms.values())))} layers. Without skip connections the "
-        "line falls straight from the top layer down to layer 0, the deeper the stack the further; with them it is "
-        "nearly level.",
+        say(
+            "Norm of the gradient that arrives at each layer, on a logarithmic axis, in a panel for each of "
+            "{parts} and for {depths} layers. Without skip connections the line falls straight from the top layer down "
+            "to layer 0, the deeper the stack the further; with them it is nearly level.",
+            parts=listed(map(say, norms)),
+            depths=listed(next(iter(norms.values()))),
+        ),
     )
 
 
@@ -172,8 +177,12 @@ def norms_while_training(norms):
     figure.legend(handles[::-1], labels[::-1], loc="outside right upper")  # the top layer on top
     return set_alt(
         figure,
-        "Norm of the gradient that arrives at each layer, on a logarithmic axis, over the steps of a training, in a "
-        f"panel for each of {' and '.join(norms)} and for each of two runs: {', '.join(next(iter(norms.values())))}.",
+        say(
+            "Norm of the gradient that arrives at each layer, on a logarithmic axis, over the steps of a training, in "
+            "a panel for each of {parts} and for each of two runs: {runs}.",
+            parts=listed(map(say, norms)),
+            runs=", ".join(next(iter(norms.values()))),
+        ),
     )
 
 
@@ -190,8 +199,3 @@ def _smoothed(values, share=0.2):
     for value in logs:
         out.append(value if not out else (1 - share) * out[-1] + share * value)
     return host.exp(host.array(out))
-
-
-def _listed(names):
-    *first, last = map(str, names)
-    return f"{', '.join(first)} and {last}" if first else last

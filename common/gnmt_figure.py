@@ -3,6 +3,7 @@
 from common.alt_text import set_alt
 from common.depth_figure import GREEN_INK, PINK_INK, SMALL, Sketch
 from common.graph_figure import draw_arrow, inch_axes
+from common.language import say
 from common.lesson_figures import _blues
 from common.np import host, to_cpu
 from common.plots import COLORS
@@ -26,15 +27,18 @@ def gnmt_figure(layers):
     drawing.encoder()
     drawing.attention()
     drawing.decoder()
-    skips = "From the third layer on, what a layer reads from below goes past it and is added to what it says. "
-    return set_alt(
-        drawing.ax.figure,
-        f"GNMT with {layers} layers. Encoder, left: the sentence is read by two LSTMs, one in each direction; LSTM 1 "
+    words = say(
+        "GNMT with {layers} layers. Encoder, left: the sentence is read by two LSTMs, one in each direction; LSTM 1 "
         "reads both, and each further LSTM what the one below says. The top layer's states hs_enc go to the attention. "
         "Decoder, right, one step: the attention is asked by the output that LSTM 0 had in the step before; its "
-        "context goes into every LSTM. The top LSTM's output goes to the affine layer, which makes the logits. "
-        f"{skips if layers > FIRST_RESIDUAL else ''}",
+        "context goes into every LSTM. The top LSTM's output goes to the affine layer, which makes the logits.",
+        layers=layers,
     )
+    if layers > FIRST_RESIDUAL:
+        words += " " + say(
+            "From the third layer on, what a layer reads from below goes past it and is added to what it says."
+        )
+    return set_alt(drawing.ax.figure, words)
 
 
 class _Stacks(Sketch):
@@ -139,8 +143,13 @@ def coverage_figure(panels, question):
     hypotheses = "; ".join(f"{title}: {' '.join(tokens)}" for title, (tokens, _) in panels.items())
     return set_alt(
         figure,
-        f"Attention weights of {len(panels)} hypotheses over the words of “{' '.join(question)}”, a row for each "
-        f"token, and below them the sum of each column. {hypotheses}.",
+        say(
+            "Attention weights of {count} hypotheses over the words of “{question}”, a row for each "
+            "token, and below them the sum of each column. {hypotheses}.",
+            count=len(panels),
+            question=" ".join(question),
+            hypotheses=hypotheses,
+        ),
     )
 
 
@@ -167,8 +176,12 @@ def ring_figure(buffers):
     figure.axes[0].set_ylabel("machine")
     return set_alt(
         figure,
-        f"What {R} machines hold before the first round and after each of {len(states) - 1}: a row for each machine, a "
-        "column for each chunk. Sums that are complete are shaded; after the last round all are.",
+        say(
+            "What {machines} machines hold before the first round and after each of {rounds}: a row for each machine, "
+            "a column for each chunk. Sums that are complete are shaded; after the last round all are.",
+            machines=R,
+            rounds=len(states) - 1,
+        ),
     )
 
 

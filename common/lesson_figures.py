@@ -1,7 +1,8 @@
 """Figures of single lessons, so that a notebook shows the lesson's code only."""
 
-from common.alt_text import set_alt
+from common.alt_text import listed, set_alt
 from common.graph_figure import computational_graph
+from common.language import say
 from common.np import host, to_cpu
 from common.plots import COLORS, MARKERS, STYLES, new_figure
 from common.svg import HEAT_LETTER, LINE, MUTED, ORANGE, ORANGE_TEXT, Drawing, Picture, breadth, ink_on, shade
@@ -195,8 +196,9 @@ def alignment_rows(rows, links, highlight=()):
     position in the row below); highlight, pairs (row, position) of tokens that are drawn in orange, with their lines
     and what these lead to. Returns: a Picture, an SVG, so that the reader's browser draws the letters of any script.
     """
+    rows = {say(language): tokens for language, tokens in rows.items()}
     sentences = list(rows.values())
-    left, gap, leading = 14 + HEAT_LETTER * max(map(len, rows)) + 16, 14, 96
+    left, gap, leading = 14 + HEAT_LETTER * max(map(breadth, rows)) + 16, 14, 96
     widths = [[HEAT_LETTER * breadth(token) for token in tokens] for tokens in sentences]
     across = max(sum(row) + gap * (len(row) - 1) for row in widths)
     places = []  # the middle of each token; every sentence is spread over the whole width
@@ -206,7 +208,7 @@ def alignment_rows(rows, links, highlight=()):
     lines = [((r, a), (r + 1, b)) for r, pairs in enumerate(links) for a, b in pairs]
     lit = set(highlight).union(*(ends for ends in lines if set(ends) & set(highlight)))
 
-    drawing = Drawing(left + across + 14, 40 + leading * (len(rows) - 1), _say_alignment(rows, links))
+    drawing = Drawing(left + across + 14, 40 + leading * (len(rows) - 1), _alignment_in_words(rows, links))
     for one, other in sorted(lines, key=lambda ends: set(ends) <= lit):  # those in orange on top
         (r, a), (below, b) = one, other
         style = (ORANGE, 2) if {one, other} <= lit else (LINE, 1.4)
@@ -219,14 +221,14 @@ def alignment_rows(rows, links, highlight=()):
     return Picture(drawing, drawing.label)
 
 
-def _say_alignment(rows, links):
+def _alignment_in_words(rows, links):
     """Return in words what ``alignment_rows`` shows."""
     names, sentences = list(rows), list(rows.values())
-    words = "Sentences with lines between the words that belong together. "
+    words = say("Sentences with lines between the words that belong together.") + " "
     words += " ".join(f"{name}: “{' '.join(tokens)}”" for name, tokens in rows.items())
     for r, pairs in enumerate(links):
         joined = ", ".join(f"{sentences[r][a]} – {sentences[r + 1][b]}" for a, b in sorted(pairs))
-        words += f" {names[r]} and {names[r + 1]}: {joined};"
+        words += f" {listed(names[r : r + 2])}: {joined};"
     return words.rstrip(";")
 
 
@@ -244,8 +246,13 @@ def padding_panels(batches):
         ax.imshow(real, cmap=ListedColormap(["0.85", COLORS[0]]), vmin=0, vmax=1, aspect="auto", interpolation="none")
         ax.set(title=title, xlabel="step", ylabel="sentence", xlim=(-0.5, width - 0.5))
         ax.xaxis.get_major_locator().set_params(integer=True)
-    names = " and ".join(batches)
-    return set_alt(figure, f"How batches are filled, {names}: a row for each sentence, blue words, gray padding.")
+    return set_alt(
+        figure,
+        say(
+            "How batches are filled, {names}: a row for each sentence, blue words, gray padding.",
+            names=listed(batches),
+        ),
+    )
 
 
 def _panels(count, width, height, **options):

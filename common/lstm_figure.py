@@ -2,6 +2,7 @@
 
 import itertools
 
+from common.language import say
 from common.np import host as np
 from common.svg import BLUE, INK, MUTED, ORANGE, PALE, Drawing, number
 from common.widgets.base import Picture
@@ -62,7 +63,7 @@ def lstm_step_picture(values, gradients):
     _box(drawing, 520, shown, 56, "tanh")
     for name, word, function, x in GATES:
         _box(drawing, x, gate, 56, function)
-        drawing.text(x - 34, gate + 4, f"{word} {name}", size=12, anchor="end", color=MUTED)
+        drawing.text(x - 34, gate + 4, f"{say(word)} {name}", size=12, anchor="end", color=MUTED)
     drawing.rect(150, affine, 560, 86, fill=PALE, stroke=INK, width=1.5, radius=12)
     drawing.text(430, affine + 48, "z = x Wx + h_prev Wh + b", anchor="middle")
     for name, x, y in (("c_prev", 56, memory), ("x", 56, affine + 20), ("h_prev", 56, affine + 66)):
@@ -97,7 +98,7 @@ def lstm_time_picture(steps):
         _edge(drawing, [(middle, bottom - 14), (middle, hidden + 31)], step["x"], step["dx"])
         _edge(drawing, [(middle, memory - 31), (middle, 76)], step["h"], step["dhs"])
         drawing.rect(x + 90, memory - 30, 120, hidden - memory + 60, fill=PALE, stroke=INK, width=1.5, radius=12)
-        drawing.text(middle, (memory + hidden) / 2 + 5, f"step {t}", anchor="middle")
+        drawing.text(middle, (memory + hidden) / 2 + 5, say("step {step}", step=t), anchor="middle")
         drawing.text(middle, bottom + 4, f"x[{t}]", anchor="middle", bold=True)
         drawing.text(middle, 68, f"hs[{t}]", anchor="middle", bold=True)
     drawing.text(left - 8, memory + 4, "c", anchor="end", bold=True)
@@ -109,24 +110,34 @@ def _step_words(v, d):
     v, d = ({name: _n(x) for name, x in numbers.items()} for numbers in (v, d))
     gates = ", ".join(f"{name} {v[name]}" for name in "fgio")
     backs = ", ".join(f"d{name} {d[name]}" for name in "fgio")
-    return (
-        f"The computational graph of one LSTM step. Forward: the gates are {gates}; the old memory {v['c_prev']} "
-        f"becomes {v['c']}, and h is {v['h']}. Backward: {d['h']} comes in at h and {d['c_next']} at c; where c "
-        f"branches, {d['c_next']} and {d['c_through_h']} add up to {d['c']}. It becomes {backs}, and for the inputs "
-        f"dc_prev {d['c_prev']}, dx {d['x']}, dh_prev {d['h_prev']}."
+    return say(
+        "The computational graph of one LSTM step. Forward: the gates are {gates}; the old memory {c_prev} becomes "
+        "{c}, and h is {h}. Backward: {dh} comes in at h and {dc_next} at c; where c branches, {dc_next} and "
+        "{dc_through_h} add up to {dc}. It becomes {backs}, and for the inputs dc_prev {dc_prev}, dx {dx}, dh_prev "
+        "{dh_prev}.",
+        gates=gates,
+        backs=backs,
+        **v,
+        **{f"d{name}": x for name, x in d.items()},
     )
 
 
 def _time_words(steps):
     shown = [{name: _n(x) for name, x in step.items()} for step in steps]
     forth = "; ".join(
-        f"step {t} starts from h {s['h_prev']} and c {s['c_prev']} and returns h {s['h']}" for t, s in enumerate(shown)
+        say("step {step} starts from h {h_prev} and c {c_prev} and returns h {h}", step=t, **s)
+        for t, s in enumerate(shown)
     )
     back = "; ".join(
-        f"step {t} gets {s['dhs']} from above and sends back dh {s['dh_prev']}, dc {s['dc_prev']} and dx {s['dx']}"
+        say("step {step} gets {dhs} from above and sends back dh {dh_prev}, dc {dc_prev} and dx {dx}", step=t, **s)
         for t, s in reversed(list(enumerate(shown)))
     )
-    return f"{len(steps)} steps of an LSTM in a row. Forward: {forth}. Backward: {back}."
+    return say(
+        "{count} steps of an LSTM in a row. Forward: {forth}. Backward: {back}.",
+        count=len(steps),
+        forth=forth,
+        back=back,
+    )
 
 
 def _check(what, numbers, names):
@@ -141,9 +152,9 @@ def _n(x):
 
 def _legend(drawing):
     drawing.arrow([(14, 22), (50, 22)], BLUE, 1.8)
-    drawing.text(58, 26, "value, forward")
+    drawing.text(58, 26, say("value, forward"))
     drawing.arrow([(226, 22), (190, 22)], ORANGE, 1.5, dash="5 3")
-    drawing.text(234, 26, "gradient, backward (italics)", color=ORANGE, italic=True)
+    drawing.text(234, 26, say("gradient, backward (italics)"), color=ORANGE, italic=True)
 
 
 def _box(drawing, x, y, width, text):

@@ -4,8 +4,23 @@ Rows of the memory are drawn in the order of the ring, so that a head that goes 
 """
 
 from common.alt_text import set_alt
+from common.language import say
 from common.np import host, to_cpu
-from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALE, Drawing, Picture, ink_on, number, shade
+from common.svg import (
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    PALE,
+    Drawing,
+    Picture,
+    breadth,
+    ink_on,
+    number,
+    shade,
+)
 
 MOST_ROWS = 48  # of those that heads look at
 USED = 0.1  # a row that never gets this weight is not drawn
@@ -50,11 +65,11 @@ def addressing_figure(columns, links=(), caption=""):
     wide = [CELL if array.ndim == 1 else 46 * array.shape[1] for array in arrays]
     places = [LEFT + sum(wide[:k]) + LINKS * k for k in range(len(arrays))]
     bottom = TOP + HIGH * R
-    width = max(places[-1] + wide[-1] + 24, LEFT + 7.2 * len(caption) + 14)
-    label = " ".join(f"{title}: {_say(array)}." for title, array in zip(titles, arrays, strict=True))
+    width = max(places[-1] + wide[-1] + 24, LEFT + 7.2 * breadth(caption) + 14)
+    label = " ".join(f"{title}: {_in_words(array)}." for title, array in zip(titles, arrays, strict=True))
     drawing = Drawing(width, bottom + (44 if caption else 16), f"{label} {caption}".strip())
     for r in range(R):
-        drawing.text(LEFT - 10, TOP + HIGH * r + 21, f"row {r}", size=12, anchor="end", color=MUTED)
+        drawing.text(LEFT - 10, TOP + HIGH * r + 21, say("row {row}", row=r), size=12, anchor="end", color=MUTED)
     for start, end, weights in links:
         a, b = titles.index(start), titles.index(end)
         x1, x2 = (places[a] + wide[a], places[b]) if a < b else (places[a], places[b] + wide[b])
@@ -71,7 +86,7 @@ def addressing_figure(columns, links=(), caption=""):
     return Picture(drawing, drawing.label)
 
 
-def _say(array):
+def _in_words(array):
     """Return numbers in words: row by row for vectors."""
     if array.ndim == 1:
         return ", ".join(_short(x) for x in array)
@@ -108,18 +123,18 @@ def machine_figure(highlight=None):
     """
     if highlight is not None and highlight not in PARTS:
         raise ValueError(f"machine_figure: there is no part {highlight!r}; there are {', '.join(PARTS)}")
-    shown = f" In color: {highlight}." if highlight else ""
-    drawing = Drawing(
-        684,
-        400,
+    words = say(
         "A Neural Turing Machine in one step. The controller gets the input x_t and what was read in the step before, "
         "r_(t−1). From what it puts out, the heads say a key, a strength, a gate, a shift and a power, and the writing "
         "head also what to erase and to add. 1. Address: each head finds its weighting w_t from these, from its "
         "weighting before and from the memory M_(t−1). 2. Write: the rows under the writing head are erased in part, "
         "and something is added to them: M_t. 3. Read: the rows of M_t under the reading head are mixed into r_t, "
         "which goes to the output layer and, in the next step, to the controller. The output layer makes the output "
-        f"y_t.{shown}",
+        "y_t."
     )
+    if highlight:
+        words += " " + say("In color: {part}.", part=say(highlight))
+    drawing = Drawing(684, 400, words)
 
     def color(part):
         return PARTS[part] if highlight in (None, part) else LINE
@@ -140,7 +155,7 @@ def machine_figure(highlight=None):
         drawing.text(x, y, text, size=12, color=ink, halo=True)
         if symbol:
             letter, index = symbol
-            x += 6.4 * len(text)
+            x += 6.4 * breadth(text)
             drawing.text(x, y, letter, italic=True, color=ink, halo=True)
             drawing.text(x + (11 if letter in "wM" else 8), y + 4, index, size=10, color=ink, halo=True)
 
@@ -154,13 +169,14 @@ def machine_figure(highlight=None):
         drawing.rect(left - 40, top + cell * r, 18, cell, fill, LINE)
     bottom, middle = top + cell * rows, top + cell * 3.5
     drawing.rect(left, top, cell * columns, bottom - top, stroke=INK, width=1.6)
-    drawing.text(left + 4, top - 10, "memory", bold=True)
+    drawing.text(left + 4, top - 10, say("memory"), bold=True)
     note(left - 40, top - 10, "", "address", ("w", "t"))
 
-    box(40, 196, 150, 64, "controller", "Controller", "an LSTM")
-    box(40, 92, 150, 36, "controller", "Output layer")
-    box(248, 184, 176, 88, "address", "Heads", "key, strength, gate,", "shift, power;", "erase, add")
-    box(248, 84, 176, 56, "address", "1. Address", "content, gate, shift, power")
+    box(40, 196, 150, 64, "controller", say("Controller"), say("an LSTM"))
+    box(40, 92, 150, 36, "controller", say("Output layer"))
+    said = say("key, strength, gate,"), say("shift, power;"), say("erase, add")
+    box(248, 184, 176, 88, "address", say("Heads"), *said)
+    box(248, 84, 176, 56, "address", say("1. Address"), say("content, gate, shift, power"))
     arrow("controller", (115, 330), (115, 262))
     note(110, 348, "", "controller", ("x", "t"))
     arrow("controller", (115, 196), (115, 130))
@@ -170,14 +186,14 @@ def machine_figure(highlight=None):
     arrow("address", (336, 184), (336, 142))
     arrow("address", (424, 112), (478, 112))
     arrow("address", (640, top), (640, 40), (386, 40), (386, 82))
-    note(452, 32, "looks at ", "address", ("M", "t−1"))
+    note(452, 32, say("looks at "), "address", ("M", "t−1"))
     arrow("address", (286, 84), (286, 40), (316, 40), (316, 82), dash="4 3")
     note(240, 52, "", "address", ("w", "t−1"))
     arrow("write", (424, 240), (478, 240))
     arrow("write", (left - 20, middle), (left - 1, middle))
-    note(427, 260, "2. write", "write")
+    note(427, 260, say("2. write"), "write")
     arrow("read", (592, bottom), (592, 382), (20, 382), (20, 240), (38, 240))
-    note(250, 374, "3. read, for the controller's next step: ", "read", ("r", "t"))
+    note(250, 374, say("3. read, for the controller's next step: "), "read", ("r", "t"))
     arrow("read", (20, 240), (20, 110), (38, 110))
     return Picture(drawing, drawing.label)
 
@@ -224,10 +240,14 @@ def memory_heatmap(inputs, outputs, weights, rows=None, changed=None):
         ax.axis("off")
     figure.colorbar(image, ax=below, ticks=[0, 0.5, 1], label="weight")
     words = [
-        f"Over {len(inputs)} steps: the bits that a machine reads, those that it writes, the weights of its heads."
+        say(
+            "Over {steps} steps: the bits that a machine reads, those that it writes, the weights of its heads.",
+            steps=len(inputs),
+        )
     ]
     for name, w in weights.items():
-        words.append(f"The {name} is on the rows {', '.join(str(r) for r in w.argmax(axis=1))}.")
+        on = ", ".join(str(r) for r in w.argmax(axis=1))
+        words.append(say("The {head} is on the rows {rows}.", head=say(name), rows=on))
     if changed is not None:
-        words.append(f"Row {changed[1]} was changed by hand after step {changed[0]}.")
+        words.append(say("Row {row} was changed by hand after step {step}.", step=changed[0], row=changed[1]))
     return set_alt(figure, " ".join(words))

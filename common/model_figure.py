@@ -90,7 +90,7 @@ def _in_words(question, answer, a, step, highlight, right_to_left, both_ways):
         weights=", ".join(seen),
         next=answer[step],
     )
-    lit = say("In color: {part}.", part=highlight.replace("_", " ")) if highlight else ""
+    lit = say("In color: {part}.", part=say(highlight.replace("_", " "))) if highlight else ""
     return f"{words} {lit}".rstrip()
 
 

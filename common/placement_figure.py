@@ -2,6 +2,7 @@
 
 from common.alt_text import set_alt
 from common.graph_figure import draw_arrow, inch_axes
+from common.language import say
 from common.plots import COLORS
 from common.svg import INK
 
@@ -54,11 +55,15 @@ def placement_figure(place):
     for step in (0, 1):
         drawing.step(LSTM + APART * step, "t" if step == 0 else "t+1")
     query, context = PLACES[place]
-    cell = drawing.cell
     return set_alt(
         drawing.ax.figure,
-        f"Two steps of a decoder, t and t+1. At each the attention over the encoder's states hs_enc gets as its query "
-        f"{query}; {context} The {cell} hands its state on to the next step.",
+        say(
+            "Two steps of a decoder, t and t+1. At each the attention over the encoder's states hs_enc gets as its "
+            "query {query}; {context} The {cell} hands its state on to the next step.",
+            query=say(query),
+            context=say(context),
+            cell=drawing.cell,
+        ),
     )
 
 

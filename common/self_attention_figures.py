@@ -2,6 +2,7 @@
 
 from common.alt_text import set_alt
 from common.graph_figure import computational_graph
+from common.language import say
 from common.lesson_figures import _blues, _panels
 from common.np import host, to_cpu
 from common.plots import COLORS, MARKERS, STYLES
@@ -63,8 +64,12 @@ def looks(panels, words, first_head=None):
     axes[0].text(-0.5, 0.38, "is asked", fontsize=9, color="0.35", rotation=90, va="top", ha="center")
     return set_alt(
         figure,
-        f"Who looks at whom, {', '.join(panels)}: above, the words that ask, “{' '.join(words)}”; below, the same "
-        "words, which are asked. The thicker a line, the larger the weight.",
+        say(
+            "Who looks at whom, {panels}: above, the words that ask, “{words}”; below, the same words, which are "
+            "asked. The thicker a line, the larger the weight.",
+            panels=", ".join(panels),
+            words=" ".join(words),
+        ),
     )
 
 
@@ -99,8 +104,12 @@ def head_tables(q, k, v, scores, weights, words):
         row[0].set_ylabel(f"head {m}", fontsize=12, weight="bold")
     return set_alt(
         figure,
-        f"What each of {M} heads computes for “{' '.join(words)}”, in a row of tables: its columns of q, of k and of "
-        "v, the scores of each word with each word, the weights, and the context.",
+        say(
+            "What each of {heads} heads computes for “{words}”, in a row of tables: its columns of q, of k and of "
+            "v, the scores of each word with each word, the weights, and the context.",
+            heads=M,
+            words=" ".join(words),
+        ),
     )
 
 
@@ -136,11 +145,10 @@ def split_figure(panels):
         ax.set_yticks(range(T))
         ax.set(title=title, xlabel="column of q", ylabel="word t")
         ax.tick_params(length=0)
-    return set_alt(
-        figure,
-        "Which numbers go to which head: a row for each word, a column for each number of its vector. "
-        + " ".join(f"{title}: row by row the heads {_rows(heads)}." for title, heads in panels.items()),
-    )
+    said = [say("Which numbers go to which head: a row for each word, a column for each number of its vector.")]
+    for title, heads in panels.items():
+        said.append(say("{title}: row by row the heads {heads}.", title=title, heads=_rows(heads)))
+    return set_alt(figure, " ".join(said))
 
 
 def _rows(heads):
@@ -158,8 +166,10 @@ def position_map(positions):
     figure.colorbar(image, ax=ax, ticks=[-1, 0, 1])
     return set_alt(
         figure,
-        "Vectors of positions, one in each column from left to right: the numbers at the top go up and down every few "
-        "positions, each pair further down more slowly, those at the bottom hardly at all.",
+        say(
+            "Vectors of positions, one in each column from left to right: the numbers at the top go up and down every "
+            "few positions, each pair further down more slowly, those at the bottom hardly at all."
+        ),
     )
 
 
@@ -181,8 +191,11 @@ def dials(positions, pairs, shown):
     figure.legend(loc="outside lower center", ncols=len(shown))
     return set_alt(
         figure,
-        f"Dials with a hand for each of the positions {', '.join(map(str, shown))}. On the first dial the hands are "
-        "far apart, on each further one closer together.",
+        say(
+            "Dials with a hand for each of the positions {positions}. On the first dial the hands are far apart, on "
+            "each further one closer together.",
+            positions=", ".join(map(str, shown)),
+        ),
     )
 
 

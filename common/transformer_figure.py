@@ -1,5 +1,6 @@
 """The drawing of a Transformer, with any of its parts in color, and the two places of its norms. See chapter 8.19."""
 
+from common.language import say
 from common.svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALE, PINK, Drawing, Picture
 
 ENCODER, DECODER = 96, 296  # pixels: the middle of either column
@@ -14,6 +15,15 @@ PARTS = {  # what can be highlighted: its color
     "feed_forward": GREEN,
     "decoder": ORANGE,
 }
+BOXES = SELF_ATTENTION, CAUSAL_SELF_ATTENTION, CROSS_ATTENTION, FEED_FORWARD, NORM, EMBEDDING, AFFINE = (
+    "Self-attention",
+    "Causal self-attention",
+    "Cross attention",
+    "Feed-forward",
+    "Norm",
+    "Embedding × √D",
+    "Affine",
+)
 
 
 def transformer_figure(highlight=None):
@@ -26,18 +36,17 @@ def transformer_figure(highlight=None):
     if highlight is not None and highlight not in PARTS:
         raise ValueError(f"transformer_figure: there is no part {highlight!r}; there are {', '.join(PARTS)}")
     drawing = _Drawing(410, 556, _words(highlight), highlight)
-    top = drawing.stack(ENCODER, ["Self-attention", "Feed-forward"], "xs", "the sentence")
-    hs_enc = drawing.box(ENCODER, top, "Norm", "norm")
-    ask = drawing.stack(
-        DECODER, ["Causal self-attention", "Cross attention", "Feed-forward"], "ts", "the words so far", to_output=True
-    )
+    top = drawing.stack(ENCODER, [SELF_ATTENTION, FEED_FORWARD], "xs", say("the sentence"))
+    hs_enc = drawing.box(ENCODER, top, NORM, "norm")
+    parts = [CAUSAL_SELF_ATTENTION, CROSS_ATTENTION, FEED_FORWARD]
+    ask = drawing.stack(DECODER, parts, "ts", say("the words so far"), to_output=True)
     drawing.hs_enc(hs_enc, ask)
     return Picture(str(drawing.picture), drawing.picture.label)
 
 
 def norm_places_figure():
     """Draw a layer of an encoder twice, with its norms before its parts and after its sums. Return a Picture."""
-    label = (
+    label = say(
         "A layer of an encoder, twice. Pre-norm: x goes through a norm into the attention, and what the attention "
         "returns is added to x; the same with the feed-forward part. Nothing stands on the line past the parts. "
         "Post-norm: x goes into the attention, what it returns is added to x, the sum goes through a norm; the same "
@@ -48,22 +57,23 @@ def norm_places_figure():
         drawing.picture.text(x, 26, name, anchor="middle", bold=True)
         drawing.picture.text(x, 335, "x", anchor="middle", italic=True)
         y = 320
-        for part in ("Self-attention", "Feed-forward"):
+        for part in (SELF_ATTENTION, FEED_FORWARD):
             y, _ = drawing.part(x, y, part, pre_norm)
         drawing.up(x, y, 42)
     return Picture(str(drawing.picture), label)
 
 
 def _words(highlight):
-    shown = f" In color: {highlight.replace('_', '-')}." if highlight else ""
-    return (
+    words = say(
         "A Transformer. The encoder, on the left: the ids xs are embedded, times the square root of D, and positions "
         "are added. L layers follow, each a self-attention and a feed-forward part; before each part stands a norm, "
         "and what the part returns is added to what went past it. A last norm makes hs_enc. The decoder, on the right: "
         "the ids ts are embedded in the same way. Each of its L layers has three parts, a causal self-attention, a "
         "cross attention that gets keys and values from hs_enc, and a feed-forward part, each with a norm before it "
-        f"and a sum after it. A last norm and an affine layer make the logits.{shown}"
+        "and a sum after it. A last norm and an affine layer make the logits."
     )
+    lit = say("In color: {part}.", part=say(highlight.replace("_", "-"))) if highlight else ""
+    return f"{words} {lit}".rstrip()
 
 
 class _Drawing:
@@ -88,7 +98,7 @@ class _Drawing:
         self.picture.text(
             x,
             y - HIGH / 2 + 4.5,
-            text,
+            say(text),
             size=12,
             anchor="middle",
             color=INK if lit else MUTED,
@@ -108,14 +118,14 @@ class _Drawing:
 
     def part(self, x, y, name, pre_norm=True):
         """Draw a part with its norm, its residual line and its sum. Return (y of the next row, the part's middle)."""
-        kind = "feed_forward" if name == "Feed-forward" else "attention"
-        if self.highlight == "decoder" and name in ("Causal self-attention", "Cross attention"):
+        kind = "feed_forward" if name == FEED_FORWARD else "attention"
+        if self.highlight == "decoder" and name in (CAUSAL_SELF_ATTENTION, CROSS_ATTENTION):
             kind = "decoder"
         branch = y - 5
         self.up(x, y, y - 19)
         y -= 19
         if pre_norm:
-            y = self.box(x, y, "Norm", "norm")
+            y = self.box(x, y, NORM, "norm")
         middle = y - HIGH / 2
         y = self.box(x, y, name, kind)
         side = x - BESIDE if x == ENCODER else x + BESIDE
@@ -126,7 +136,7 @@ class _Drawing:
         y = self.plus(x, y, "residual")
         if not pre_norm:
             self.up(x, y, y - 11)
-            y = self.box(x, y - 11, "Norm", "norm") + 11
+            y = self.box(x, y - 11, NORM, "norm") + 11
             self.picture.line(x, y, x, y - 1, MUTED)
         return y, middle
 
@@ -135,12 +145,14 @@ class _Drawing:
         picture, y = self.picture, 534
         picture.words(x - 48, y + 12, (ids, dict(italic=True)), (f"  {what}", dict(size=11, color=MUTED)))
         self.up(x, y - 2, y - 12)
-        y = self.box(x, y - 12, "Embedding × √D", "embedding")
+        y = self.box(x, y - 12, EMBEDDING, "embedding")
         waves = self.color("embedding")
         y = self.plus(x, y, "embedding")
         side = 1 if x == ENCODER else -1
         picture.arrow([(x + side * 36, y + 9), (x + side * 11, y + 9)], waves, 1.4, head=7)
-        picture.text(x + side * 40, y + 13, "positions", size=11, anchor="start" if side > 0 else "end", color=MUTED)
+        picture.text(
+            x + side * 40, y + 13, say("positions"), size=11, anchor="start" if side > 0 else "end", color=MUTED
+        )
         bottom, middles = y - 4, []
         for name in parts:
             y, middle = self.part(x, y - 2, name)
@@ -148,14 +160,14 @@ class _Drawing:
         left = x - BESIDE - 8 if x == ENCODER else x - WIDE / 2 - 8
         picture.rect(left, y - 6, BESIDE + WIDE / 2 + 16, bottom - y + 6, "none", LINE, 1.2, dash="5 4", radius=10)
         corner, anchor = (x + WIDE / 2, "end") if x == ENCODER else (x - WIDE / 2, "start")
-        picture.text(corner, y + 12, "L layers", size=11, anchor=anchor, color=MUTED)
+        picture.text(corner, y + 12, say("L layers"), size=11, anchor=anchor, color=MUTED)
         self.up(x, y, y - 22)
         y -= 22
         if not to_output:
             return y
-        y = self.box(x, y, "Norm", "norm")
-        y = self.box(x, y, "Affine", "embedding")
-        picture.text(x, y - 5, "logits", anchor="middle")
+        y = self.box(x, y, NORM, "norm")
+        y = self.box(x, y, AFFINE, "embedding")
+        picture.text(x, y - 5, say("logits"), anchor="middle")
         return middles[1]
 
     def hs_enc(self, y, ask):
@@ -165,4 +177,6 @@ class _Drawing:
         self.picture.arrow(
             [(ENCODER, y + 3), (ENCODER, y - 8), (between, y - 8), (between, ask), (DECODER - WIDE / 2, ask)], color, 2
         )
-        self.picture.words(30, y - 16, ("hs_enc", dict(italic=True)), ("  keys and values", dict(size=11, color=MUTED)))
+        self.picture.words(
+            30, y - 16, ("hs_enc", dict(italic=True)), (f"  {say('keys and values')}", dict(size=11, color=MUTED))
+        )

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from common.functions import softmax
+from common.language import say
 from common.np import host, np, to_cpu
 from common.svg import BLUE, GREEN, HEAT_LETTER, INK, LINE, MUTED, ORANGE, Drawing, Picture, breadth
 
@@ -41,7 +42,7 @@ def beam_tree(steps, best=None, start="<start>"):
         left.append(x)
         x += width + _GAP
     count = max(map(len, steps))
-    drawing = Drawing(max(x - _GAP + _EDGE, _LEGEND), _TOP + _ROW * count + 30, _say(steps, path))
+    drawing = Drawing(max(x - _GAP + _EDGE, _LEGEND), _TOP + _ROW * count + 30, _in_words(steps, path))
     root = _TOP + _ROW * (count - 1) / 2 + _HEIGHT / 2
     middles = [[_TOP + _ROW * row + _HEIGHT / 2 for row in order] for order in rows]
     for t, branches in enumerate(steps):  # lines first, below the boxes; those of the best path last
@@ -52,7 +53,7 @@ def beam_tree(steps, best=None, start="<start>"):
             drawing.polyline([begin, (left[t], middles[t][k])], color, width, dash)
     _box(drawing, _EDGE, root, left[0] - _GAP - _EDGE, start, "", (INK, 1.2, None), INK)
     for t, branches in enumerate(steps):
-        drawing.text(left[t] + widths[t] / 2, 20, f"step {t}", size=12, color=MUTED, anchor="middle")
+        drawing.text(left[t] + widths[t] / 2, 20, say("step {t}", t=t), size=12, color=MUTED, anchor="middle")
         for k, branch in enumerate(branches):
             ink = MUTED if branch.fate == DROPPED else INK
             style = _STYLES[branch.fate]
@@ -145,22 +146,23 @@ def _legend(drawing, y, path):
     x = _EDGE
     for fate, (color, width, dash) in _STYLES.items():
         drawing.rect(x, y, 16, 12, "#ffffff", color, width, dash, radius=2)
-        drawing.text(x + 22, y + 11, fate, size=11, color=MUTED)
-        x += 36 + 7 * len(fate)
+        drawing.text(x + 22, y + 11, say(fate), size=11, color=MUTED)
+        x += 36 + 7 * breadth(say(fate))
     if path:
         drawing.line(x, y + 6, x + 16, y + 6, ORANGE, 3)
-        drawing.text(x + 22, y + 11, "the answer", size=11, color=MUTED)
+        drawing.text(x + 22, y + 11, say("the answer"), size=11, color=MUTED)
 
 
-def _say(steps, path):
+def _in_words(steps, path):
     """Return in words what ``beam_tree`` shows."""
-    said = ["The tree of a beam search."]
+    said = [say("The tree of a beam search.")]
     for t, branches in enumerate(steps):
         texts = []
         for branch in branches:
-            after = f"after {steps[t - 1][branch.parent].token} " if t else ""
-            texts.append(f"{branch.token} {after}{share(branch.probability)} {branch.fate}")
-        said.append(f"Step {t}: {', '.join(texts)}.")
+            after = say("after {token}", token=steps[t - 1][branch.parent].token) if t else ""
+            texts.append(" ".join(filter(None, (branch.token, after, share(branch.probability), say(branch.fate)))))
+        said.append(say("Step {t}: {texts}.", t=t, texts=", ".join(texts)))
     if path:
-        said.append(f"The answer: {' '.join(steps[t][k].token for t, k in sorted(path))}")
+        answer = " ".join(steps[t][k].token for t, k in sorted(path))
+        said.append(say("The answer: {answer}", answer=answer))
     return " ".join(said)

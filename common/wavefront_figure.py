@@ -1,6 +1,7 @@
 """The figure of model parallelism: when each layer, on a machine of its own, computes each step."""
 
 from common.alt_text import set_alt
+from common.language import say
 from common.plots import COLORS
 from common.scaling import wavefront
 from common.svg import INK
@@ -35,10 +36,12 @@ def wavefront_figure(layers, steps, *, both_ways=False):
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     ax.set_title(f"machines wait for {idle:.0%} of the time")
-    late = "Layer 1 begins when layer 0 has read the whole sentence from both ends. " if both_ways else ""
-    return set_alt(
-        figure,
-        f"One row for each machine, time from left to right. Each of {layers} layers computes the steps 0 to "
-        f"{steps - 1} in order, one unit of time each; a layer begins a step when the layer below has ended it. "
-        f"{late}Together the machines wait for {idle:.0%} of the time.",
+    words = say(
+        "One row for each machine, time from left to right. Each of {layers} layers computes the steps 0 to {last} in "
+        "order, one unit of time each; a layer begins a step when the layer below has ended it.",
+        layers=layers,
+        last=steps - 1,
     )
+    late = say("Layer 1 begins when layer 0 has read the whole sentence from both ends.") if both_ways else ""
+    wait = say("Together the machines wait for {idle:.0%} of the time.", idle=idle)
+    return set_alt(figure, f"{words} {late} {wait}")

@@ -235,16 +235,19 @@ def find(file_name):
         raise IsADirectoryError(f"{path} is a folder: name a data file, in it or elsewhere")
     if name and os.path.exists(path):
         raise ValueError(f"{path} is not a regular file: save the data in a file and name that")
+    raise FileNotFoundError(f"no data file {_cut(str(path))}: {_advice(name)}")
+
+
+def _advice(name):
+    """Say what to do about a file that is not there."""
     if not name:
-        advice = f"its name is empty. The shipped files are {' and '.join(SHIPPED)}"
-    elif name in SHIPPED:
-        advice = f"make it with `{SHIPPED[name]}`, run in {_FOLDER.parent}"
-    else:
-        advice = (
-            f"looked in {Path.cwd()}. The shipped files are {' and '.join(SHIPPED)}; "
-            f"`{SHIPPED['date.txt']} --out {_cut(name)}` makes a file of dates there"
-        )
-    raise FileNotFoundError(f"no data file {_cut(str(path))}: {advice}")
+        return f"its name is empty. The shipped files are {' and '.join(SHIPPED)}"
+    if name in SHIPPED:
+        return f"make it with `{SHIPPED[name]}`, run in {_FOLDER.parent}"
+    return (
+        f"looked in {Path.cwd()}. The shipped files are {' and '.join(SHIPPED)}; "
+        f"`{SHIPPED['date.txt']} --out {_cut(name)}` makes a file of dates there"
+    )
 
 
 def group_key(question, answer):

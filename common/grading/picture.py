@@ -1,5 +1,6 @@
 """A small picture of two arrays: what an answer gave, and what was expected."""
 
+from common.language import say
 from common.np import host as np
 from common.svg import BLUE, LINE, MUTED, ORANGE, ORANGE_TEXT, PALE, Drawing, number
 
@@ -45,15 +46,16 @@ def got_beside_expected(what, got, expected):
     width = 2 * left + gap + WIDTH * sum(columns)
     height = 52 + HEIGHT * rows + 20
     same_shape = np.shape(got) == np.shape(expected)
-    drawing = Drawing(max(width, 260), height, f"{what}: what the answer gave, beside what was expected")
+    drawing = Drawing(max(width, 260), height, say("{what}: what the answer gave, beside what was expected", what=what))
     wrong = _wrong(*tables)[:MAX_SHOWN, :MAX_SHOWN] if same_shape else None
     whole = all(np.asarray(value).dtype.kind in "iub" for value in (got, expected))
     x = left
     for title, value, table, cells, color in zip(
         ("got", "expected"), (got, expected), shown, columns, (ORANGE_TEXT, BLUE), strict=True
     ):
-        drawing.text(x, 20, f"{what} {title}", bold=True, color=color)
-        drawing.text(x, 38, f"shape {np.shape(value)}", size=11, color=MUTED)
+        headline = say("{what} got", what=what) if title == "got" else say("{what} expected", what=what)
+        drawing.text(x, 20, headline, bold=True, color=color)
+        drawing.text(x, 38, say("shape {shape}", shape=np.shape(value)), size=11, color=MUTED)
         for row in range(table.shape[0]):
             for column in range(table.shape[1]):
                 bad = title == "got" and wrong is not None and wrong[row, column]
@@ -64,10 +66,10 @@ def got_beside_expected(what, got, expected):
                 drawing.text(cx + WIDTH - 8, cy + 17, text, size=11, anchor="end", mono=True, bold=bad)
         x += WIDTH * cells + gap
     cut = any(np.size(value) > table.size for value, table in zip((got, expected), shown, strict=True))
-    note = "framed: wrong" if wrong is not None and wrong.any() else ""
+    notes = [say("framed: wrong")] if wrong is not None and wrong.any() else []
     if cut:
-        note = (note + "; " if note else "") + "not all of it is drawn"
-    drawing.text(left, height - 8, note, size=11, color=MUTED)
+        notes.append(say("not all of it is drawn"))
+    drawing.text(left, height - 8, "; ".join(notes), size=11, color=MUTED)
     return str(drawing)
 
 

@@ -6,12 +6,14 @@ translations are gettext's: a folder of catalogs for each language (``ko/*.po``,
 in one file that is read here (``ko.mo``). ``python -m tests.notebooks translate ko`` brings both up to date.
 """
 
+import contextlib
 import gettext
 import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 ENGLISH = "en"
+NAMES = {"en": "English", "ko": "한국어"}  # of the languages, in themselves
 _state = {"code": ENGLISH, "texts": gettext.NullTranslations()}
 
 
@@ -40,13 +42,53 @@ def language(code=None):
     return None
 
 
+@contextlib.contextmanager
+def speaking(code):
+    """Within ``with speaking("ko"):`` all is said in that language, and after it in the one before."""
+    before = language()
+    language(code)
+    try:
+        yield
+    finally:
+        language(before)
+
+
 def say(text, /, **values):
     """Return a text in the chosen language; one that is not translated stays English.
 
-    Args: values, for the names in braces. Without any, braces are braces.
+    Args: text, a string or a Message; values, for the names in braces. Without any, braces are braces.
     """
+    if isinstance(text, Message):
+        if _state["code"] == ENGLISH:
+            return str(text)
+        text, values = text.template, text.values
+    values = {name: say(value) if isinstance(value, Message) else value for name, value in values.items()}
     said = look_up(text)
     return spoken(said.format(**values) if values else said)
+
+
+class Message(str):
+    """An English text that ``say`` can say in another language later: it keeps its template and its values.
+
+    Args: as for ``say``; a value may be a Message, too.
+    """
+
+    def __new__(cls, text, /, **values):
+        made = super().__new__(cls, text.format(**values) if values else text)
+        made.template, made.values = text, values
+        return made
+
+    def written(self, english):
+        """Return the same Message with another English text; a translation stays as it is."""
+        made = super().__new__(Message, english)
+        made.template, made.values = self.template, self.values
+        return made
+
+
+def gathered(messages):
+    """Return one Message of several, one after the other."""
+    values = {f"message{k}": message for k, message in enumerate(messages)}
+    return Message(" ".join(f"{{{name}}}" for name in values), **values)
 
 
 def look_up(text):
@@ -71,6 +113,13 @@ _LETTERS_WITH_A_FINAL = "lmnrLMNR"  # 엘, 엠, 엔, 알
 def with_particles(text):
     """Replace every choice of a Korean particle, such as [은/는], by the one that fits the sound before it."""
     return _PARTICLE.sub(lambda found: _fitting(text[: found.start()][-20:], *found[1].split("/")), text)
+
+
+def particles():
+    """Return what another program needs to choose as ``with_particles`` does; None in a language without choices."""
+    if _state["code"] != "ko":
+        return None
+    return dict(choices=PARTICLES, digits=_DIGITS, letters=_LETTERS_WITH_A_FINAL)
 
 
 def _fitting(before, after_consonant, after_vowel):

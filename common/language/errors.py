@@ -2,7 +2,8 @@
 
 The code of a lesson raises its errors in plain English, ``raise ValueError(f"mask: row {row} is all padding")``, and
 stays as short as that. Where a notebook shows an error, ``said`` finds the statement that raised it, looks up its text,
-"mask: row {row} is all padding", in the catalogs, and fills in what the English sentence has in its gaps.
+"mask: row {row} is all padding", in the catalogs, and fills in what the English sentence has in its gaps. A gap may
+hold a clause that the statement has chosen, or had a function of its file say: ``clauses_in``.
 """
 
 import ast
@@ -28,26 +29,85 @@ def said(error):
     in_course = path.is_relative_to(ROOT) and path.is_file()
     for first, last, text, pattern in raised_in(path) if in_course else ():
         gaps = pattern.fullmatch(english) if first <= trace.tb_lineno <= last else None
-        translation = language.look_up(text)
-        if gaps and translation != text:
-            for name, value in zip(names(text), gaps.groups(), strict=True):
-                translation = translation.replace(f"{{{name}}}", value)
-            return language.spoken(translation)
+        if gaps:
+            return _filled(text, gaps, clauses_in(path))
     return language.spoken(language.look_up(english))
+
+
+def _filled(text, gaps, clauses):
+    """Return a text translated, with what is in the gaps of the English one, clauses translated, too.
+
+    Args: gaps, the match of the English text.
+    """
+    values = {}
+    for name, value in zip(names(text), gaps.groups(), strict=True):
+        inner = ((clause, pattern.fullmatch(value)) for clause, pattern in clauses)
+        clause, found = next((pair for pair in inner if pair[1]), (None, None))
+        values[name] = _filled(clause, found, clauses) if found else value
+    return language.spoken(re.sub(r"\{([^{}]*)\}", lambda gap: values[gap[1]], language.look_up(text)))
 
 
 @functools.cache
 def raised_in(path):
     """Return what a file raises with a text: tuples (first line, last line, text with names in braces, its pattern)."""
+    raising, functions, _ = _parsed(path)
     found = []
-    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            text = _text(node.exc.args[0])
-            if text:
-                pieces = re.split(r"\{[^{}]*\}", text)
-                pattern = re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
-                found.append((node.lineno, node.end_lineno, text, pattern))
+    for node in raising:
+        made = _returned(functions[_called(node.exc)]) if _called(node.exc) in functions else [node.exc]
+        texts = [_text(error.args[0]) for error in made if isinstance(error, ast.Call) and error.args]
+        found += [(node.lineno, node.end_lineno, text, _pattern(text)) for text in texts if text]
     return found
+
+
+@functools.cache
+def clauses_in(path):
+    """Return the clauses that a file puts into the gaps of what it raises: pairs (text, its pattern).
+
+    These are words of a choice, ``{"answer" if mark else "question"}``, those that a function of the file returns,
+    ``{_fault(line)}``, or a constant of it holds, ``{_ADVICE}``, those that a function that makes the error is given,
+    ``raise _unknown(text, "no weekday")``, and what the file raises elsewhere: an error may name the one before it.
+    """
+    raising, functions, constants = _parsed(path)
+    texts = [text for *_, text, _ in raised_in(path)]
+    for node in (part for statement in raising for part in ast.walk(statement)):
+        parts = []
+        if isinstance(node, ast.IfExp):
+            parts = [node.body, node.orelse]
+        elif isinstance(node, ast.Name) and node.id in constants:
+            parts = [constants[node.id]]
+        elif isinstance(node, ast.Call) and _called(node) in functions:
+            made = any(node is statement.exc for statement in raising)
+            parts = node.args if made else _returned(functions[_called(node)])
+        texts += filter(None, map(_text, parts))
+    texts = [text for text in dict.fromkeys(texts) if re.search("[A-Za-z]{2}", re.sub(r"\{[^{}]*\}", "", text))]
+    return [(text, _pattern(text)) for text in texts]
+
+
+@functools.cache
+def _parsed(path):
+    """Return (the statements of a file that raise what they make, its functions by name, its constant
+    sentences by name)."""
+    module = ast.parse(Path(path).read_text(encoding="utf-8"))
+    nodes = list(ast.walk(module))
+    raising = [node for node in nodes if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    assigned = [node for node in module.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+    constants = {node.targets[0].id: node.value for node in assigned if " " in (_text(node.value) or "")}
+    return raising, functions, constants
+
+
+def _called(call):
+    """Return the name of the function or method that is called, None for anything else."""
+    return getattr(call.func, "id", getattr(call.func, "attr", None))
+
+
+def _returned(function):
+    return [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+
+
+def _pattern(text):
+    pieces = re.split(r"\{[^{}]*\}", text)
+    return re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
 
 
 def names(text):

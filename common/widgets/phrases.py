@@ -113,6 +113,8 @@ PHRASES = {
     "loading": "Loading the weights of {names} …",
     "no_file": "{file} could not be loaded. It belongs beside this page; is the network there?",
     "how": "How does this work?",
+    "no_script": "This page computes in your browser, and JavaScript is off. Please turn it on.",
+    "languages": "language",
 }
 
 

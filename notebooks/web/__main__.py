@@ -56,7 +56,7 @@ def main(arguments=None):
         clear(options.out)
         code = build(source, options.out)
     if code == 0:
-        write_explorer(options.out / stage.EXPLORER, lesson=lambda name: f"../notebooks/{name}.html")
+        write_explorer(options.out / stage.EXPLORER, lesson=lambda up, name: f"{up}../notebooks/{name}.html")
         print(f"wrote {options.out} in {time.monotonic() - start:.0f} s; open {options.out / 'index.html'}")
     return code
 

@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -75,10 +77,25 @@ def copy_files(app, error):
         for notebook in (out / "_sources").rglob("*.ipynb"):  # as it is in the repository, not as it was staged
             shutil.copyfile(ROOT / notebook.relative_to(out / "_sources"), notebook)
         shutil.copytree(Path(app.srcdir) / stage.PICTURES, out / stage.PICTURES)
+        translate_copy_button(out / "_static" / "copybutton.js")
         package = importlib.import_module("sphinx-mathjax-offline")
         shutil.copyfile(
             Path(package.__file__).parent / "static" / "mathjax" / mathjax_path, out / "_static" / mathjax_path
         )
+
+
+def translate_copy_button(script):
+    """Add the languages of the course to those of the button that copies code; it takes that of the page."""
+    english = {"copy": "Copy", "copy_to_clipboard": "Copy to clipboard"}
+    english |= {"copy_success": "Copied!", "copy_failure": "Failed to copy"}
+    added = {
+        code: {name: words["theme"].get(text, text) for name, text in english.items()}
+        for code, words in stage.WORDS.items()
+    }
+    head, text = "const messages = {", script.read_text(encoding="utf-8")
+    if head not in text:
+        raise ValueError(f"{script} does not hold {head}: sphinx-copybutton has changed")
+    script.write_text(text.replace(head, f"{head}\n  ...{json.dumps(added, ensure_ascii=False)},"), encoding="utf-8")
 
 
 def tell_language(app, pagename, templatename, context, doctree):
@@ -93,8 +110,27 @@ def tell_language(app, pagename, templatename, context, doctree):
     ]
 
 
+def translate_theme(app, pagename, templatename, context, doctree):
+    """What the theme says is in the language of the page: Sphinx knows one language for a site."""
+    language = context["language"]
+    theme = stage.WORDS[language]["theme"]
+    if not theme:
+        return
+
+    def said(text):
+        return theme.get(text, text)
+
+    context["gettext"] = context["translate"] = said  # the templates say what they say with one of these
+    for option in ("search_bar_text", "extra_footer"):
+        context[f"theme_{option}"] = said(context[f"theme_{option}"])
+    context["theme_logo_link"] = context["pathto"](stage.front_of(language))
+    attribute = r'(?<= )(title|aria-label)="([^"]*)"'
+    context["body"] = re.sub(attribute, lambda found: f'{found[1]}="{said(found[2])}"', context.get("body", ""))
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("html-page-context", tell_language)
+    app.connect("html-page-context", translate_theme, priority=900)  # after the theme has said what it says
     app.connect("build-finished", copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,8 +18,8 @@ from string import Template
 from urllib.parse import unquote
 
 from common.grading.exercise import find
-from common.language import language as speak
-from common.language import say
+from common.language import ENGLISH, NAMES, say, speaking
+from common.widgets import phrases
 from tests.notebooks.address import COLAB, ROOT, address
 from tests.notebooks.address import slug as repository_slug
 
@@ -34,21 +34,74 @@ PARTS = (
     ("Memory", "ch08_21"),
 )
 # What the site says beside a lesson, in the language of the lesson. A translation is a part of its own, with its own
-# front page (`notebooks/ko/README.md`) and side bar.
+# front page (`notebooks/ko/README.md`) and side bar. explorer: the sentences above its frame, and what the frame is.
+# theme: what Sphinx and its extensions say, as far as a page shows it.
 WORDS = {
-    "en": {"name": "English", "exercises": "Exercises", "hints": ("A hint", "A second hint", "What to read again")},
-    "ko": {"name": "한국어", "exercises": "연습 문제", "hints": ("힌트", "두 번째 힌트", "다시 읽을 곳")},
+    "en": {
+        "name": NAMES["en"],
+        "exercises": "Exercises",
+        "hints": ("A hint", "A second hint", "What to read again"),
+        "colab": "Open in Colab",
+        "setup": "The setup cell",
+        "explorer": (
+            "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n"
+            "Under *Sentences*, larger ones translate from German and Korean.",
+            "The attention explorer: type a date or a sentence, see where the model looks",
+        ),
+        "widget": '<a href="{front}">The one on the front page</a> needs no notebook.',
+        "theme": {},
+    },
+    "ko": {
+        "name": NAMES["ko"],
+        "exercises": "연습 문제",
+        "hints": ("힌트", "두 번째 힌트", "다시 읽을 곳"),
+        "colab": "Colab에서 열기",
+        "setup": "설정 셀",
+        "explorer": (
+            "날짜를 입력하거나 골라 보세요. 작은 모델이 그 날짜를 연, 월, 일로 쓰고, 어디를 보는지 보여 줘요.\n"
+            "*문장*에서는 더 큰 모델들이 한국어와 독일어를 번역해요.",
+            "어텐션 탐색기: 날짜나 문장을 입력하고, 모델이 어디를 보는지 확인하세요",
+        ),
+        "widget": '<a href="{front}">첫 페이지의 탐색기</a>는 노트북 없이도 쓸 수 있어요.',
+        "theme": {
+            "About these documents": "이 강의에 대하여",
+            "Back to top": "맨 위로",
+            "By": "지은이:",
+            "Color mode": "색 모드",
+            "Contents": "차례",
+            "Copied!": "복사했어요!",
+            "Copy": "복사",
+            "Copy to clipboard": "클립보드로 복사",
+            "Dark": "어둡게",
+            "Download source file": "소스 파일 내려받기",
+            "Download this page": "이 페이지 내려받기",
+            "Failed to copy": "복사하지 못했어요",
+            "License: MIT": "라이선스: MIT",
+            "Light": "밝게",
+            "Link to this heading": "이 제목으로 가는 링크",
+            "Main": "강의",
+            "Print to PDF": "PDF로 인쇄",
+            "Search": "검색",
+            "Search the course": "강의에서 찾기",
+            "Skip to main content": "본문으로 가기",
+            "Source repository": "소스 저장소",
+            "System Settings": "시스템 설정",
+            "Toggle hidden content": "숨긴 내용 펼치기",
+            "Toggle primary sidebar": "왼쪽 목차 열고 닫기",
+            "Toggle secondary sidebar": "이 페이지의 차례 열고 닫기",
+            "Version warning": "버전 안내",
+            "What belongs to this lesson": "이 강의에 딸린 것",
+            "next": "다음",
+            "next page": "다음 페이지",
+            "previous": "이전",
+            "previous page": "이전 페이지",
+        },
+    },
 }
 ROOMS = ("notebooks", "ch07", "ch08", "common", "dataset", "tests")
 PICTURES = "pictures"  # the folder of the site that takes the pictures of outputs
 FRONT = ("The lessons", "What is measured")  # sections of README.md that the front page has; the rest is "About"
-EXPLORER = "explorer"  # the folder of the site that has the explorer's page
-FRAME_OF_EXPLORER = (
-    "Type a date, or choose one. A small model writes it as year, month and day, and you see where it looks.\n"
-    "Under *Sentences*, larger ones translate from German and Korean.\n\n"
-    f'<div class="course-explorer">\n<iframe src="{EXPLORER}/index.html" '
-    'title="The attention explorer: type a date or a sentence, see where the model looks"></iframe>\n</div>'
-)
+EXPLORER = "explorer"  # the folder of the site that has the explorer's pages
 HERE = Path(__file__).resolve().parent
 
 
@@ -157,7 +210,10 @@ class Links:
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 IMAGE = re.compile(r'(<img\b[^>]*?)\bsrc="data:image/(png|svg\+xml);base64,([^"]+)"([^>]*>)')
 FRAME = re.compile(r'<div style="overflow-x:auto">(<img\b[^>]*>)</div>')
-WIDGET = "Run this cell to use it."  # how a widget ends the sentence that stands for it
+# The sentence that stands for a widget; the outputs of a translation are the English ones.
+WIDGET = re.compile(
+    re.escape(phrases.PHRASES["run_cell"]).replace(r"\{widget\}", r"(\w+)").replace(r"\{about\}", "(.*)")
+)
 CELL = re.compile(r'href="([^":#]+)\.ipynb(?:#cell-id=([\w-]+))?"')
 
 
@@ -166,9 +222,10 @@ def markdown(text, name):
     return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
 
 
-def colab_button(text):
+def colab_button(text, language="en"):
     """Replace the badge, a picture from elsewhere, by a link that looks like a button."""
-    return BADGE.sub(r'<a class="course-button course-colab" href="\1">Open in Colab</a>', text)
+    words = WORDS[language]["colab"]
+    return BADGE.sub(rf'<a class="course-button course-colab" href="\1">{words}</a>', text)
 
 
 def headings(path):
@@ -203,12 +260,9 @@ def hints(number, path):
     Args: path, of the notebook with the exercise, which says in what language and where the lessons are.
     """
     exercise = find(number)
-    speak(language_of(path))
-    try:
+    with speaking(language_of(path)):
         texts = [html.escape(say(hint), quote=False) for hint in exercise.hints]
         texts.append(reading(say(exercise.section), path.parent.parent))
-    finally:
-        speak("en")
     folded = [
         f"<details>\n<summary>{title}<span class='visually-hidden'>, {number}</span></summary>\n"
         f"<p>{text}</p>\n</details>"
@@ -264,11 +318,25 @@ def site_links(text):
     return CELL.sub(lambda found: f'href="{found[1]}.html{"#" + found[2] if found[2] else ""}"', text)
 
 
-def widget(sentence, up):
+def widget(name, about, up, language="en"):
     """What stands where a notebook has a widget: its sentence, and for the explorer the way to the one on the site."""
-    link = f' <a href="{up}index.html">The one on the front page</a> needs no notebook.'
-    explorer = sentence.startswith("AttentionExplorer:")
-    return f'<p class="course-widget">{html.escape(sentence, quote=False)}{link if explorer else ""}</p>'
+    with speaking(language):
+        sentence = html.escape(phrases.say("run_cell", widget=name, about=say(about)), quote=False)
+    link = " " + WORDS[language]["widget"].format(front=f"{up}{front_of(language)}.html")
+    return f'<p class="course-widget">{sentence}{link if name == "AttentionExplorer" else ""}</p>'
+
+
+def front_of(language):
+    """The name of the page that is the front page in a language."""
+    return "index" if language == ENGLISH else f"notebooks/{language}/README"
+
+
+def frame_of_explorer(language="en"):
+    """The explorer's page, in a frame, as the front page in a language shows it."""
+    words, title = WORDS[language]["explorer"]
+    up = "../" * front_of(language).count("/")
+    page = f"{up}{EXPLORER}/{'' if language == ENGLISH else f'{language}/'}index.html"
+    return f'{words}\n\n<div class="course-explorer">\n<iframe src="{page}" title="{title}"></iframe>\n</div>'
 
 
 def notebook(path, links, pictures, root=ROOT):
@@ -276,29 +344,29 @@ def notebook(path, links, pictures, root=ROOT):
     content = json.loads(path.read_text(encoding="utf-8"))
     content["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     up = "../" * (len(path.relative_to(root).parts) - 1)
-    cells = []
+    language = language_of(path.relative_to(root))
+    words, cells = WORDS[language], []
     for cell in content["cells"]:
         cell["source"] = joined(cell["source"])
         if cell["cell_type"] == "markdown":
-            cell["source"] = links.rewrite(colab_button(cell["source"]), path)
+            cell["source"] = links.rewrite(colab_button(cell["source"], language), path)
             if cell["id"].startswith("spec-"):
                 cell["source"] = f'<span id="{cell["id"]}"></span>\n\n{cell["source"]}'  # where links to a cell lead
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "text/html" in data:
                 data["text/html"] = pictures.extract(site_links(joined(data["text/html"])), up)
-            elif joined(data.get("text/plain", "")).endswith(WIDGET):
-                data["text/html"] = widget(joined(data["text/plain"]), up)
+            elif found := WIDGET.fullmatch(joined(data.get("text/plain", ""))):
+                data["text/html"] = widget(*found.groups(), up, language)
         if cell["id"] == "setup":
             cell["metadata"] = {"tags": ["hide-input", "remove-output"]}
-            cell["metadata"]["mystnb"] = {"code_prompt_show": "The setup cell", "code_prompt_hide": "The setup cell"}
+            cell["metadata"]["mystnb"] = {f"code_prompt_{when}": words["setup"] for when in ("show", "hide")}
         cells.append(cell)
         checked = re.fullmatch(r"check-(\d+)-(\d+)-(\d+)", cell["id"])
         if checked and path.parent.name == "exercises":
             cells.append(markdown(hints(".".join(checked.groups()), path), f"hints-{cell['id']}"))
     if exercises_of(path):
-        word = WORDS[language_of(path.relative_to(root))]["exercises"]
-        cells.append(markdown(toctree([f"{word} <exercises/{path.stem}>"]), "exercises"))
+        cells.append(markdown(toctree([f"{words['exercises']} <exercises/{path.stem}>"]), "exercises"))
     content["cells"] = cells
     return content
 
@@ -384,7 +452,7 @@ def counterparts(page, known):
         if language == own:
             continue
         there = f"notebooks/{below}" if language == "en" else f"notebooks/{language}/{below}"
-        front = "index" if language == "en" else f"notebooks/{language}/README"
+        front = front_of(language)
         if not page.startswith("notebooks/") or there not in known or below == "README":
             there = front
         found += [(language, there)] if there in known else []
@@ -398,7 +466,7 @@ def front_page(readme, others, root=ROOT):
     first = lessons(root)[0].relative_to(root)
     return Template((HERE / "home.txt").read_text(encoding="utf-8")).substitute(
         introduction=introduction,
-        explorer=FRAME_OF_EXPLORER,
+        explorer=frame_of_explorer(),
         first=first.with_suffix(".html").as_posix(),
         colab=f"{COLAB}{repository_slug(address())}/blob/main/{first.as_posix()}",
         repository=address(),
@@ -406,6 +474,17 @@ def front_page(readme, others, root=ROOT):
         measured=parts["What is measured"],
         contents=contents(others, root),
     )
+
+
+def page(path, links, root=ROOT):
+    """The text of a Markdown page; the front page of a translation begins with the explorer."""
+    name = path.relative_to(root).with_suffix("").as_posix()
+    language = language_of(name)
+    text = colab_button(links.rewrite(path.read_text(encoding="utf-8"), path), language)
+    if name == front_of(language):
+        title, _, rest = text.split("\n\n", 2)  # the line between them leads to the languages, as the side bar does
+        text = "\n\n".join([title, frame_of_explorer(language), rest])
+    return text
 
 
 def about_page(readme):
@@ -422,7 +501,7 @@ def stage(folder, root=ROOT):
     for path in books(root):
         write(folder / path.relative_to(root), json.dumps(notebook(path, links, pictures, root)))
     for path in texts:
-        write(folder / path.relative_to(root), colab_button(links.rewrite(path.read_text(encoding="utf-8"), path)))
+        write(folder / path.relative_to(root), page(path, links, root))
         for picture in (*path.parent.glob("*.png"), *path.parent.glob("*.svg")):
             shutil.copy2(picture, folder / picture.relative_to(root))
     readme = root / "README.md"

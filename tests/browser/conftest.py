@@ -136,7 +136,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def explorer_site(tmp_path_factory):
-    """The path of the explorer's first page, index.html; sentences.html lies beside it."""
+    """The path of the explorer's first page, index.html; sentences.html lies beside it, the Korean ones in ko/."""
     return write_explorer(tmp_path_factory.mktemp("explorer"))
 
 
@@ -152,7 +152,7 @@ def open_page(explorer_site, browser):
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.set_viewport_size(dict(width=size[0], height=size[1]))
         page.emulate_media(**media)
-        page.goto(explorer_site.with_name(file).as_uri())
+        page.goto((explorer_site.parent / file).as_uri())
         page.locator("#picture svg").wait_for(timeout=1000 * SECONDS)
         return page
 
@@ -168,6 +168,22 @@ def news(page, words):
     line = page.locator("#news", has_text=words)
     line.wait_for()
     return line.inner_text()
+
+
+def walk_with_keys(page, needed, said):
+    """Reach all that is needed (ids, or names of groups) with Tab, then go to the next step with an arrow.
+
+    Args: said, what the page says of step 1.
+    """
+    reached = []
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name || ''"))
+    assert set(needed) - set(reached) == set(), "not reached"
+    page.locator("#answer input").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert said in page.locator("#said").inner_text()
+    assert page.evaluate("document.activeElement.value") == "1", "the focus stays where it is"
 
 
 def flaws(page):

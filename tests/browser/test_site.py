@@ -245,13 +245,18 @@ def test_axe_finds_a_planted_mistake(page, axe):
 
 
 @pytest.mark.parametrize("width", [WIDTHS["phone"], WIDTHS["desk"]])
-def test_the_front_page_begins_with_the_explorer(page, width):
+@pytest.mark.parametrize("language", stage.WORDS)
+def test_the_front_page_begins_with_the_explorer(page, width, language):
     """It answers in its frame, which is as high as it needs to be, and follows the page from light to dark."""
-    visit(page, "index.html", width)
+    visit(page, f"{stage.front_of(language)}.html", width)
+    assert overflow(page) == 0
+    page.screenshot(path=SHOTS / f"site-front-{language}-{width}.png")
     frame = page.frame_locator(".course-explorer iframe")
     frame.locator("#text").fill("2/10/93")
     frame.locator("#news", has_text="1993-02-10").wait_for()
     root = frame.locator("html")
+    assert root.get_attribute("lang") == language
+    assert not frame.locator(".languages").is_visible(), "the page around the frame has this switch"
     page.wait_for_timeout(500)  # milliseconds: the frame has said how high it is
     assert root.evaluate("root => root.scrollHeight - root.clientHeight") == 0
     ground = "root => getComputedStyle(document.body).backgroundColor"
@@ -259,6 +264,28 @@ def test_the_front_page_begins_with_the_explorer(page, width):
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_timeout(500)
     assert root.evaluate(ground) != light
+
+
+def test_on_a_korean_page_the_theme_speaks_korean(page):
+    visit(page, "notebooks/ko/ch08_07_seeing_attention.html")
+    said = """() => {
+        const places = '[title], [aria-label], [placeholder], [data-tooltip], [data-bs-original-title], header, footer';
+        const words = (e) => [e.title, e.ariaLabel, e.placeholder, e.innerText, ...Object.values(e.dataset)];
+        const seen = [...document.querySelectorAll(places)].filter((e) => !e.closest('.output, svg'));
+        return seen.flatMap(words).filter((text) => text).join(' | ');
+    }"""
+    shown = page.evaluate(said)
+    theme = stage.WORDS["ko"]["theme"]
+    for word in ("Search the course", "Copy", "Contents", "next", "previous", "Color mode", "Toggle primary sidebar"):
+        assert theme[word] in shown
+    left = [word for word in theme if re.search(rf"\b{re.escape(word)}\b", shown)]
+    assert set(left) <= {"Download this page"}, "the theme has no translation for the name of this button"
+    widget = page.locator(".course-widget").first
+    assert "이 셀을 실행하면 쓸 수 있어요." in widget.inner_text()
+    widget.get_by_role("link").click()
+    page.wait_for_url("**/notebooks/ko/README.html")
+    page.locator(".logo").first.click()
+    page.wait_for_url("**/notebooks/ko/README.html")
 
 
 def test_search_finds_a_lesson(page):

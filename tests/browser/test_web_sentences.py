@@ -12,6 +12,7 @@ import pytest
 
 from ch08.recipes.translation import sentence_tokens
 from ch08.translation_explorer import (
+    CAPTIONS,
     EXAMPLES,
     LONGEST,
     NAMES,
@@ -21,11 +22,12 @@ from ch08.translation_explorer import (
     load_translator,
     translation_explorer,
 )
-from ch08.web import LESSONS_ON_SENTENCES, OURS, TEST_ONLY, colab_address, lesson_title
+from ch08.web import LESSONS_ON_SENTENCES, NOT_OURS, colab_address, lesson_title
+from ch08.web import NO_GOLD as NO_GOLD_ON_PAGE
 from ch08.web import TRANSLATORS as SHOWN
 from common import svg
 from dataset import sentences, words
-from tests.browser.conftest import SHOTS, SIZES, flaws, news, serious
+from tests.browser.conftest import SHOTS, SIZES, flaws, news, serious, walk_with_keys
 
 pytestmark = pytest.mark.timeout(600)
 FILE = "sentences.html"
@@ -244,8 +246,7 @@ def test_it_says_and_draws_what_the_notebooks_explorer_does(open_sentences):
         picture = python.static(text=text, column=column, **state)
         said = picture.text
         if text not in known[pairs[state["model"]]]:
-            said = said.replace(f"is not one of {OURS}", f"is not one of {TEST_ONLY}")
-            said = said.replace(NO_GOLD, NO_GOLD.replace(OURS, TEST_ONLY))
+            said = said.replace(CAPTIONS.no_truth, NOT_OURS).replace(NO_GOLD, NO_GOLD_ON_PAGE)
         assert shown == [said, picture.svg, *(other.svg for other in picture.others[:-1])], (text, state)
         drawn += 1
     assert 150 < drawn < len(texts) - 10
@@ -330,16 +331,9 @@ def test_a_model_of_another_language_brings_an_example_in_it(open_sentences):
 
 
 def test_the_keyboard_is_enough(open_sentences):
-    page, reached = open_sentences(), []
-    for _ in range(25):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name || ''"))
-    for needed in ("text", "example", "another", "model", "beside", "step", "column", "play", "gold", "picture"):
-        assert needed in reached, f"{needed} is not reached"
-    page.locator("#answer input").first.focus()
-    page.keyboard.press("ArrowRight")
-    assert "Step 1 writes “teacher”" in page.locator("#said").inner_text()
-    assert page.evaluate("document.activeElement.value") == "1", "the focus stays where it is"
+    page = open_sentences()
+    needed = "text", "example", "another", "model", "beside", "step", "column", "play", "gold", "picture"
+    walk_with_keys(page, needed, "Step 1 writes “teacher”")
     page.locator("#another").focus()
     page.keyboard.press("Enter")
     assert "newspaper" in news(page, "newspaper")

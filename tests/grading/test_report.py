@@ -1,7 +1,10 @@
 """Graded work is never lost: where the report goes when its place fails; and what its pages show to whom."""
 
+import ast
 import dataclasses
 import errno
+import functools
+import html
 import json
 import os
 import re
@@ -19,11 +22,12 @@ import pytest
 from common.grading import __main__ as command
 from common.grading.exercise import find
 from common.grading.observe import observe, pack
-from common.grading.teacher import bwrap, grade, launch, pages, report, submissions
-from common.grading.teacher.rows import Row
-from common.grading.teacher.steps import StepResult
+from common.grading.teacher import bwrap, grade, handed_in, launch, pages, report, seccomp, submissions
+from common.grading.teacher.rows import Row, in_both
+from common.grading.teacher.rows import rows_of as table
+from common.grading.teacher.steps import StepResult, steps_of
 from common.grading.teacher.submissions import Notice
-from common.language import language
+from common.language import Message, language
 
 ISOLATION = bwrap.Isolation("bwrap")
 EXERCISE = find("8.2.2")
@@ -517,6 +521,7 @@ def test_pages_in_korean_and_scores_in_english(classroom, tmp_path):
         ">합계</th>",
         "문제마다 통과한 학생 수",
         "통과</text>",
+        "bubblewrap으로 격리했어요.",
     ):
         assert text in index
     assert "가중합" in ada
@@ -527,6 +532,75 @@ def test_pages_in_korean_and_scores_in_english(classroom, tmp_path):
         for word in ("points", "student", "Exercise", "not solved", "mean", "Read again", "pass", "fail", "raised"):
             assert not re.search(rf"\b{word}\b", plain), word
     assert language() == "en"
+
+
+def test_notices_repairs_and_isolation_in_korean(classroom, tmp_path):
+    """What was found before the grading is said in the language of the page; screen and scores stay English."""
+    notebook = classroom.with_answers(classroom.answers)
+    for cell in notebook.cells:
+        if cell.id == "answer-8-2-2":
+            cell.cell_type = "markdown"
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "check-8-2-7"]
+    classroom.hand_in("ada", notebook=notebook)
+    classroom.hand_in("Ada", file=f"Ada/{classroom.name} (1).ipynb")
+    classroom.hand_in("Ada", file=f"Ada/{classroom.name}.ipynb")
+    classroom.hand_in("bob", notebook="x", file="bob/notes.pdf")
+    classroom.hand_in("eva", notebook="{")
+    found = submissions.collect(classroom.folder, classroom.known, ())
+    rows = []
+    for one in found.submissions:
+        steps = steps_of(one, "1")
+        results = {k: StepResult("timeout") for k in range(len(steps))}
+        rows += in_both("ko", functools.partial(table, one, steps, results, "1"))
+    isolation = bwrap.without(Message("Bubblewrap does not work here: {why}.", why=Message("no reason given")))
+    report.write(tmp_path / "ko", rows, "1", isolation, found.notices, "ko")
+    english = [dataclasses.replace(row, translated=None) for row in rows]
+    report.write(tmp_path / "en", english, "1", isolation, found.notices)
+    ko, en = (
+        {path.stem: html.unescape(path.read_text(encoding="utf-8")) for path in (tmp_path / name).rglob("*.html")}
+        for name in ("ko", "en")
+    )
+    lower, upper = (report.page_names(rows)[name].removesuffix(".html") for name in ("ada", "Ada"))
+    for page, korean, before in (
+        ("index", "닮은 이름: 학생 ", "alike: the students "),
+        ("index", "대소문자만 달라요. 2명으로 채점해요.", " differ in case only; they are graded as 2 students"),
+        (
+            "index",
+            "bob/notes.pdf를 무시했어요. 노트북(.ipynb)이 아니에요.",
+            "ignored: bob/notes.pdf, because it is not a ",
+        ),
+        (
+            "index",
+            "여기서는 bubblewrap이 작동하지 않아요: 까닭을 알 수 없음. 학생의 코드가",
+            "no reason given. Students' code",
+        ),
+        (
+            "bob",
+            "이 노트북은 내지 않았어요. bob/notes.pdf를 무시했어요.",
+            "handed in for this. Ignored: bob/notes.pdf, because",
+        ),
+        (upper, "이 노트북에 파일을 2개 냈고, 채점한 것은", "2 files were handed in for this notebook; graded: "),
+        (lower, "고친 것: 답이 markdown 셀에 있었음.", "Repaired: the answer was in a markdown cell."),
+        (lower, "고친 것: check 셀이 없었음.", "Repaired: the check cell was missing."),
+        ("eva", "노트북이 아니에요. 파일의 JSON이 깨졌어요.", "The file is not a notebook: its JSON is broken."),
+    ):
+        assert korean in ko[page]
+        assert before not in ko[page]
+        assert before in en[page]
+    assert not re.search("[가-힣]", (tmp_path / "ko" / "scores.csv").read_text(encoding="utf-8"))
+    assert language() == "en"
+
+
+@pytest.mark.parametrize("module", [bwrap, handed_in, seccomp, submissions])
+def test_what_a_page_may_show_can_be_said_in_another_language(module):
+    """A plain string would stay English on a Korean page, and no catalog would ask for it."""
+    told = {"Unreadable", "Ignored", "Notice", "SeccompError", "without", "_refused", "_ignored"}
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            repaired = name == "append" and getattr(node.func.value, "id", "") in ("repairs", "notes", "missing")
+            texts = node.args if name in told or repaired else ()
+            assert not [text for text in texts if isinstance(text, (ast.Constant, ast.JoinedStr))], ast.unparse(node)
 
 
 def test_the_command_takes_a_language(tmp_path, capsys):

@@ -23,7 +23,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 import common.widgets
-from ch08 import explorer, translation_explorer
+from ch08 import explorer, translation_explorer, web
+from common import lstm_figure, memory_figure, model_figure, placement_figure, transformer_figure, tree_figure
 from common.grading.check import UNTOUCHED
 from common.grading.judge import KINDS
 from common.grading.teacher import pages
@@ -44,7 +45,7 @@ MESSAGES = address.ROOT / "common" / "language"
 # Whose texts each catalog has, the first folder that fits; and texts that are handed to ``say`` under a name, so that
 # no search for its calls finds them.
 EXPLORERS = "ch08/explorer.py", "ch08/translation_explorer.py", "ch08/memory_explorer.py"
-CATALOGS = dict.fromkeys(("common/widgets/", *EXPLORERS), "widgets")
+CATALOGS = dict.fromkeys(("common/widgets/", "ch08/web/", *EXPLORERS), "widgets")
 CATALOGS |= {"common/grading/teacher/": "grader", "common/grading/": "common"}
 CATALOGS |= dict.fromkeys(("common/", "ch07/", "ch08/"), "figures")
 # What they raise is translated, too: the layers and models of the lessons, and what is built around them.
@@ -57,6 +58,9 @@ RAISING = (
     *(f"ch08/{name}_seq2seq.py" for name in ("word", "bahdanau", "luong")),
     *(f"ch08/{name}.py" for name in ("alignment", "gnmt", "multi_head_attention", "transformer", "ntm", "penalties")),
     *EXPLORERS,
+    *sorted(path.relative_to(address.ROOT).as_posix() for path in address.ROOT.glob("common/widgets/*.py")),
+    *sorted(path.relative_to(address.ROOT).as_posix() for path in address.ROOT.glob("common/*_figure*.py")),
+    *(f"dataset/{name}.py" for name in ("sequence", "dates", "words", "sentences", "multi30k")),
 )
 
 
@@ -75,11 +79,28 @@ def said_by_name():
         *(comparison.WAITING, comparison.DONE, gradients.TITLE),
         *translation_explorer.LANGUAGES.values(),
         *(translation_explorer.OF_PHOTOGRAPHS, translation_explorer.NO_GOLD, translation_explorer.OTHER_TRANSLATION),
+        *(
+            web.NOTE,
+            web.GREEDY,
+            web.NOT_OURS,
+            web.NO_GOLD,
+            *(translation_explorer.NAMES[name] for name in web.TRANSLATORS),
+        ),
     ]
     grader = [*pages.COLORS, *pages.MARKS]
+    drawn = [
+        *(part.replace("_", " ") for part in (*model_figure.PARTS, *memory_figure.PARTS)),
+        *(part.replace("_", "-") for part in transformer_figure.PARTS),
+        *transformer_figure.BOXES,
+        *(text for texts in placement_figure.PLACES.values() for text in texts),
+        *(word for _, word, _, _ in lstm_figure.GATES),
+        *(tree_figure.KEPT, tree_figure.DROPPED, tree_figure.FINISHED),
+        *("German", "English", "Korean"),
+    ]
     return {
         "common": [UNTOUCHED, *KINDS],
         "grader": grader,
+        "figures": drawn,
         "widgets": [text for text in widgets if isinstance(text, str)],
     }
 
@@ -156,11 +177,14 @@ def messages():
             found.setdefault(name, []).extend(Unit("", text) for text in texts)
     for path in sorted(path for top in ("common", "ch07", "ch08") for path in (address.ROOT / top).rglob("*.py")):
         source = path.read_text(encoding="utf-8")
-        if re.search(r"from common\.language import .*\bsay\b", source):
+        if re.search(r"from common\.language import .*\b(say|Message)\b", source):
             here = path.relative_to(address.ROOT).as_posix()
             name = next(name for start, name in CATALOGS.items() if here.startswith(start))
             found[name] += [Unit("", text) for text in said_in(source)]
-    found["errors"] = [Unit("", text) for file in RAISING for *_, text, _ in errors.raised_in(address.ROOT / file)]
+    found["errors"] = []
+    for path in (address.ROOT / file for file in RAISING):
+        raised = [text for *_, text, _ in errors.raised_in(path)] + [text for text, _ in errors.clauses_in(path)]
+        found["errors"] += [Unit("", text) for text in raised]
     for name, texts in said_by_name().items():
         found[name] += [Unit("", text) for text in texts]
     seen = set()
@@ -168,10 +192,11 @@ def messages():
 
 
 def said_in(source):
-    """The texts that code hands to ``say`` as they are, in order."""
+    """The texts that code hands to ``say`` or ``Message`` as they are, in order."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
-    calls = [node for node in calls if getattr(node.func, "id", "") == "say" and isinstance(node.args[0], ast.Constant)]
-    return [node.args[0].value for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))]
+    calls = [node for node in calls if getattr(node.func, "id", "") in ("say", "Message")]
+    texts = [node.args[0] for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))]
+    return [text.value for text in texts if isinstance(text, ast.Constant)]
 
 
 def messages_path(name, language):

@@ -245,6 +245,27 @@ def test_the_korean_edition_is_on_the_site_with_its_own_words(staged):
     assert language() == "en"
 
 
+def test_the_korean_part_says_what_it_adds_in_korean(staged):
+    """Its front page begins with the Korean explorer; buttons and what stands for a widget are Korean."""
+    front = (staged / "notebooks/ko/README.md").read_text(encoding="utf-8")
+    assert '<iframe src="../../explorer/ko/index.html" title="어텐션 탐색기' in front
+    assert "[English]" not in front, "the side bar leads there"
+    books = sorted((staged / "notebooks" / "ko").rglob("*.ipynb"))
+    texts = [front, *(path.read_text(encoding="utf-8") for path in books)]
+    words = [stage.WORDS["en"][name] for name in ("colab", "setup")]
+    assert [word for word in words if any(word in text for text in texts)] == []
+    shown = [data for cell in cells(staged, "ko/ch08_07_seeing_attention") for data in outputs(cell, "text/html")]
+    (widget,) = (data for data in shown if "course-widget" in data)
+    said = "AttentionExplorer: 날짜를 입력하고, 모델의 답과 보는 곳을 확인하세요. 이 셀을 실행하면 쓸 수 있어요."
+    assert f'">{said} <a href="../../notebooks/ko/README.html">' in widget
+    assert stage.WORDS["ko"].keys() == stage.WORDS["en"].keys()
+
+
+def outputs(cell, kind):
+    """What a staged cell shows as ``kind``."""
+    return [output["data"][kind] for output in cell.get("outputs", ()) if kind in output.get("data", {})]
+
+
 def test_the_side_bar_has_the_parts_of_one_language():
     part = '<p aria-level="2" class="caption" role="heading"><span class="caption-text">{}</span></p><ul>{}</ul>'
     contents = "<i></i>" + part.format("Begin", "a") + part.format("한국어", "b") + part.format("The course", "c")

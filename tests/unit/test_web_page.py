@@ -13,6 +13,7 @@ from ch08 import translation_explorer, web
 from ch08.explorer import CAPTIONS, EXAMPLES, PRETRAINED, right_answer
 from ch08.web import colab_address, lesson_title, write_explorer
 from ch08.web.__main__ import main
+from common.language import language, speaking
 from common.widgets.phrases import PHRASES, say
 from common.widgets.web import FOLDER, WebModel, wide_characters, write_page
 from tests.notebooks import address
@@ -22,6 +23,7 @@ MODEL = WebModel("small", "small-1", "Small", {"W": np.float16([[1, -2], [0.5, 6
 
 def write(folder, models=(MODEL,), **changes):
     arguments = dict(scripts=[], chapter={}, captions=CAPTIONS, vocabulary="ab", max_length=3, examples=["ab"])
+    arguments |= dict(title="Explorer")
     return write_page(folder, models, **arguments | dict(lessons=[("A & B", "b.html")]) | changes)
 
 
@@ -114,23 +116,54 @@ def test_a_model_without_javascript_is_refused(tmp_path, monkeypatch):
 
 def test_the_command_says_what_it_wrote(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "page")]) == 0
-    assert re.fullmatch(r"wrote .*index\.html and 19 files beside it, \d+\.\d MB\n", capsys.readouterr().out)
+    assert re.fullmatch(r"wrote .*index\.html and 21 files beside it, \d+\.\d MB\n", capsys.readouterr().out)
 
 
 def test_without_weights_of_translators_there_is_no_page_of_sentences(tmp_path):
     shutil.copytree(PRETRAINED / "attention", tmp_path / "weights" / "attention")
     text = write_explorer(tmp_path / "page", weights=tmp_path / "weights").read_text(encoding="utf-8")
     assert "<nav" not in text
-    assert [path.name for path in (tmp_path / "page").glob("*.html")] == ["index.html"]
+    assert [path.name for path in (tmp_path / "page").rglob("*.html")] == ["index.html"] * 2
     names = {path.stem for path in (tmp_path / "page" / "files").iterdir()}
     assert names == {"attention", "names"}
 
 
 def test_the_page_of_sentences_says_what_it_does_not_know(tmp_path):
-    """The notebook speaks of our sentences, the page of the test sentences: the phrase is there to change."""
-    assert web.OURS in translation_explorer.CAPTIONS.no_truth
-    assert web.OURS in translation_explorer.NO_GOLD
+    """The notebook speaks of our sentences, the page, in the same words, of the test sentences."""
+    assert web.NOT_OURS.replace("our test", "our") == translation_explorer.CAPTIONS.no_truth
+    assert web.NO_GOLD.replace("our test", "our") == translation_explorer.NO_GOLD
     assert set(web.TRANSLATORS) <= set(translation_explorer.available())
+
+
+# --- in Korean ------------------------------------------------------------------------------------
+
+
+def test_a_page_is_in_the_chosen_language(tmp_path):
+    address = [("en", "English", "../index.html"), ("ko", "한국어", "")]
+    with speaking("ko"):
+        text = write(tmp_path / "ko", languages=address, files="../files").read_text(encoding="utf-8")
+    assert not (tmp_path / "files").exists(), "the English page writes them"
+    assert '<html lang="ko">' in text
+    assert '<a lang="en" hreflang="en" href="../index.html">English</a><span lang="ko" aria-current="true">' in text
+    page = json.loads(re.search(r"const PAGE = (.*);", text)[1])
+    assert page["files"] == "../files"
+    assert page["captions"]["token"] == "문자"
+    assert page["state"]["beside"] == page["phrases"]["label_none"] == "없음"
+    assert page["phrases"].keys() == PHRASES.keys()
+    only_signs = {"unknown_place", "place", "token", "token_name", "and"}
+    assert {name for name, said in page["phrases"].items() if not re.search("[가-힣]", said)} == only_signs
+
+
+def test_pages_in_all_languages_load_the_same_weights(tmp_path):
+    shutil.copytree(PRETRAINED / "attention", tmp_path / "weights" / "attention")
+    shutil.copytree(PRETRAINED / "luong-ko", tmp_path / "weights" / "luong-ko")
+    write_explorer(tmp_path / "page", lambda up, name: f"{up}{name}", tmp_path / "weights")
+    assert {path.name for path in (tmp_path / "page" / "ko").iterdir()} == {"index.html", "sentences.html"}
+    names = {path.stem for path in (tmp_path / "page" / "files").iterdir()}
+    assert names == {"attention", "names", "luong-ko", "ko-en"}
+    text = (tmp_path / "page" / "ko" / "index.html").read_text(encoding="utf-8")
+    assert '<a href="../ko/ch08_07_seeing_attention" target="_top">8.7 어텐션 들여다보기</a>' in text
+    assert language() == "en"
 
 
 def test_lessons_have_their_titles_and_their_badges_address():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.grading.teacher import launch, seccomp
+from common.language import Message
 
 COURSE_INSIDE, FOLDER_INSIDE = "/course", "/sandbox"  # where students' code finds the course, and where it works
 WRITABLE = ("/tmp", "/dev/shm", FOLDER_INSIDE)  # folders in memory
@@ -19,7 +20,7 @@ WRITABLE = ("/tmp", "/dev/shm", FOLDER_INSIDE)  # folders in memory
 class Isolation:
     """How students' code is isolated.
 
-    bwrap: the path of the program. refused: the filter of system calls. missing: sentences about what is not isolated,
+    bwrap: the path of the program. refused: the filter of system calls. missing: Messages about what is not isolated,
     empty if everything is.
     """
 
@@ -31,22 +32,22 @@ class Isolation:
     def words(self):
         """The same in words."""
         if self.bwrap:
-            return "Isolated by bubblewrap: no network, own processes, solutions out of reach, limits."
+            return Message("Isolated by bubblewrap: no network, own processes, solutions out of reach, limits.")
         return "NOT ISOLATED. " + " ".join(self.missing)
 
 
 def detect(course):
     """Return the Isolation that this machine allows. Args: course, a staged folder to try it with."""
     if sys.platform != "linux":
-        return without(f"Bubblewrap exists on Linux only, this is {sys.platform}.")
+        return without(Message("Bubblewrap exists on Linux only, this is {system}.", system=sys.platform))
     bwrap = shutil.which("bwrap")
     if not bwrap:
-        return without("Bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap).")
+        return without(Message("Bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)."))
     task = json.dumps({**launch.rights(bwrap, 0), "fonts": None, "folders": None, "steps": None}).encode()
     try:
         refused = seccomp.program()
     except seccomp.SeccompError as error:
-        return without(str(error))
+        return without(error.args[0])
     try:
         with readable(refused) as number:
             done = subprocess.run(
@@ -62,19 +63,24 @@ def detect(course):
         why = [str(error)]
     if why is None:
         return Isolation(bwrap, refused)
-    return without(f"Bubblewrap does not work here: {' '.join(why) or 'no reason given'}.")
+    why = " ".join(why) or Message("no reason given")
+    return without(Message("Bubblewrap does not work here: {why}.", why=why))
 
 
 def without(reason):
-    """Return the Isolation without bubblewrap: the reason, and what students' code can do then."""
+    """Return the Isolation without bubblewrap: the reason, a Message, and what students' code can do then."""
     missing = [
         reason,
-        "Students' code runs with your rights: it can read your files, the solutions and other submissions, write "
-        "where you can write, and use the network.",
+        Message(
+            "Students' code runs with your rights: it can read your files, the solutions and other submissions, write "
+            "where you can write, and use the network."
+        ),
     ]
     if sys.platform == "win32":
-        missing.append("Windows has no limits on memory, files and processes either; only the grader watches them.")
-    missing.append("Grade only submissions that you would run yourself, or use Linux with bubblewrap.")
+        missing.append(
+            Message("Windows has no limits on memory, files and processes either; only the grader watches them.")
+        )
+    missing.append(Message("Grade only submissions that you would run yourself, or use Linux with bubblewrap."))
     return Isolation(missing=missing)
 
 

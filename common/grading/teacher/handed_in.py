@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.language import Message
+
 MB = 1_000_000
 MAX_BYTES = 20 * MB  # of a notebook
 MAX_ARCHIVE = 100 * MB  # of a .zip archive
@@ -30,7 +32,7 @@ ENDING = re.compile(r"\.(?:ipynb|py)\.(?:txt|json|zip)$|\.\w{1,8}$", re.IGNORECA
 
 
 class Unreadable(ValueError):
-    """A submitted file that cannot be read; the text is for the student."""
+    """A submitted file that cannot be read; the text, a Message, is for the student."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,12 @@ def files(place, known):
         if counts[student] <= MAX_FILES:
             yield File(student, "/".join(parts), name, read)
         elif counts[student] == MAX_FILES + 1:
-            yield File(student, f"{parts[0]}/...", "", _refused(f"There are more than {MAX_FILES:,} files."))
+            yield File(
+                student,
+                f"{parts[0]}/...",
+                "",
+                _refused(Message("There are more than {count:,} files.", count=MAX_FILES)),
+            )
 
 
 def _quiet(name):
@@ -97,7 +104,7 @@ def _quiet(name):
 
 
 def _refused(why):
-    """Return a reader that raises Unreadable."""
+    """Return a reader that raises Unreadable. Args: why, a Message."""
 
     def read(most=MAX_BYTES):
         raise Unreadable(why)
@@ -131,14 +138,14 @@ def _in_folder(folder, above=()):
         elif not path.is_dir():
             yield parts, _reader(path)
         elif len(parts) > MAX_DEPTH:
-            yield (*parts, ""), _refused(f"The folder lies more than {MAX_DEPTH} folders deep.")
+            yield (*parts, ""), _refused(Message("The folder lies more than {depth} folders deep.", depth=MAX_DEPTH))
         else:
             try:
                 yield from _in_folder(path, parts)
             except OSError as error:
-                yield (*parts, ""), _refused(f"The folder cannot be read: {error.strerror}.")
+                yield (*parts, ""), _refused(Message("The folder cannot be read: {error}.", error=error.strerror))
     if empty and above and above[-1].lower().endswith(".ipynb"):
-        yield above, _refused("This is an empty folder, which cannot be read as a notebook.")
+        yield above, _refused(Message("This is an empty folder, which cannot be read as a notebook."))
     elif empty and above:
         yield (*above, ""), None
 
@@ -146,24 +153,23 @@ def _in_folder(folder, above=()):
 def _reader(path):
     def read(most=MAX_BYTES):
         if path.is_symlink():
-            raise Unreadable("The file is a symbolic link. Hand in the notebook itself.")
+            raise Unreadable(Message("The file is a symbolic link. Hand in the notebook itself."))
         try:
             handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
             with open(handle, "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    raise Unreadable("This is not a regular file.")
+                    raise Unreadable(Message("This is not a regular file."))
                 if status.st_size > most:
-                    raise _too_large(f"{status.st_size / MB:.0f} MB, more than", most)
+                    sizes = dict(size=status.st_size / MB, most=most / MB)
+                    raise Unreadable(
+                        Message("The file has {size:.0f} MB, more than {most:.0f} MB. Clear its outputs.", **sizes)
+                    )
                 return file.read(most)
         except OSError as error:
-            raise Unreadable(f"The file cannot be read: {error.strerror}.") from None
+            raise Unreadable(Message("The file cannot be read: {error}.", error=error.strerror)) from None
 
     return read
-
-
-def _too_large(said, most):
-    return Unreadable(f"The file has {said} {most / MB:.0f} MB. Clear its outputs.")
 
 
 # --- archives --------------------------------------------------------------------------------------------------
@@ -187,7 +193,7 @@ def _opened(pairs, inside=False):
             yield parts, read
             continue
         if inside:
-            yield parts, _refused("This archive lies in another archive. Hand in the notebook itself.")
+            yield parts, _refused(Message("This archive lies in another archive. Hand in the notebook itself."))
             continue
         try:
             file = _Bounded(read(MAX_ARCHIVE))
@@ -195,10 +201,10 @@ def _opened(pairs, inside=False):
             file.opening = False
             found = list(_in_archive(archive, parts))
         except Unreadable as error:
-            yield parts, _refused(str(error))
+            yield parts, _refused(error.args[0])
             continue
         if not found:
-            yield parts, _refused("The archive is empty.")
+            yield parts, _refused(Message("The archive is empty."))
         yield from _opened(found, inside=True)
 
 
@@ -206,7 +212,7 @@ def _archive(file):
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Unreadable(f"The archive cannot be opened: {error}.") from None
+        raise Unreadable(Message("The archive cannot be opened: {error}.", error=str(error))) from None
 
 
 def _in_archive(archive, above=()):
@@ -222,18 +228,18 @@ def _in_archive(archive, above=()):
 def _entry_reader(archive, entry):
     def read(most=MAX_BYTES):
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise Unreadable("The file is a symbolic link. Hand in the notebook itself.")
+            raise Unreadable(Message("The file is a symbolic link. Hand in the notebook itself."))
         if entry.flag_bits & 1:
-            raise Unreadable("The archive is encrypted. Hand in the notebook itself.")
+            raise Unreadable(Message("The archive is encrypted. Hand in the notebook itself."))
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others cannot be read bit by bit
-            raise Unreadable("The archive is compressed in an unusual way. Hand in the notebook itself.")
+            raise Unreadable(Message("The archive is compressed in an unusual way. Hand in the notebook itself."))
         try:
             with archive.open(entry) as file:
                 data = file.read(most + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-            raise Unreadable(f"The archive is damaged: {error}.") from None
+            raise Unreadable(Message("The archive is damaged: {error}.", error=str(error))) from None
         if len(data) > most:
-            raise _too_large("more than", most)
+            raise Unreadable(Message("The file has more than {most:.0f} MB. Clear its outputs.", most=most / MB))
         return data
 
     return read

@@ -198,7 +198,7 @@ def index_page(rows, pages, seed, isolation, notices=()):
     students = list(pages)
     parts = [f"<h1>{say('Exercises')}</h1>"]
     if isolation.missing:
-        said = _escape(" ".join(isolation.missing))
+        said = _escape(" ".join(map(say, isolation.missing)))
         parts.append(f'<div class="alarm" role="alert"><strong>{say("Not isolated.")}</strong> {said}</div>')
     failed = sorted({row.student for row in rows if row.status == "infra"})
     if failed:
@@ -229,7 +229,7 @@ def index_page(rows, pages, seed, isolation, notices=()):
         seed=_escape(seed),
         option=f"<code>--seed {_escape(seed)}</code>",
     )
-    isolated = isolation.words if not isolation.missing else say("Not isolated, see above.")
+    isolated = say(isolation.words) if not isolation.missing else say("Not isolated, see above.")
     parts.append(f'<p class="quiet">{again} {_escape(isolated)} {_escape(versions())}.</p>')
     return _page(say("Exercises: summary"), "\n".join(parts))
 

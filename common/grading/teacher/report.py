@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from common.grading.teacher.pages import MARKER, index_page, printable, student_page
-from common.language import ENGLISH, language
+from common.language import ENGLISH, language, say
 
 HEADER = ["student", "notebook", "exercise", "status", "points", "max_points", "message"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins with one of these
@@ -183,10 +183,11 @@ def write(out, rows, seed, isolation, notices=(), chosen=ENGLISH):
             by_student[row.student].append(row.translated or row)
         language(chosen)
         for student, name in pages.items():
-            mine = [notice.text for notice in notices if notice.student == student]
+            mine = [say(notice.text) for notice in notices if notice.student == student]
             _text(new / "students" / name, student_page(student, by_student[student], mine))
         shown = [row.translated or row for row in rows]
-        _text(new / "index.html", index_page(shown, pages, seed, isolation, [notice.text for notice in notices]))
+        said = [say(notice.text) for notice in notices]
+        _text(new / "index.html", index_page(shown, pages, seed, isolation, said))
         _exchange(new, out, old)
     except BaseException:
         if made:

@@ -79,15 +79,15 @@ def rows_of(submission, steps, results, seed):
         row = Row(submission.student, submission.assignment.name, exercise, "missing", 0.0)
         if submission.problem and not submission.answers:
             row.status = "missing" if submission.problem.startswith("No notebook") else "error"
-            row.said = submission.problem
+            row.said = say(submission.problem)
         elif answer is None:
             row.said = say("There is no answer cell for this exercise. It was deleted, or its first line is missing.")
         else:
             own = {(s.kind, s.case): results.get(k) for k, s in enumerate(steps) if s.exercise is exercise}
             _judge(row, exercise, own, submission, seed)
-        notes = [submission.note.strip()] if submission.note else []
+        notes = [say(submission.note)] if submission.note else []
         if answer and answer.repairs:
-            notes.append(say("Repaired: {what}.", what="; ".join(answer.repairs)))
+            notes.append(say("Repaired: {what}.", what="; ".join(map(say, answer.repairs))))
         row.said, row.notes = reproducible(row.said), reproducible(" ".join(notes))
         rows.append(row)
     return rows

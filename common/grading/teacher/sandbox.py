@@ -24,6 +24,7 @@ from common.grading.teacher import bwrap, launch
 from common.grading.teacher.launch import COURSE, MIB
 from common.grading.teacher.memory import available, new_group
 from common.grading.teacher.steps import StepResult
+from common.language import Message
 
 STAGED = (  # of common/, for notebooks and for the worker
     *(
@@ -135,7 +136,7 @@ class Sandboxes:
         if self.isolate:
             self.isolation = bwrap.detect(self.course)
         else:
-            self.isolation = bwrap.without("You asked for this (--no-isolation).")
+            self.isolation = bwrap.without(Message("You asked for this (--no-isolation)."))
         self.grouped = _groups_work()
         self.stopped = threading.Event()
         self.door, self.change, self.inside = threading.Lock(), threading.Condition(), 0

@@ -10,6 +10,8 @@ import ctypes
 import errno
 import tempfile
 
+from common.language import Message
+
 LIBRARY = "libseccomp.so.2"
 NAMESPACES = (
     "unshare setns mount umount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick "
@@ -36,7 +38,7 @@ NOT_EQUAL, EQUAL, MASKED_EQUAL = 1, 4, 7  # SCMP_CMP_NE, SCMP_CMP_EQ, SCMP_CMP_M
 
 
 class SeccompError(RuntimeError):
-    """The filter cannot be made; the text says what is missing."""
+    """The filter cannot be made; the text, a Message, says what is missing."""
 
 
 class _Compare(ctypes.Structure):
@@ -55,7 +57,7 @@ def program():
     library = _library()
     rules = library.seccomp_init(ALLOW)
     if not rules:
-        raise SeccompError("libseccomp made no filter.")
+        raise SeccompError(Message("libseccomp made no filter."))
     try:
         _call(library.seccomp_attr_set, rules, BAD_ARCHITECTURE, ERRNO | errno.EPERM)
         for name in f"{NAMESPACES} {UNCOUNTED}".split():
@@ -82,7 +84,7 @@ def _library():
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError:
-        raise SeccompError("libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2).") from None
+        raise SeccompError(Message("libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2).")) from None
     library.seccomp_init.restype = ctypes.c_void_p
     library.seccomp_init.argtypes = [ctypes.c_uint32]
     library.seccomp_release.argtypes = [ctypes.c_void_p]
@@ -98,7 +100,9 @@ def _library():
 def _refuse(library, rules, name, error, *conditions):
     number = library.seccomp_syscall_resolve_name(name.encode())
     if number == -1:
-        raise SeccompError(f"libseccomp does not know the system call {name}: a newer one is needed (2.5.2).")
+        raise SeccompError(
+            Message("libseccomp does not know the system call {name}: a newer one is needed (2.5.2).", name=name)
+        )
     array = (_Compare * len(conditions))(*conditions)
     _call(library.seccomp_rule_add_array, rules, ERRNO | error, number, len(conditions), array)
 
@@ -106,4 +110,5 @@ def _refuse(library, rules, name, error, *conditions):
 def _call(function, *arguments):
     result = function(*arguments)
     if result < 0:
-        raise SeccompError(f"libseccomp: {function.__name__} failed ({errno.errorcode.get(-result, result)}).")
+        failed = dict(function=function.__name__, error=errno.errorcode.get(-result, result))
+        raise SeccompError(Message("libseccomp: {function} failed ({error}).", **failed))

@@ -32,6 +32,7 @@ from common.grading import cells
 from common.grading.exercise import find
 from common.grading.teacher import handed_in
 from common.grading.teacher.handed_in import COPY, Unreadable, spelled
+from common.language import Message, gathered
 
 MAX_CHARACTERS = 100_000  # of an answer
 MAX_CELLS = 10_000  # of a notebook
@@ -47,12 +48,12 @@ class SubmissionsError(ValueError):
 
 
 class Ignored(ValueError):
-    """A file that is not a hand-in; the text completes a sentence that begins with "because"."""
+    """A file that is not a hand-in; the text, a Message, completes a sentence that begins with "because"."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence about what was found. student: whom it concerns, if it is one."""
+    """A Message about what was found. student: whom it concerns, if it is one."""
 
     text: str
     student: str = ""
@@ -82,7 +83,7 @@ class Assignment:
 
 @dataclass
 class Answer:
-    """The source of an answer cell, and what had to be repaired to find it."""
+    """The source of an answer cell, and what had to be repaired to find it, as Messages."""
 
     source: str
     repairs: list = field(default_factory=list)
@@ -90,7 +91,7 @@ class Answer:
 
 @dataclass
 class Submission:
-    """One student's work on one notebook. problem: why the file could not be read, if so."""
+    """One student's work on one notebook. problem: why the file could not be read, if so, a Message."""
 
     student: str
     assignment: Assignment
@@ -168,7 +169,8 @@ def collect(place, known, only=()):
             submissions.append(_submission(student, known[name], mine, works, notices))
         if only:
             left = [work for work in works if work.name not in only]
-            notices += [_ignored(w.file, f"it belongs to {w.name}, which is not graded now") for w in left]
+            why = [Message("it belongs to {name}, which is not graded now", name=work.name) for work in left]
+            notices += map(_ignored, (work.file for work in left), why)
     notices = [*_without_floods(notices), *_alike(students)]
     return Collection(sorted(submissions, key=lambda s: (s.student, s.assignment.name)), notices)
 
@@ -182,7 +184,10 @@ def _without_floods(notices):
     for student, mine in by_student.items():
         kept += mine[:MAX_NOTICES]
         if len(mine) > MAX_NOTICES:
-            kept.append(Notice(f"ignored: {len(mine) - MAX_NOTICES:,} more files of {student}", student))
+            more = len(mine) - MAX_NOTICES
+            kept.append(
+                Notice(Message("ignored: {count:,} more files of {student}", count=more, student=student), student)
+            )
     return kept
 
 
@@ -212,17 +217,17 @@ def _read(place, known):
             work.answers = answers(content, known[work.name]) if work.name else {}
             work.elsewhere = tuple(sorted({number for cell in content for number in cell.numbers}))
         except Ignored as error:
-            notices.append(_ignored(file, str(error)))
+            notices.append(_ignored(file, error.args[0]))
             continue
         except Unreadable as error:
-            work.problem = str(error)
+            work.problem = error.args[0]
             work.name = _named(file.stem, known, [])
         students.setdefault(file.student, []).append(work)
     return students, notices
 
 
 def _ignored(file, why):
-    return Notice(f"ignored: {file.path}, because {why}", file.student)
+    return Notice(Message("ignored: {file}, because {why}", file=file.path, why=why), file.student)
 
 
 def _content(file, read):
@@ -231,32 +236,33 @@ def _content(file, read):
     Raises: Unreadable; Ignored for what is not meant to be a notebook.
     """
     if file.name.startswith("."):
-        raise Ignored("its name begins with a dot")
+        raise Ignored(Message("its name begins with a dot"))
     if file.ending in (".gz", ".tgz", ".tar", ".rar", ".7z", ".xz", ".bz2"):
-        raise Ignored("only .zip archives are opened")
+        raise Ignored(Message("only .zip archives are opened"))
     # An archive, or a folder, which has no name, is here only if it could not be opened: reading it says why.
     if file.name and file.ending not in (".ipynb", ".zip", ".py", ".txt", ".json"):
-        raise Ignored("it is not a notebook (.ipynb)")
+        raise Ignored(Message("it is not a notebook (.ipynb)"))
     if read[file.student] > handed_in.MAX_OF_STUDENT:
-        raise Unreadable(f"The files before it have {handed_in.MAX_OF_STUDENT / handed_in.MB:.0f} MB already.")
+        most = handed_in.MAX_OF_STUDENT / handed_in.MB
+        raise Unreadable(Message("The files before it have {most:.0f} MB already.", most=most))
     try:
         data = file.read()
         read[file.student] += len(data)
         content = cells_of_script(_text(data)) if file.ending == ".py" else cells_of_notebook(_text(data))
     except Unreadable as error:
         if file.ending == ".py":
-            raise Ignored(_continued(str(error))) from None
+            raise Ignored(_continued(error.args[0])) from None
         if file.ending in (".txt", ".json"):
-            raise Ignored("it is not a notebook (.ipynb)") from None
+            raise Ignored(Message("it is not a notebook (.ipynb)")) from None
         raise
     if file.ending == ".py" and not any(cell.numbers for cell in content):
-        raise Ignored("no line in it begins an answer, such as '# Exercise 8.2.1'")
+        raise Ignored(Message("no line in it begins an answer, such as '# Exercise 8.2.1'"))
     return content
 
 
 def _continued(sentence):
-    """Return a sentence as the end of another one."""
-    return sentence[:1].lower() + sentence[1:].rstrip(".")
+    """Return a sentence, a Message, as the end of another one."""
+    return sentence.written(sentence[:1].lower() + sentence[1:].rstrip("."))
 
 
 def _named(stem, known, content):
@@ -282,14 +288,15 @@ def _submission(student, assignment, works, all_works, notices):
     """Return one student's submission: the best of their files for this notebook. A notice is added for each other."""
     submission = Submission(student, assignment)
     if not works:
-        submission.problem = "No notebook was handed in for this."
+        said = [Message("No notebook was handed in for this.")]
         others = sorted({work.name for work in all_works})
         if others:
-            submission.problem += f" Handed in: {', '.join(others)}."
+            said.append(Message("Handed in: {notebooks}.", notebooks=", ".join(others)))
         about = [notice.text for notice in notices if notice.student == student]
         if about and not others:
             text = "; ".join(about[:3])
-            submission.problem += f" {text[:1].upper()}{text[1:]}."
+            said.append(gathered(about[:3]).written(f"{text[:1].upper()}{text[1:]}."))
+        submission.problem = gathered(said)
         return submission
     released = {number: cell.source for cell in assignment.notebook.cells if (number := cells.number_of(cell))}
 
@@ -299,19 +306,24 @@ def _submission(student, assignment, works, all_works, notices):
         return bool(work.problem), -changed, -len(work.answers), file.stem != assignment.name, file.path
 
     best, *others = sorted(works, key=rank)
+    notes = []
     if others:
         graded = best.file.path.partition("/")[2] or best.file.path
-        submission.note = f"{len(works)} files were handed in for this notebook; graded: {graded}."
+        counted = dict(count=len(works), file=graded)
+        notes.append(Message("{count} files were handed in for this notebook; graded: {file}.", **counted))
         for work in others:
-            why = work.problem or f"{best.file.path} is graded for {assignment.name}"
+            counts = dict(file=best.file.path, notebook=assignment.name)
+            why = work.problem or Message("{file} is graded for {notebook}", **counts)
             notices.append(_ignored(work.file, _continued(why)))
     submission.problem, submission.answers = best.problem, best.answers
     if not best.problem and best.file.ending == ".py":
-        submission.note += " Read from a Python file, which keeps no ids."
+        notes.append(Message("Read from a Python file, which keeps no ids."))
         for answer in submission.answers.values():
             answer.repairs = []
     if not best.problem and not best.answers and best.elsewhere:
-        submission.note += f" The file holds exercises of another notebook: {', '.join(best.elsewhere)}."
+        numbers = ", ".join(best.elsewhere)
+        notes.append(Message("The file holds exercises of another notebook: {numbers}.", numbers=numbers))
+    submission.note = gathered(notes)
     return submission
 
 
@@ -324,9 +336,17 @@ def _alike(students):
     for group in groups.values():
         if len(group) > 1:
             same = len({unicodedata.normalize("NFC", student) for student in group}) < len(group)
-            names = " and ".join(map(ascii if same else repr, group))
-            what = "look the same but are written with different characters" if same else "differ in case only"
-            notices.append(Notice(f"alike: the students {names} {what}; they are graded as {len(group)} students"))
+            told = dict(names=" and ".join(map(ascii if same else repr, group)), count=len(group))
+            said = Message(
+                "alike: the students {names} look the same but are written with different characters; they are graded "
+                "as {count} students",
+                **told,
+            )
+            if not same:
+                said = Message(
+                    "alike: the students {names} differ in case only; they are graded as {count} students", **told
+                )
+            notices.append(Notice(said))
     return notices
 
 
@@ -334,24 +354,28 @@ def _text(data):
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unreadable("The file is not a notebook: its text is not UTF-8.") from None
+        raise Unreadable(Message("The file is not a notebook: its text is not UTF-8.")) from None
+
+
+def _too_many(count):
+    return Message("The file has {count:,} cells, more than {most:,}.", count=count, most=MAX_CELLS)
 
 
 def cells_of_notebook(text):
     """Return the cells in the text of a notebook. Raises: Unreadable."""
     if not text.strip():
-        raise Unreadable("The file is empty.")
+        raise Unreadable(Message("The file is empty."))
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise Unreadable("The file is not a notebook: its JSON is broken.") from None
+        raise Unreadable(Message("The file is not a notebook: its JSON is broken.")) from None
     found = data.get("cells") if isinstance(data, dict) else None
     if found is None and isinstance(data, dict) and isinstance(data.get("worksheets"), list):  # before nbformat 4
         found = [c for sheet in data["worksheets"] if isinstance(sheet, dict) for c in sheet.get("cells") or []]
     if not isinstance(found, list):
-        raise Unreadable("The file is not a notebook: it has no cells.")
+        raise Unreadable(Message("The file is not a notebook: it has no cells."))
     if len(found) > MAX_CELLS:
-        raise Unreadable(f"The file has {len(found):,} cells, more than {MAX_CELLS:,}.")
+        raise Unreadable(_too_many(len(found)))
     return [cell for cell in map(_cell, found) if cell]
 
 
@@ -363,7 +387,7 @@ def cells_of_script(text):
             sources.append([])
         sources[-1].append(line)
     if len(sources) > MAX_CELLS:
-        raise Unreadable(f"The file has {len(sources):,} cells, more than {MAX_CELLS:,}.")
+        raise Unreadable(_too_many(len(sources)))
     return [_Cell("code", "\n".join(lines).strip("\n"), set()) for lines in sources]
 
 
@@ -405,12 +429,15 @@ def answers(content, assignment):
         place = ([k for k in changed if wanted in content[k].names] or changed)[-1]
         cell, repairs = content[place], []
         if len(changed) > 1:
-            which = "the one at its place" if wanted in cell.names else "the last one"
-            repairs.append(f"{len(changed)} cells answer this exercise ({which} counts)")
+            count = len(changed)
+            if wanted in cell.names:
+                repairs.append(Message("{count} cells answer this exercise (the one at its place counts)", count=count))
+            else:
+                repairs.append(Message("{count} cells answer this exercise (the last one counts)", count=count))
         if cell.kind != "code":
-            repairs.append(f"the answer was in a {cell.kind or 'nameless'} cell")
+            repairs.append(Message("the answer was in a {kind} cell", kind=cell.kind or Message("nameless")))
         if wanted not in cell.names:
-            repairs.append("the answer cell was found by its headline")
+            repairs.append(Message("the answer cell was found by its headline"))
         source = cell.source
         if len(source) > MAX_CHARACTERS:
             source = f"raise ValueError('the answer has more than {MAX_CHARACTERS:,} characters')"
@@ -420,22 +447,22 @@ def answers(content, assignment):
 
 
 def _check_repairs(content, number, released, answer_place):
-    """Return in words what happened to a check cell. It has no effect: the grader replaces it with its own."""
+    """Return as Messages what happened to a check cell. It has no effect: the grader replaces it with its own."""
     wanted = cells.cell_id("check", number)
     places = [k for k, cell in enumerate(content) if wanted in cell.names]
     if not places:
         calls = re.compile(rf"^[ \t]*check\([ \t]*['\"]{re.escape(number)}['\"]", re.M)
         places = [k for k, cell in enumerate(content) if cell.kind == "code" and calls.search(cell.source)]
     if not places:
-        return ["the check cell was missing"]
+        return [Message("the check cell was missing")]
     first = content[places[0]]
     repairs = []
     if len(places) > 1:
-        repairs.append(f"the check cell was there {len(places)} times")
+        repairs.append(Message("the check cell was there {count} times", count=len(places)))
     if first.kind != "code":
-        repairs.append("the check cell was not a code cell")
+        repairs.append(Message("the check cell was not a code cell"))
     elif first.source.strip() != released.strip():
-        repairs.append("the check cell had been changed")
+        repairs.append(Message("the check cell had been changed"))
     if places[-1] < answer_place:
-        repairs.append("the check cell was before the answer")
+        repairs.append(Message("the check cell was before the answer"))
     return repairs

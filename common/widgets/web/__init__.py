@@ -2,11 +2,13 @@
 
 ``write_page`` writes a folder that works from a disk and from any static host: ``index.html`` with everything but the
 weights, and ``files/``, scripts that the page loads when they are asked for: the weights of each model, the names of
-all characters, for messages, and what else a chapter has. Several pages can share a folder. The JavaScript in this
-folder is what a page runs, as it is:
+all characters, for messages, and what else a chapter has. Several pages can share a folder, and pages in other
+languages lie in folders below it and load the same files. A page is in the language that is chosen while it is written
+(``common.language``). The JavaScript in this folder is what a page runs, as it is:
 
 | file          | what is in it                                                | the same in Python              |
 |---------------|--------------------------------------------------------------|---------------------------------|
+| `language.js` | phrases, with particles of Korean                            | `common/language`               |
 | `numbers.js`  | rounding, percents, colors                                   | `common/svg.py`                 |
 | `drawing.js`  | SVG by hand, lines of text                                   | `common/svg.py`                 |
 | `picture.js`  | the heatmap and its sentences                                | `common/widgets/attention.py`   |
@@ -16,8 +18,8 @@ folder is what a page runs, as it is:
 | `layers.js`   | embedding, LSTM, GRU, attention, affine; decoding; weights   | `common/steps.py`, the chapters |
 | `explorer.js` | the page                                                     | `common/widgets/explorer.py`    |
 
-Words, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules that the widget reads.
-A chapter adds scripts of its own, which define ``CHAPTER``: its models, and what they read.
+Words of the chosen language, colors, sizes and examples are written into the page as JSON (``PAGE``), from the modules
+that the widget reads. A chapter adds scripts of its own, which define ``CHAPTER``: its models, and what they read.
 """
 
 import base64
@@ -28,17 +30,17 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import svg
+from common import language, svg
 from common.np import host
 from common.npz import atomic_write
 from common.svg import escape
 from common.widgets import attention, explorer, reasons
-from common.widgets.phrases import PHRASES
+from common.widgets.phrases import PHRASES, say
 
 __all__ = ["WebModel", "write_page"]
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("numbers", "drawing", "picture", "reasons", "texts", "sentences", "layers", "explorer")
+SCRIPTS = ("language", "numbers", "drawing", "picture", "reasons", "texts", "sentences", "layers", "explorer")
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,16 @@ def write_page(
     examples,
     lessons,
     model=None,
-    title="Attention explorer",
+    title,
     note="",
     file="index.html",
     pages=(),
+    languages=(),
+    files="files",
     sentences=False,
     data=None,
 ):
-    """Write the page into ``folder``, which is made if it does not exist; return its path.
+    """Write the page into ``folder``, in the chosen language; return its path. The folder is made if it does not exist.
 
     Args:
         models: WebModels. model: the name of the one that is shown at first; None for the last one.
@@ -86,29 +90,31 @@ def write_page(
         lessons: pairs (title, address), where it is explained how this works. title: of the page. note: a sentence at
             its end.
         file: the name of the page. pages: pairs (title, name of the file) of the pages in this folder, this one among
-            them, which lead to each other.
+            them, which lead to each other. languages: triples (code, name, address) of this page in other languages,
+            and of this one in its own, whose address is "".
+        files: the folder of the scripts, from this page; those in a folder above are there, and are not written again.
         sentences: whether texts are sentences (``SENTENCES``) and not characters (``CHARACTERS``).
         data: a dict name -> what a script of that name in ``files/`` holds, for the chapter's scripts.
     Raises: ValueError for arrays that are not float16 of one or two axes.
     """
     folder = Path(folder)
-    for each in models:
-        _write(folder / "files" / f"{each.file}.js", _script(each.file, _packed(each)))
-    for name, content in (data or {}).items():
-        _write(folder / "files" / f"{name}.js", _script(name, content))
-    if not sentences:
-        _write(folder / "files" / "names.js", _script("names", character_names()))
+    if not files.startswith("../"):
+        contents = {each.file: _packed(each) for each in models} | (data or {})
+        if not sentences:
+            contents["names"] = character_names()
+        for name, content in contents.items():
+            _write(folder / files / f"{name}.js", _script(name, content))
+    phrases = {name: language.look_up(text) for name, text in PHRASES.items()}
     names = [each.name for each in models]
     page = dict(
-        phrases=PHRASES,
+        phrases=phrases,
+        particles=language.particles(),
+        files=files,
         shape=_shape(),
         captions=dict(
-            token=captions.token,
+            {name: captions.said(name) for name in ("token", "nothing_to_read", "no_truth", "no_source")},
             separator=captions.separator,
             marks=sorted(captions.marks),
-            nothing_to_read=captions.nothing_to_read,
-            no_truth=captions.no_truth,
-            no_source=captions.no_source,
             write=captions.write is not None,
         ),
         sentences=sentences,
@@ -117,24 +123,22 @@ def write_page(
         models=[dict(name=each.name, file=each.file) for each in models],
         examples=list(examples),
         remember=explorer.AttentionExplorer.remember,
-        state=dict(text=examples[0], model=model or names[-1], beside=explorer.NONE, step=0, gold=False, why=False),
+        state=dict(text=examples[0], model=model or names[-1], beside=say("label_none"), step=0, gold=False, why=False),
         chapter=chapter,
     )
     sources = [FOLDER / f"{name}.js" for name in SCRIPTS[:-1]] + [Path(path) for path in scripts]
     sources.append(FOLDER / f"{SCRIPTS[-1]}.js")
     code = [f"const PAGE = {_json(page)};", *(path.read_text(encoding="utf-8") for path in sources)]
     links = " · ".join(f'<a href="{escape(address)}" target="_top">{escape(text)}</a>' for text, address in lessons)
-    labels = {name: PHRASES[name] for name in PHRASES if name.startswith("label_") or name in ("save", "how")}
-    gaps = {name: escape(text) for name, text in labels.items()} | dict(
+    about = captions.said("about")
+    gaps = {name: escape(text) for name, text in phrases.items()} | dict(
+        language=language.language(),
         title=escape(title),
-        description=escape(captions.about[0].upper() + captions.about[1:] + "."),
-        label=escape(captions.label),
+        description=escape(about[0].upper() + about[1:] + "."),
+        label=escape(captions.said("label")),
         example=escape(captions.example),
-        examples=escape(PHRASES["examples"]),
-        another_example=escape(PHRASES["another_example"]),
         pages=_navigation(pages, file),
-        heatmap=escape(PHRASES["heatmap"]),
-        heatmap_beside=escape(PHRASES["heatmap_beside"]),
+        languages=_languages(languages),
         lessons=links,
         note=escape(note),
         style=_filled((FOLDER / "style.css").read_text(encoding="utf-8"), _shape()),
@@ -151,7 +155,20 @@ def _navigation(pages, current):
         return ""
     here = ' aria-current="page"'
     links = (f'<a href="{escape(to)}"{here if to == current else ""}>{escape(text)}</a>' for text, to in pages)
-    return f'<nav aria-label="{escape(PHRASES["pages"])}">{"".join(links)}</nav>'
+    return f'<nav aria-label="{escape(say("pages"))}">{"".join(links)}</nav>'
+
+
+def _languages(languages):
+    """Return the way to the same page in other languages as HTML, or "" if there is none."""
+    if len(languages) < 2:
+        return ""
+    each = (
+        f'<a lang="{code}" hreflang="{code}" href="{escape(address)}">{escape(name)}</a>'
+        if address
+        else f'<span lang="{code}" aria-current="true">{escape(name)}</span>'
+        for code, name, address in languages
+    )
+    return f'<p class="languages" role="group" aria-label="{escape(say("languages"))}">{"".join(each)}</p>'
 
 
 @functools.cache

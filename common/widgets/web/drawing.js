@@ -1,11 +1,6 @@
 // Drawing by hand: SVG as a string. The same as common/svg.py, which explains it.
 "use strict";
 
-// A phrase with its gaps filled in, see common/widgets/phrases.py.
-function say(phrase, words = {}) {
-  return PAGE.phrases[phrase].replace(/\{(\w+)\}/g, (_, gap) => words[gap]);
-}
-
 // Text that is safe within SVG and HTML; control characters, which XML forbids, become U+FFFD.
 function escape(text) {
   const names = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };

@@ -33,7 +33,7 @@ function receive(file, content) {
 function loadFile(file) {
   loading[file] ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `files/${file}.js`;
+    script.src = `${PAGE.files}/${file}.js`;
     script.onload = () => resolve(received[file]);
     script.onerror = () => {
       delete loading[file]; // the next try may succeed
@@ -105,7 +105,7 @@ function pictures(tokens, { model, beside, step, column, gold, why }) {
     if (reasons.missing) news.push(reasons.missing);
     else found.reasons = renderReasons(tokens, reasons, first.step, column ?? most);
   }
-  return { ...found, news: closed(news.join("; ")) + CHAPTER.remarks(tokens, { model, beside }) };
+  return { ...found, news: closed(news.join(say("and"))) + CHAPTER.remarks(tokens, { model, beside }) };
 }
 
 // --- the page ---

@@ -107,7 +107,7 @@ function headerLines({ answer, confidence, name }, width) {
   const least = { kind: PAGE.captions.token, place: k, token: visible(answer[k]), sure: percent(confidence[k]) };
   const sure = say("least_sure", least);
   const writes = say("writes", { name });
-  if (7 * [...`${writes}     ${sure}`].length + 12 * breadth(written) <= width - 28)
+  if (7 * breadth(`${writes}     ${sure}`) + 12 * breadth(written) <= width - 28)
     return [
       [
         [`${writes}  `, { color: MUTED }],

@@ -60,7 +60,7 @@ const CHARACTERS = {
     if (right === null) return say("no_truth", { question, no_truth: PAGE.captions.no_truth, answer: written });
     const more = CHAPTER.remark(tokens);
     const said = say(written.trimEnd() === right ? "right" : "wrong", { answer: written, right });
-    return more ? `${said}; ${more}` : said;
+    return more ? said + say("and") + more : said;
   },
 
   gold(name, tokens) {
