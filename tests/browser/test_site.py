@@ -282,9 +282,10 @@ def test_on_a_korean_page_the_theme_speaks_korean(page):
     assert set(left) <= {"Download this page"}, "the theme has no translation for the name of this button"
     widget = page.locator(".course-widget").first
     assert "이 셀을 실행하면 쓸 수 있어요." in widget.inner_text()
-    widget.get_by_role("link").click()
-    page.wait_for_url("**/notebooks/ko/README.html")
     page.locator(".logo").first.click()
+    page.wait_for_url("**/notebooks/ko/README.html")
+    page.go_back()
+    widget.get_by_role("link").click()
     page.wait_for_url("**/notebooks/ko/README.html")
 
 
