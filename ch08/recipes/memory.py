@@ -257,7 +257,7 @@ def _systems(name, task, recipe, lstm_recipe, lstm_size, **options):
 MACHINE = Recipe(epochs=70, batch_size=32, learning_rate=0.003, max_grad=1.0)
 BASELINE = Recipe(epochs=50, batch_size=32, learning_rate=0.001, max_grad=10.0)
 SOONER = replace(MACHINE, epochs=30)  # recall needs fewer, and its sequences are longer
-LONGER = replace(MACHINE, epochs=60)  # those of repeat copy are the longest
+REPEATING = replace(MACHINE, epochs=60)
 
 SYSTEMS = {
     **_systems("copy", Copy, MACHINE, BASELINE, 119),
@@ -273,13 +273,13 @@ SYSTEMS = {
         functools.partial(memory_model, NTM, walking=False),
         MACHINE,
     ),
-    # To go back to the first vector again and again the heads need the content: their gates begin half open.
-    **_systems("repeat-copy", RepeatCopy, LONGER, BASELINE, 119, first_gate=0.0),
+    # To go back to the first vector again and again, a reading head needs the content: its gate begins half open.
+    **_systems("repeat-copy", RepeatCopy, REPEATING, BASELINE, 119, first_gate=0.0),
     "ntm-repeat-copy-closed": System(
         "repeat copy: a Neural Turing Machine whose gates begin nearly closed",
         RepeatCopy,
         functools.partial(memory_model, NTM),
-        LONGER,
+        REPEATING,
     ),
     **_systems("recall", AssociativeRecall, SOONER, BASELINE, 119),
     **_systems("sort", PrioritySort, MACHINE, BASELINE, 119),

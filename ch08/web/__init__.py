@@ -57,7 +57,7 @@ def write_explorer(folder, lesson=None, weights=PRETRAINED):
 
     Args: lesson, called as lesson(up, name) with the way from a page to ``folder``, such as "../", and the name of a
     notebook, such as "ko/ch08_07_seeing_attention", returns its address; None for Colab's. weights: the folder with the
-    models, as for ``ch08.explorer.explorer``; without those of sentences there is no page of sentences.
+    models, as for ``ch08.explorer.explorer``; without those of sentences the page of sentences is left out.
     Raises: FileNotFoundError if there are no weights; ValueError for a model that ``models.js`` does not know.
     """
     found = available(weights)
