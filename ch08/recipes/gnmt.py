@@ -24,6 +24,18 @@ def _system(about, layers, **options):
     )
 
 
+def _captions(about, layers, **options):
+    """Return the System of this depth for Multi30k."""
+    model = functools.partial(GNMT, layers=layers, dropout=0.3, label_smoothing=0.1, **options)
+    return System(
+        f"Multi30k, German to English, GNMT with {about} and sub-words",
+        functools.partial(multi30k_task, pieces=4000, beam_size=5),
+        functools.partial(translation_model, model, wordvec_size=192, hidden_size=256),
+        LUONG,
+        prepare_deep,
+    )
+
+
 # With 1 and 2 layers there is no layer to which a residual connection belongs.
 SYSTEMS = {
     "gnmt": _system("4 layers", 4),
@@ -32,16 +44,10 @@ SYSTEMS = {
     "gnmt-plain": _system("4 layers, without residual connections", 4, residual=False),
     "gnmt-8": _system("8 layers", 8),
     "gnmt-8-plain": _system("8 layers, without residual connections", 8, residual=False),
-    "multi30k-gnmt": System(
-        "Multi30k, German to English, GNMT with 4 layers and sub-words",
-        functools.partial(multi30k_task, pieces=4000, beam_size=5),
-        functools.partial(
-            translation_model,
-            functools.partial(GNMT, layers=4, dropout=0.3, label_smoothing=0.1),
-            wordvec_size=192,
-            hidden_size=256,
-        ),
-        LUONG,
-        prepare_deep,
-    ),
+    "multi30k-gnmt": _captions("4 layers", 4),
+    "multi30k-gnmt-1": _captions("1 layer", 1),
+    "multi30k-gnmt-2": _captions("2 layers", 2),
+    "multi30k-gnmt-plain": _captions("4 layers, without residual connections", 4, residual=False),
+    "multi30k-gnmt-8": _captions("8 layers", 8),
+    "multi30k-gnmt-8-plain": _captions("8 layers, without residual connections", 8, residual=False),
 }

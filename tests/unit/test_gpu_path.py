@@ -1,6 +1,7 @@
 """The whole path on a GPU, played with a strict stand-in for CuPy: its arrays refuse to become NumPy arrays in silence.
 
-Each system trains two steps, decodes, is saved, loaded and resumed, and feeds the explorer.
+Each system trains two steps, decodes, is saved, loaded and resumed, and feeds the explorer. On a machine with a GPU,
+`ATTENTION_REAL_GPU=1 pytest tests/unit/test_gpu_path.py` takes CuPy itself.
 """
 
 import os
@@ -139,12 +140,10 @@ print("all on the device")
 """
 
 
-def run_on_the_stand_in(root, code, *words):
-    env = {
-        **os.environ,
-        "ATTENTION_GPU": "1",
-        "PYTHONPATH": os.pathsep.join([str(root / "tests/cupy_stand_in"), str(root)]),
-    }
+def run_on_the_device(root, code, *words):
+    folders = [root] if os.environ.get("ATTENTION_REAL_GPU") else [root / "tests/cupy_stand_in", root]
+    libraries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    env = {**os.environ, "ATTENTION_GPU": "1", "PYTHONPATH": os.pathsep.join([*map(str, folders), *libraries])}
     done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.endswith("all on the device\n")
@@ -157,26 +156,26 @@ OTHERS = ("bidirectional", "input-feeding", "same-step", "deep", "general", "add
 @pytest.mark.parametrize("name", [*dates.SYSTEMS, *OTHERS])
 def test_a_system_trains_on_the_device(root, tmp_path, name):
     data = write_dates(tmp_path / "dates.txt")
-    run_on_the_stand_in(root, TRAIN, name, data, tmp_path / "out")
+    run_on_the_device(root, TRAIN, name, data, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["ntm-recall", "lstm-recall"])
 def test_a_memory_task_trains_on_the_device(root, tmp_path, name):
-    run_on_the_stand_in(root, REMEMBER, name, tmp_path / "out")
+    run_on_the_device(root, REMEMBER, name, tmp_path / "out")
 
 
 def test_additions_are_learned_on_the_device(root, tmp_path, additions_file):
     assert list(CH07) == ["plain", "reversed", "peeky"]
-    run_on_the_stand_in(root, ADD, additions_file, tmp_path / "out")
+    run_on_the_device(root, ADD, additions_file, tmp_path / "out")
 
 
 def test_checking_and_fitting_on_the_device(root):
-    run_on_the_stand_in(root, CHECK)
+    run_on_the_device(root, CHECK)
 
 
 def test_decoding_and_metrics_on_the_device(root):
-    run_on_the_stand_in(root, WRITE)
+    run_on_the_device(root, WRITE)
 
 
 def test_translation_models_on_the_device(root):
-    run_on_the_stand_in(root, TRANSLATE)
+    run_on_the_device(root, TRANSLATE)
