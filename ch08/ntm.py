@@ -243,7 +243,7 @@ class Heads(Composite):
         gates = b[self.ends[0] : self.ends[0] + M]
         gates[: heads[0]], gates[heads[0] :] = first_gate, CLOSED
         if walking:
-            b[self.ends[2] :].reshape(M, 3)[...] = -FIRST_SHIFT, -FIRST_SHIFT, FIRST_SHIFT
+            b[self.ends[2] :] = np.tile(np.array([-FIRST_SHIFT, -FIRST_SHIFT, FIRST_SHIFT], dtype), M)
         self.tanh, self.sigmoid, self.softplus, self.softmax = Tanh(), Sigmoid(), Softplus(), Softmax()
 
     def forward(self, out):

@@ -73,6 +73,10 @@ def _index(key):
     return key._array if isinstance(key, ndarray) else key
 
 
+def _parts(key):
+    return key if isinstance(key, tuple) else (key,)
+
+
 class ndarray:
     """An array on the "device"."""
 
@@ -142,6 +146,9 @@ class ndarray:
         return ndarray(numpy.asarray(self._array[_index(key)]))
 
     def __setitem__(self, key, value):
+        basic = not [part for part in _parts(key) if isinstance(part, list | ndarray | numpy.ndarray)]
+        if basic and isinstance(value, list | tuple):  # with an array as index CuPy takes them
+            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         self._array[_index(key)] = _host(value)
 
     def __repr__(self):
