@@ -319,7 +319,7 @@ CONTROLLERS = {"lstm": LSTMController, "feedforward": FeedForwardController}
 class FirstState:
     """The memory, weightings and reads before the first step, alike for all sequences of a batch.
 
-    On a memory of equal rows with equal weights, all rows would be written alike for ever: there is nothing to tell
+    On a memory of equal rows with equal weights, all rows would be written alike forever: there is nothing to tell
     them apart. So the first weightings begin with most of their weight on row 0, all of them; from there they learn.
 
     Params: logits (M, R) of the weightings, reads (reading heads, W), and for a learned memory that, (R, W).

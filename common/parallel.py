@@ -279,7 +279,7 @@ def replica(layer, old=None, seen=None):
     used = set()  # ids of what was taken from the old replica
 
     def own(value, before=None, keep=False):
-        """Return what the replica has in the place of ``value``; until now it had ``before``, which it may keep."""
+        """Return what the replica has in place of ``value``; until now it had ``before``, which it may keep."""
         if id(value) in done:
             return done[id(value)]
         if type(value) in _PLAIN or not _needs_copy(value):

@@ -15,7 +15,7 @@ COUNTERS = "current_epoch", "batch", "step", "eval_interval", "loss_list"  # wha
 
 
 class DivergedError(FloatingPointError):
-    """The loss became NaN or infinite, so the parameters are worth nothing any more."""
+    """The loss became NaN or infinite, so the parameters are worth nothing anymore."""
 
 
 # --- batches and learning rates --------------------------------------------------------------------------------

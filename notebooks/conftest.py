@@ -11,9 +11,6 @@ After the last cell of a chapter, in the same kernel, every cell runs once more:
 does who changes a line, and where no cell trains all of them in order. They have to print what they printed before.
 Cells that train are left out, since the others take seconds.
 
-Where a translation says its alternative texts, and how a widget names itself, in its own language, they are not
-compared: its stored outputs are those of the English notebook, in which they are.
-
 What is solved here does not count for the progress of whoever runs it, nor does that show in a notebook.
 """
 
@@ -36,9 +33,6 @@ SIZE_IN_HTML = r'(?: width="\d+")? style="max-width:100%;min-width:\d+px;height:
 
 NOTEBOOKS = Path(__file__).parent
 LANGUAGES = ("ko",)  # folders of translations
-STORED = "Run this cell to use it."  # ends what is stored of a widget
-WIDGET = "application/vnd.jupyter.widget-view+json"
-ALT_IN_HTML = r'alt="[^"]*"'
 os.environ["ATTENTION_PROGRESS"] = "off"  # the kernels inherit it
 
 
@@ -50,8 +44,6 @@ def pytest_collect_file(file_path):
         if hasattr(collector, "sanitize_patterns"):
             collector.sanitize_patterns[PICTURE_IN_HTML] = "picture"
             collector.sanitize_patterns[SIZE_IN_HTML] = ""
-            if file_path.parent.name in LANGUAGES:
-                collector.sanitize_patterns[ALT_IN_HTML] = "alternative text"
             if file_path.parent.name in ("solutions", "exercises"):
                 collector.compare_outputs = False
             else:
@@ -61,24 +53,9 @@ def pytest_collect_file(file_path):
 
 
 def pytest_itemcollected(item):
-    """Wait long enough for the outputs of a cell, and compare those of a translation without words of pictures."""
+    """Wait long enough for the outputs of a cell."""
     if hasattr(item, "output_timeout"):
         item.output_timeout = OUTPUT_TIMEOUT
-        if item.path.parent.name in LANGUAGES:
-            compare = item.compare_outputs
-            item.compare_outputs = lambda test, ref, **rest: compare(*map(without_words, (test, ref)), **rest)
-
-
-def without_words(outputs):
-    """Outputs in which the plain text of a picture or a widget, which says what it shows, is left out."""
-    kept = []
-    for output in outputs:
-        data = output.get("data", {})
-        if set(data) & {"text/html", WIDGET} or data.get("text/plain", "").endswith(STORED):
-            data = {kind: text for kind, text in data.items() if kind != "text/plain"}
-            output = type(output)({**output, "data": data})
-        kept.append(output)
-    return kept
 
 
 @pytest.hookimpl(wrapper=True)
@@ -185,7 +162,8 @@ def run_again(cells, all_of_them):
 def pytest_ignore_collect(collection_path, config):
     """Leave exercises and translations alone, unless the command line names one of them or their folder.
 
-    A translation has the code and the outputs of its original (`tests/notebooks/test_translation.py`).
+    A translation has the code of its original (`tests/notebooks/test_translation.py`), and CI plays it and compares its
+    outputs (`tests/notebooks/test_colab.py`).
     """
     if collection_path.suffix != ".ipynb":
         return None

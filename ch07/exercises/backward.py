@@ -467,7 +467,7 @@ TWICE = Exercise(
             changed(_CLASSIFIER, ("return x.T @ dz, dz.sum(axis=0)", "return x.T @ dz / len(x), dz.sum(axis=0)")),
         ),
         Mistake(
-            "Nothing is divided any more: these are the gradients of the sum. The loss is a mean over N rows.",
+            "Nothing is divided anymore: these are the gradients of the sum. The loss is a mean over N rows.",
             changed(_CLASSIFIER, ("        dz /= len(t)\n", "")),
         ),
     ),

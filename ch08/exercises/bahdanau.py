@@ -170,7 +170,7 @@ FIRST = Exercise(
             changed(_FIRST, ("back[:, 0]", "ahead[:, -1]")),
         ),
         Mistake(
-            "This is the mean over all places. Asked for are the two states that have read the whole sentence.",
+            "This is the mean over all places. The exercise asks for the two states that have read the whole sentence.",
             changed(_FIRST, ("(ahead[:, -1], back[:, 0])", "(ahead.mean(axis=1), back.mean(axis=1))")),
         ),
         Mistake(
@@ -655,7 +655,7 @@ WRITE = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Now no right word is read any more, not even in training, where the coin says so.",
+            "Now no right word is read anymore, not even in training, where the coin says so.",
             changed(_WRITER, (_READS, "written[-1]")),
         ),
         Mistake(

@@ -575,7 +575,7 @@ ANSWERS = Exercise(
             changed(_ANSWERS, (_DONE_ID, "ids")),
         ),
         Mistake(
-            "The end mark itself does not count any more. Its probability belongs to the sentence.",
+            "The end mark itself does not count anymore. Its probability belongs to the sentence.",
             changed(
                 _ANSWERS,
                 ("        totals = totals +", "        done = done | (ids == end)\n        totals = totals +"),

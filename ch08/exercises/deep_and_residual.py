@@ -152,7 +152,7 @@ NORMS = Exercise(
             changed(_NORMS, ("row[::-1]", "row")),
         ),
         Mistake(
-            "These are the norms below each layer. Asked for is the gradient that arrives at a layer's output.",
+            "These are the norms below each layer. The exercise asks for the gradient that arrives at its output.",
             changed(
                 _NORMS,
                 ("            row.append(np.sqrt((dh**2).sum()))\n", ""),
@@ -523,7 +523,7 @@ READ = Exercise(
             changed(_READ, ("outs[:, t] = h * masks[:, t]", "outs[:, t] = h")),
         ),
         Mistake(
-            "Dropped are parts of what the layer reads of its own past. Dropout belongs to what the next layer reads.",
+            "This drops parts of what the layer reads of its own past. Dropout belongs to what the next layer reads.",
             changed(
                 _READ,
                 ("h @ Wh)", "(h * masks[:, t]) @ Wh)"),

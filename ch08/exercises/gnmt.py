@@ -257,7 +257,7 @@ STACK = Exercise(
             changed(_STACK, ("        below = h\n", "        below = h if k <= 2 else below\n")),
         ),
         Mistake(
-            "Nothing is added any more.",
+            "Nothing is added anymore.",
             changed(_STACK, ("        if k >= 2:\n            h = h + below\n", "")),
         ),
     ),
@@ -444,7 +444,7 @@ RING = Exercise(
             changed(_RING, ("if t < R - 1", "if t < R")),
         ),
         Mistake(
-            "All rounds show the sums of the end. Asked for is what the machines hold after each round, a copy of it.",
+            "All rounds show the final sums. The exercise asks for a copy of what the machines hold after each round.",
             changed(_RING, ("states.append(a.copy())", "states.append(a)")),
         ),
         Mistake(
@@ -640,7 +640,7 @@ PARTS = Exercise(
             changed(_PARTS, ("range(0, N, batch_size)", "range(0, N - batch_size + 1, batch_size)")),
         ),
         Mistake(
-            "Nothing is shuffled any more: the rows come in the order of the file.",
+            "Nothing is shuffled anymore: the rows come in the order of the file.",
             changed(_PARTS, ("np.random.default_rng([seed, epoch]).permutation(N)", "np.arange(N)")),
         ),
     ),
@@ -727,7 +727,7 @@ UPDATE = Exercise(
     ),
     mistakes=(
         Mistake(
-            "Nothing is clipped any more.",
+            "Nothing is clipped anymore.",
             changed(_UPDATE, ("    if norm > max_norm:\n        total = total * max_norm / norm\n", "")),
         ),
         Mistake(

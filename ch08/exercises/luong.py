@@ -449,7 +449,7 @@ FEEDING = Exercise(
             changed(_FEEDING, ("return fed, h, fed", "return fed, h, h")),
         ),
         Mistake(
-            "The next step is fed what this step was fed: the vector of the start, for ever.",
+            "The next step is fed what this step was fed: the vector of the start, forever.",
             changed(
                 _FEEDING, ("    fed = np.tanh(", "    out = np.tanh("), ("return fed, h, fed", "return out, h, fed")
             ),
@@ -562,7 +562,7 @@ WRITER = Exercise(
             changed(_WRITER, ("    def step(self, x):\n", "    def step(self, x):\n" + _ZEROED)),
         ),
         Mistake(
-            "A sentence begins with the encoder's last state in the place of zeros. Nothing was found yet.",
+            "A sentence begins with the encoder's last state instead of zeros. Nothing was found yet.",
             changed(_WRITER, ("np.zeros_like(self.h)", "self.h")),
         ),
         Mistake(

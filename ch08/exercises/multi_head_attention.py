@@ -266,7 +266,7 @@ ATTEND = Exercise(
     given={"softmax": softmax},
     mistakes=(
         Mistake(
-            "The scale is made from D, the size of all heads together. Summed up are the K numbers of one head.",
+            "The scale is made from D, the size of all heads together. The sum runs over the K numbers of one head.",
             changed(_ATTEND, ("np.sqrt(K)", "np.sqrt(D)")),
         ),
         Mistake(
@@ -366,7 +366,7 @@ WEIGHTS = Exercise(
     reference=_weights_by_heads,
     given={"softmax": softmax},
     bug=Mistake(
-        "The scale is made from D, the size of all heads together. Summed up are the K numbers of one head.",
+        "The scale is made from D, the size of all heads together. The sum runs over the K numbers of one head.",
         changed(_WEIGHTS, ("np.sqrt(D // heads)", "np.sqrt(D)")),
     ),
     mistakes=(
@@ -705,7 +705,7 @@ READ = Exercise(
             ),
         ),
         Mistake(
-            "Nothing is hidden any more.",
+            "Nothing is hidden anymore.",
             changed(_READ, ("k=1)", "k=T)")),
         ),
     ),

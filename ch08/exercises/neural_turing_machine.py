@@ -571,7 +571,7 @@ WRITE = Exercise(
             ),
         ),
         Mistake(
-            "Nothing is erased any more.",
+            "Nothing is erased anymore.",
             changed(_WRITE, ("memory * (1 - w * erase[:, None])", "memory + 0 * erase[:, None]")),
         ),
         Mistake(

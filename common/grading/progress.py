@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from common.grading.exercise import NUMBER, exercises
+from common.language import ENGLISH, language, say
 from common.npz import atomic_write, check_writable
 from common.svg import escape
 from common.training.run import locked
@@ -149,7 +150,8 @@ class Grid:
     def summary(self):
         """Such as '12 of 63 solved, 3 tried'."""
         every = [self.states.get(exercise.number, OPEN) for row in self.rows for exercise in row.exercises]
-        return f"{every.count(SOLVED)} of {len(every)} solved, {every.count(TRIED)} tried"
+        counts = dict(solved=every.count(SOLVED), total=len(every), tried=every.count(TRIED))
+        return say("{solved} of {total} solved, {tried} tried", **counts)
 
     def go_on(self):
         """Return (Row, Exercise) to go on with, None if all are solved.
@@ -165,11 +167,12 @@ class Grid:
 
     def __repr__(self):
         wide = max(len(row.title) for row in self.rows)
-        lines = [f"Exercises: {self.summary} ({_legend(', ')})", *([self.problem] if self.problem else [])]
+        first = say("Exercises: {summary} ({legend})", summary=self.summary, legend=_legend(", "))
+        lines = [first, *([self.problem] if self.problem else [])]
         for row in self.rows:
             lines.append("  ".join([f"{row.title:{wide}}", *(self._mark(exercise) for exercise in row.exercises)]))
         found = self.go_on()
-        lines.append(f"Go on here: {found[1].number} {found[1].title}" if found else "All are solved.")
+        lines.append(f"{say('Go on here:')} {_name(found[1])}" if found else say("All are solved."))
         return "\n".join(lines)
 
     def _mark(self, exercise):
@@ -189,18 +192,18 @@ class Grid:
             lines.append(f'<tr style="background:none"><th scope="row" style="{cell}">{title}</th>')
             lines.append(f'<td style="{cell}">{marks}</td></tr>')
         found = self.go_on()
-        end = "All are solved."
+        end = say("All are solved.")
         if found:
             row, exercise = found
-            link = _anchor(_link_to(row, exercise), f"{exercise.number} {exercise.title}")
-            end = f"<b>Go on here:</b> {link}"
+            link = _anchor(_link_to(row, exercise), _name(exercise))
+            end = f"<b>{say('Go on here:')}</b> {link}"
         lines += ["</table>", f"<p>{end}</p>", "</div>"]
         return "\n".join(filter(None, lines))
 
     def _html_mark(self, row, exercise):
         state = self.states.get(exercise.number, OPEN)
         style = f"color:inherit;display:inline-block;margin:1px;padding:0 5px;border-radius:3px;{STYLES[state]}"
-        label = f"{exercise.number} {exercise.title}: {state}"
+        label = f"{_name(exercise)}: {say(state)}"
         return _anchor(_link_to(row, exercise), self._mark(exercise), style, label)
 
 
@@ -216,19 +219,20 @@ def progress():
             _check_mounted(path.parent)
             check_writable(path.parent)
     except OSError as error:
-        problem = f"Your progress cannot be kept: {error}"
+        problem = say("Your progress cannot be kept: {error}", error=error)
     return Grid(tuple(_rows()), read(), problem)
 
 
 def _rows():
-    """Yield a Row for each exercise notebook, in order."""
+    """Yield a Row for each exercise notebook, in order; its link leads to the notebook in the chosen language."""
+    folder_of_notebooks = ROOT / "notebooks" / ("" if language() == ENGLISH else language()) / "exercises"
     for folder in sorted(ROOT.glob("ch[0-9][0-9]/exercises")):
         by_section = {}
         for exercise in exercises(folder.parent.name[2:]).values():
             by_section.setdefault(exercise.number.rsplit(".", 1)[0], []).append(exercise)
         for section, members in by_section.items():
             chapter, part = map(int, section.split("."))
-            found = (ROOT / "notebooks" / "exercises").glob(f"ch{chapter:02}_{part:02}_*.ipynb")
+            found = folder_of_notebooks.glob(f"ch{chapter:02}_{part:02}_*.ipynb")
             path = min(found, key=lambda one: len(one.name), default=None)  # a copy has a longer name
             name = path.stem.split("_", 2)[2].replace("_", " ") if path else ""
             yield Row(f"{section} {name}".strip(), _link(path) if path else None, tuple(members))
@@ -261,5 +265,10 @@ def _anchor(link, text, style="color:inherit", label=""):
     return f'<a href="{escape(link)}"{target} style="{style}"{label}>{escape(text)}</a>'
 
 
+def _name(exercise):
+    """Return the number and the title of an exercise."""
+    return f"{exercise.number} {say(exercise.title)}"
+
+
 def _legend(between):
-    return between.join(f"{sign}\u00a0{state}" for state, sign in SIGNS.items())  # a space where no line ends
+    return between.join(f"{sign}\u00a0{say(state)}" for state, sign in SIGNS.items())  # a space where no line ends

@@ -181,7 +181,7 @@ def save_weights(run, folder, half=False):
         return run.model.save_params(folder / WEIGHTS, dtype=dtype)
     except OSError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="attention-from-scratch-"))
-        echo(f"{folder} cannot be written any more: {error}. The results are in {elsewhere}.", file=sys.stderr)
+        echo(f"{folder} cannot be written anymore: {error}. The results are in {elsewhere}.", file=sys.stderr)
         return run.model.save_params(elsewhere / WEIGHTS, dtype=dtype)
 
 

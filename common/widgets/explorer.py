@@ -125,7 +125,7 @@ class AttentionExplorer(Widget):
         w = controls()
         start, captions = self._start, self.captions
         label, wide, narrow = {"description_width": "initial"}, {"width": "340px"}, {"width": "260px"}
-        names = list(self.models)
+        names = [(self._title(name), name) for name in self.models]
         self.text = w.Text(
             value=start["text"],
             description=captions.said("label"),
@@ -137,7 +137,7 @@ class AttentionExplorer(Widget):
             options=names, value=start["model"], description=say("label_model"), style=label, layout=narrow
         )
         self.beside = w.Dropdown(
-            options=[(say("label_none"), NONE), *zip(names, names, strict=True)],
+            options=[(say("label_none"), NONE), *names],
             value=start["beside"],
             description=say("label_beside"),
             style=label,
@@ -204,6 +204,10 @@ class AttentionExplorer(Widget):
         return controls().Checkbox(
             value=value, description=description, indent=False, disabled=source is None, layout=layout
         )
+
+    def _title(self, model):
+        """Return what a model is called where a reader sees it."""
+        return model
 
     # What follows is told the model, as a subclass may have models that read different texts.
 
@@ -331,7 +335,7 @@ class AttentionExplorer(Widget):
             search_beside = {name: value for name, value in search.items() if name != "alternative"}
             last = len(self._read(beside, tokens, **search_beside)[0]) - 1
             second, other, _ = self._picture(beside, tokens, min(step, last), column, gold, width, **search_beside)
-            news += say("and") + say("beside_writes", name=beside, answer=self.captions.join(other))
+            news += say("and") + say("beside_writes", name=self._title(beside), answer=self.captions.join(other))
         if why and self.explain is not None:
             reasons, why_not = self._reasons(model, tokens, step, column)
             missing = [*missing, *why_not]

@@ -159,6 +159,9 @@ class SentenceExplorer(AttentionExplorer):
         except ValueError as error:
             return None, errors.said(error)
 
+    def _title(self, model):
+        return language.say(model)
+
     def _pictures(self, tokens, *, model, beside, **state):
         reads = self.reading(model).language
         apart = beside != NONE and self.reading(beside).language != reads
@@ -167,11 +170,11 @@ class SentenceExplorer(AttentionExplorer):
         if unknown:
             known = [t for t in self._words(tokens) if t not in unknown and any(map(str.isalpha, t))]
             listed = ", ".join(say("token", token=token) for token in unknown)
-            news += say("unknown_to_model", name=model, tokens=listed)
+            news += say("unknown_to_model", name=self._title(model), tokens=listed)
             words = dict(kind=self.captions.token, language=language.say(reads))
             news += "" if known else say("knows_none", **words)
         if apart:
-            news += say("not_beside", name=beside, language=language.say(self.reading(beside).language))
+            news += say("not_beside", name=self._title(beside), language=language.say(self.reading(beside).language))
         return *pictures, news
 
     def _further(self, tokens, state):
@@ -179,7 +182,9 @@ class SentenceExplorer(AttentionExplorer):
 
     def _table(self, tokens, model, beam, alternative):
         found = [Alternative(*one) for one in self._found(model, tokens, beam=beam)]
-        return AlternativesTable(found, alternative, self._right(model, tokens), self.captions, f"“{model}”")
+        return AlternativesTable(
+            found, alternative, self._right(model, tokens), self.captions, f"“{self._title(model)}”"
+        )
 
     # --- controls ---
 

@@ -123,6 +123,10 @@ def translate_theme(app, pagename, templatename, context, doctree):
     context["gettext"] = context["translate"] = said  # the templates say what they say with one of these
     for option in ("search_bar_text", "extra_footer"):
         context[f"theme_{option}"] = said(context[f"theme_{option}"])
+    buttons = list(context.get("header_buttons", []))
+    for button in buttons:  # those of a group join the others
+        button["tooltip"] = said(button.get("tooltip", ""))
+        buttons += button.get("buttons", [])
     context["theme_logo_link"] = context["pathto"](stage.front_of(language))
     attribute = r'(?<= )(title|aria-label)="([^"]*)"'
     context["body"] = re.sub(attribute, lambda found: f'{found[1]}="{said(found[2])}"', context.get("body", ""))

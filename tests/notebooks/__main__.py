@@ -1,6 +1,7 @@
 """Tools for notebooks. Through make: `make notebooks ARGS=...` and `make badges REPO=...`.
 
-python -m tests.notebooks run [NOTEBOOK ...]      execute and store with outputs (all chapters, if none is named)
+python -m tests.notebooks run [NOTEBOOK ...]      execute and store with outputs (all chapters, if none is named);
+                                                  notebooks/ko/... too: there what messages and widgets say
 python -m tests.notebooks check [NOTEBOOK ...]    hold against the rules, with advice
 python -m tests.notebooks new NAME "TITLE"        begin notebooks/NAME.ipynb
 python -m tests.notebooks badges [ADDRESS]        write the repository's address (by default the git remote's)
@@ -39,9 +40,11 @@ def run(names):
     failed = []
     for path in find(names):
         name = path.relative_to(address.ROOT) if path.is_relative_to(address.ROOT) else path
-        update_setup_cell(path)
+        english = path.parent.name not in translation.LANGUAGES
         try:
-            seconds = execute.execute_file(path)
+            if english:
+                update_setup_cell(path)
+            seconds = (execute if english else translation).execute_file(path)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed.append(name)
             print(f"{name}: FAILED, left as it was\n{error}")

@@ -4,8 +4,8 @@ The address in the notebook is replaced by that of a git repository made of this
 stand-in. Packages that Colab does not bring cannot be imported. Every file that the kernel opens for writing is
 written down. On a reader's machine only the setup and the imports of each notebook are run, and the first notebook
 whole: `make test` runs all of them once already. With PLAY_COLAB=whole in the environment all are run whole, in Korean
-where there is a translation, since the code is that of the English notebook; CI does so on the lowest NumPy and with
-the ipywidgets 7.7 that Colab has.
+where there is a translation, since the code is that of the English notebook, and what they show has to be what is
+stored; CI does so on the lowest NumPy and with the ipywidgets 7.7 that Colab has.
 """
 
 import ast
@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.notebooks import address, execute, rules
+from tests.notebooks import address, execute, outputs, rules
 
 SITE = """
 import importlib.abc
@@ -152,6 +152,8 @@ def test_chapter_runs_on_colab(path, tmp_path, published):
     korean = address.NOTEBOOKS / "ko" / path.name
     notebook = for_colab(korean if WHOLE and korean.is_file() else path, published)
     run(notebook if whole(path) else only_imports(notebook), tmp_path)
+    if WHOLE:
+        assert outputs.differences(execute.read(korean if korean.is_file() else path), notebook) == []
 
 
 @pytest.mark.parametrize("path", sorted((address.NOTEBOOKS / "solutions").glob("*.ipynb")), ids=lambda path: path.stem)

@@ -5,7 +5,8 @@
 A catalog has an entry for each text cell and for each comment in code; its context is the cell's id. Poedit and Weblate
 open it, and nobody needs Python to translate. `update` brings a catalog up to date with its notebook: the entry of a
 cell that has changed keeps its translation, marked fuzzy. `translated` shows such a cell, and one that was never
-translated, in English, with a mark. Code and outputs are those of the English notebook.
+translated, in English, with a mark. Code is that of the English notebook, and so are outputs but where they speak
+(`tests.notebooks.outputs`).
 """
 
 import ast
@@ -27,11 +28,12 @@ from ch08 import explorer, translation_explorer, web
 from common import lstm_figure, memory_figure, model_figure, placement_figure, transformer_figure, tree_figure
 from common.grading.check import UNTOUCHED
 from common.grading.judge import KINDS
+from common.grading.progress import SIGNS
 from common.grading.teacher import pages
 from common.language import errors
 from common.widgets import base, comparison, gradients, heads, monitor
 from common.widgets.phrases import PHRASES
-from tests.notebooks import address, execute
+from tests.notebooks import address, execute, outputs
 
 LANGUAGES = {"ko": "한국어"}
 # What stands above a cell that is shown in English.
@@ -98,7 +100,7 @@ def said_by_name():
         *("German", "English", "Korean"),
     ]
     return {
-        "common": [UNTOUCHED, *KINDS],
+        "common": [UNTOUCHED, *KINDS, *SIGNS],
         "grader": grader,
         "figures": drawn,
         "widgets": [text for text in widgets if isinstance(text, str)],
@@ -471,6 +473,8 @@ def build(language, check=False):
     for path in begun(language):
         files[catalog_path(path, language)] = po(catalogs(path))
         made = translated(execute.read(path), path, language, catalogs)
+        if target(path, language).is_file():
+            outputs.keep(made, execute.read(target(path, language)))
         files[target(path, language)] = execute.text_of(made).encode()
     readme = address.NOTEBOOKS / language / "README.md"
     if readme.is_file():
@@ -491,6 +495,17 @@ def build(language, check=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[path])
     return changed
+
+
+def execute_file(path):
+    """Execute the translated notebook in this file, built anew, and store what it shows; return the seconds."""
+    language = path.relative_to(address.NOTEBOOKS).parts[0]
+    english = address.NOTEBOOKS / path.relative_to(address.NOTEBOOKS / language)
+
+    def catalogs(path):
+        return up_to_date(catalog_path(path, language), units(execute.read(path), path), language)
+
+    return outputs.execute_file(path, lambda: translated(execute.read(english), english, language, catalogs))
 
 
 def catalog_files(language):

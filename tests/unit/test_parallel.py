@@ -81,7 +81,7 @@ def test_an_exception_waits_for_the_other_parts(cores, bad):
         run([lambda k=k: call(k) for k in range(2)])
     if cores > 1:
         assert ended == [1 - bad]
-    assert workers() == cores  # not thought to be within a part any more
+    assert workers() == cores  # not thought to be within a part anymore
 
 
 def test_after_an_exception_no_part_begins(cores):
