@@ -17,7 +17,6 @@ from notebooks.conftest import IGNORE_OUTPUT, PICTURE_IN_HTML, SIZE_IN_HTML
 from tests.notebooks import execute
 
 MADE_BESIDE = "made_beside"  # in the metadata of a cell: the fingerprint
-HANGUL = re.compile("[가-힣]")
 
 
 def plain(outputs):
@@ -68,7 +67,7 @@ def execute_file(path, build):
     for cell in made.cells:
         if cell.cell_type == "code" and plain(shown[cell.id]) != plain(cell.outputs):
             varies = IGNORE_OUTPUT in cell.metadata.get("tags", [])
-            if not varies or HANGUL.search(plain(shown[cell.id])):
+            if not varies or numbers(shown[cell.id]) == numbers(cell.outputs):  # what the text tells of stays
                 _take(cell, shown[cell.id])
     execute.write(path, made)
     return seconds
