@@ -88,12 +88,12 @@ class _Recurrent:
         return carried
 
     def by_gate(self, W):
-        """Return the weights (K, gates * H) gate by gate, (gates, K, H), without a copy.
+        """Return the weights (K, gates * H) gate by gate, (gates, K, H), as an array of its own.
 
         A product with them gives (gates, N, H): each gate is one block of memory, and NumPy works on a block about
-        three times as fast as on columns of a wider array.
+        three times as fast as on columns of a wider array. Small products read a copy faster than a view.
         """
-        return W.reshape(len(W), self.gates, -1).transpose(1, 0, 2)
+        return np.ascontiguousarray(W.reshape(len(W), self.gates, -1).transpose(1, 0, 2))
 
     def _write_columns(self, out, blocks):
         """Write the blocks (gates, N, H) side by side into ``out`` (N, gates * H): the way back from ``by_gate``."""
@@ -116,6 +116,10 @@ class _Recurrent:
         out = self._array(out_name, T, self.gates, N, Wx.shape[1] // self.gates)
         np.matmul(x1[:, None], self.by_gate(W1), out=out)
         return x1, out
+
+    def _back(self):
+        """Return Wh^T as an array of its own: small products read it up to twice as fast as a view."""
+        return np.ascontiguousarray(self.params[1].T)
 
     def _input_backward(self, x1, dz):
         """From dz (T, N, gates * H) of all steps: write dWx and db (one product), return dxs (N, T, D)."""
@@ -164,7 +168,7 @@ class TimeRNN(_Recurrent):
 
         dh: (N, H), the gradient of the last state from what reads it besides hs, such as a decoder that starts there.
         """
-        Wh, dWh = self.params[1], self.grads[1]
+        back, dWh = self._back(), self.grads[1]
         x1, h0, hs, padding = cached(self)
         T, N, H = hs.shape
         check_dout(self, dhs, (N, T, H), "dhs")
@@ -178,7 +182,7 @@ class TimeRNN(_Recurrent):
             if padding is not None:  # the state stayed as it was, and so does its gradient
                 np.copyto(dz[t], 0, where=padding[t])
                 stays = np.where(padding[t], dh, 0)
-            np.matmul(dz[t], Wh.T, out=dh)
+            np.matmul(dz[t], back, out=dh)
             if padding is not None:
                 dh += stays
         np.matmul(h0.T, dz[0], out=dWh)
@@ -267,7 +271,7 @@ class TimeLSTM(_Recurrent):
         decoder that starts there. Returns: dxs (N, T, D); ``self.dh`` and ``self.dc`` then hold the gradients of the
         first state.
         """
-        Wh, dWh = self.params[1], self.grads[1]
+        back, dWh = self._back(), self.grads[1]
         x1, gates, h, c, tanh_c, first, padding = cached(self)
         T, N, H = tanh_c.shape
         check_dout(self, dhs, (N, T, H), "dhs")
@@ -302,7 +306,7 @@ class TimeLSTM(_Recurrent):
                 np.copyto(d, 0, where=padding[t])
                 np.copyto(dc, dc_stays, where=padding[t])
             self._write_columns(dz[t], d)
-            np.matmul(dz[t], Wh.T, out=dh)
+            np.matmul(dz[t], back, out=dh)
             if padding is not None:
                 dh += dh_stays
         h_prev = h[first:-1].reshape(-1, H)  # where h_prev is 0, dWh gets nothing
@@ -359,7 +363,7 @@ class TimeGRU(_Recurrent):
 
     def backward(self, dhs, dh=None):
         """Backward through time (the derivatives: see ``GRU``). Return dxs (N, T, D). dh: see ``TimeRNN.backward``."""
-        Wh, bh, dWh = self.params[1], self.params[3:], self.grads[1]
+        back, bh, dWh = self._back(), self.params[3:], self.grads[1]
         x1, gates, h, inner, padding = cached(self)
         T, N, H = inner.shape
         check_dout(self, dhs, (N, T, H), "dhs")
@@ -383,13 +387,13 @@ class TimeGRU(_Recurrent):
                 self._write_columns(dgates[t], d)
                 dh_hat *= r
                 self._write_columns(dhidden[t], d)
-                dh += dhidden[t] @ Wh.T
+                dh += dhidden[t] @ back
             else:
-                dinner = dh_hat @ Wh[:, 2 * H :].T
+                dinner = dh_hat @ back[2 * H :]
                 dr[...] = dinner * h[t] * r * (1 - r)
                 self._write_columns(dgates[t], d)
                 dh += dinner * r
-                dh += dgates[t, :, : 2 * H] @ Wh[:, : 2 * H].T
+                dh += dgates[t, :, : 2 * H] @ back[: 2 * H]
         h_prev, dhidden = h[:-1].reshape(T * N, H), dhidden.reshape(T * N, 3 * H)
         if bh:
             np.matmul(h_prev.T, dhidden, out=dWh)

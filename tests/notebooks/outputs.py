@@ -17,6 +17,7 @@ from notebooks.conftest import IGNORE_OUTPUT, PICTURE_IN_HTML, SIZE_IN_HTML
 from tests.notebooks import execute
 
 MADE_BESIDE = "made_beside"  # in the metadata of a cell: the fingerprint
+LINK_IN_HTML = r' href="[^"]*"(?: target="_blank")?'  # on Colab it leads to Colab
 
 
 def plain(outputs):
@@ -78,7 +79,8 @@ def texts(outputs):
     found = []
     for output in outputs:
         data = output.get("data", {})
-        markup = re.sub(SIZE_IN_HTML, "", re.sub(PICTURE_IN_HTML, "picture", data.get("text/html", "")))
+        markup = re.sub(PICTURE_IN_HTML, "picture", data.get("text/html", ""))
+        markup = re.sub(f"{SIZE_IN_HTML}|{LINK_IN_HTML}", "", markup)
         found.append((output.output_type, output.get("text", ""), data.get("text/plain", ""), markup))
     return found
 

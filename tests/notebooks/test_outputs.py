@@ -78,6 +78,8 @@ def test_texts_are_compared_and_pictures_are_not():
     assert wrong.startswith("cell c1 shows\n")
     (wrong,) = outputs.differences(stored, notebook([shown("a", picture.format("선", "QUJD"))], [stream("2\n")]))
     assert wrong.startswith("cell c2 shows\n")
+    stored, elsewhere = (notebook([shown("a", f'<a href="{to}">b</a>')]) for to in ("x", 'y" target="_blank'))
+    assert outputs.differences(stored, elsewhere) == []
     ignored = notebook([stream("1\n")], tags=["nbval-ignore-output"])
     assert outputs.differences(ignored, notebook([stream("2\n")])) == []
 
