@@ -40,7 +40,7 @@ def run(names):
     failed = []
     for path in find(names):
         name = path.relative_to(address.ROOT) if path.is_relative_to(address.ROOT) else path
-        english = path.parent.name not in translation.LANGUAGES
+        english = not any(path.is_relative_to(address.NOTEBOOKS / code) for code in translation.LANGUAGES)
         try:
             if english:
                 update_setup_cell(path)
