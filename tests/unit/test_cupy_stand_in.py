@@ -34,6 +34,7 @@ ALLOWED = """
     e += 1
     e[0] = 7
     e[:, numpy.array([0])] = 5  # CuPy copies indices to the device
+    e[[0, 1], 0] = [5, 5]  # and, where an index is an array, lists of values
     total = cupy.zeros((2, 2))
     same = cupy.matmul(d, d.T, out=total)
     cupy.add.at(total, cupy.array([0, 0]), 1.0)
@@ -71,6 +72,8 @@ REFUSED = {
     "numpy.concatenate([h, d])": "TypeError: Unsupported type",
     "numpy.savetxt('x.txt', d)": "TypeError: no implementation found for 'numpy.savetxt'",
     "h.__setitem__(0, d[0])": "TypeError: Implicit conversion",
+    "d.__setitem__(0, (1.0, 2.0, 3.0))": "ValueError: non-scalar",
+    "d[0].__setitem__(..., [1.0, 2.0, 3.0])": "ValueError: non-scalar",
     "h[d[0].astype(int) > 0]": "TypeError: Implicit conversion",
     "h + d": "TypeError: Unsupported type",
     "d + h": "TypeError: Unsupported type",
