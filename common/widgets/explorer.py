@@ -125,7 +125,8 @@ class AttentionExplorer(Widget):
         w = controls()
         start, captions = self._start, self.captions
         label, wide, narrow = {"description_width": "initial"}, {"width": "340px"}, {"width": "260px"}
-        names = [(self._title(name), name) for name in self.models]
+        titled = [(self._title(name), name) for name in self.models]
+        names = titled if any(title != name for title, name in titled) else list(self.models)
         self.text = w.Text(
             value=start["text"],
             description=captions.said("label"),
@@ -137,7 +138,7 @@ class AttentionExplorer(Widget):
             options=names, value=start["model"], description=say("label_model"), style=label, layout=narrow
         )
         self.beside = w.Dropdown(
-            options=[(say("label_none"), NONE), *names],
+            options=[(say("label_none"), NONE), *titled],
             value=start["beside"],
             description=say("label_beside"),
             style=label,

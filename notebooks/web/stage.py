@@ -6,6 +6,7 @@ each lesson leads to its exercises. The front page and the page "About the cours
 """
 
 import base64
+import functools
 import hashlib
 import html
 import json
@@ -210,10 +211,6 @@ class Links:
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 IMAGE = re.compile(r'(<img\b[^>]*?)\bsrc="data:image/(png|svg\+xml);base64,([^"]+)"([^>]*>)')
 FRAME = re.compile(r'<div style="overflow-x:auto">(<img\b[^>]*>)</div>')
-# The sentence that stands for a widget; the outputs of a translation are the English ones.
-WIDGET = re.compile(
-    re.escape(phrases.PHRASES["run_cell"]).replace(r"\{widget\}", r"(\w+)").replace(r"\{about\}", "(.*)")
-)
 CELL = re.compile(r'href="([^":#]+)\.ipynb(?:#cell-id=([\w-]+))?"')
 
 
@@ -318,6 +315,23 @@ def site_links(text):
     return CELL.sub(lambda found: f'href="{found[1]}.html{"#" + found[2] if found[2] else ""}"', text)
 
 
+@functools.cache
+def widget_sentence(language):
+    """The sentence that stands for a widget, in a language: a pattern with its name and what it is about."""
+    with speaking(language):
+        sentence = say(phrases.PHRASES["run_cell"])
+    return re.compile(re.escape(sentence).replace(r"\{widget\}", r"(\w+)").replace(r"\{about\}", "(.*)"))
+
+
+def widget_of(text, language):
+    """The name of the widget for which a stored text stands, and what it is about; None for any other text.
+
+    A translation may have the English outputs.
+    """
+    found = widget_sentence(language).fullmatch(text) or widget_sentence(ENGLISH).fullmatch(text)
+    return found and found.groups()
+
+
 def widget(name, about, up, language="en"):
     """What stands where a notebook has a widget: its sentence, and for the explorer the way to the one on the site."""
     with speaking(language):
@@ -356,8 +370,8 @@ def notebook(path, links, pictures, root=ROOT):
             data = output.get("data", {})
             if "text/html" in data:
                 data["text/html"] = pictures.extract(site_links(joined(data["text/html"])), up)
-            elif found := WIDGET.fullmatch(joined(data.get("text/plain", ""))):
-                data["text/html"] = widget(*found.groups(), up, language)
+            elif found := widget_of(joined(data.get("text/plain", "")), language):
+                data["text/html"] = widget(*found, up, language)
         if cell["id"] == "setup":
             cell["metadata"] = {"tags": ["hide-input", "remove-output"]}
             cell["metadata"]["mystnb"] = {f"code_prompt_{when}": words["setup"] for when in ("show", "hide")}

@@ -19,7 +19,7 @@ from common.mpiexec import missing, starter
 from common.ranks import code_version
 from common.training.program import run_program
 from common.training.run import locked
-from tests.unit.test_gpu_path import run_on_the_stand_in
+from tests.unit.test_gpu_path import run_on_the_device
 from tests.unit.training_data import write_dates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -396,7 +396,7 @@ for rank, device in enumerate([0, 1, 0, 1, 0]):
     assert cupy.cuda.Device.current == device
 print("all on the device")
 """
-    run_on_the_stand_in(root, code)
+    run_on_the_device(root, code)
 
 
 def test_a_rank_takes_no_more_threads_than_its_share(monkeypatch):
